@@ -1,0 +1,58 @@
+/* Clocks.
+ *
+ * fl_clock_monotonic_s is what time.monotonic() reads (CLOCK_MONOTONIC), so
+ * deadlines made by either agree. fl_clock_ticks is a cheap counter of unknown
+ * rate for measuring short spans (x86: TSC, aarch64: virtual counter,
+ * elsewhere nanoseconds of CLOCK_MONOTONIC); fl_tick_rate learns the rate while
+ * the program runs. Ticks of different threads may differ a little, so spans
+ * are signed and a negative one counts as zero.
+ *
+ * Any thread; struct fl_tick_rate belongs to one.
+ */
+#ifndef FASTLOOP_OS_CLOCK_H
+#define FASTLOOP_OS_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+static inline int64_t
+fl_clock_monotonic_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* The same double time.monotonic() makes of the same reading. */
+static inline double
+fl_clock_monotonic_s(void)
+{
+    return (double)fl_clock_monotonic_ns() * 1e-9;
+}
+
+static inline int64_t
+fl_clock_ticks(void)
+{
+#if defined(__x86_64__)
+    return (int64_t)__builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    int64_t ticks;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+    return fl_clock_monotonic_ns();
+#endif
+}
+
+struct fl_tick_rate {
+    int64_t start_ticks;
+    int64_t start_ns;
+    double ticks_per_ns; /* a low guess until a millisecond has passed */
+};
+
+void fl_tick_rate_init(struct fl_tick_rate *rate);
+
+/* Refines the rate; cheap enough for every poll. now_ns: CLOCK_MONOTONIC. */
+void fl_tick_rate_update(struct fl_tick_rate *rate, int64_t now_ticks, int64_t now_ns);
+
+#endif

@@ -1,0 +1,78 @@
+/* The poller: which file descriptors are ready.
+ *
+ * Readiness only, level-triggered. A watch is owned by whoever embeds it and
+ * must stay at its address from add to remove. Each fd has at most one watch.
+ * wait() calls watch->on_ready for each watch with an event it wants; on_ready
+ * may remove any watch, its own included, and may add others (they are seen by
+ * the next wait).
+ *
+ * Errors are -errno; EINTR is returned by wait (the caller checks signals), and
+ * retried nowhere else because no other call here can be interrupted. An fd
+ * that was closed behind the poller's back leaves its watch without events;
+ * remove then succeeds silently. A reused fd number is re-added by modify.
+ *
+ * Loop thread only, except where said.
+ */
+#ifndef FASTLOOP_OS_POLLER_H
+#define FASTLOOP_OS_POLLER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FL_POLL_READ 1u
+#define FL_POLL_WRITE 2u
+
+struct fl_watch {
+    int fd;
+    uint32_t events; /* wanted: FL_POLL_READ | FL_POLL_WRITE */
+    /* events: what is ready and wanted. An error or hang-up is reported as
+     * every wanted event, so that the next read or write meets it. */
+    void (*on_ready)(struct fl_watch *watch, uint32_t events);
+};
+
+struct fl_poller {
+    int epoll_fd;
+    struct fl_watch **table; /* by fd */
+    size_t table_size;
+    size_t n_watches;
+    bool no_pwait2;   /* the kernel or its seccomp filter refuses epoll_pwait2 */
+    void *fired;      /* event buffer of the wait under way */
+    int n_fired;
+    int capacity;
+};
+
+int fl_poller_open(struct fl_poller *poller);
+
+/* Watches still inside are forgotten. Safe on a poller that never opened (all
+ * zero but epoll_fd == -1) and when called twice. */
+void fl_poller_close(struct fl_poller *poller);
+
+/* Returns 0, -EEXIST if the fd has a watch, or what the kernel says: -EBADF for
+ * a closed fd, -EPERM for one that can't be polled (a regular file), -ENOSPC. */
+int fl_poller_add(struct fl_poller *poller, struct fl_watch *watch);
+
+/* Changes watch->events; no system call if they are the same. */
+int fl_poller_modify(struct fl_poller *poller, struct fl_watch *watch, uint32_t events);
+
+/* Takes the watch out; an event already fetched for it is dropped. Returns 0,
+ * also when the fd was closed meanwhile. */
+int fl_poller_remove(struct fl_poller *poller, struct fl_watch *watch);
+
+/* The watch of an fd, or NULL (any fd, negative too). */
+struct fl_watch *fl_poller_find(const struct fl_poller *poller, int fd);
+
+/* Sleeps at most timeout_ns (0: not at all; < 0: for ever) and fetches events:
+ * the count, or -errno. Touches no watch and calls nothing, so it may run
+ * without the GIL while other threads do not touch the poller. Follow it by
+ * dispatch. */
+int fl_poller_wait(struct fl_poller *poller, int64_t timeout_ns);
+
+/* Calls on_ready for what the last wait fetched; returns how many were called. */
+int fl_poller_dispatch(struct fl_poller *poller);
+
+/* After fork, in the child: a new kernel object with the same watches. Returns
+ * 0 or the first -errno; watches the kernel refuses stay in the table. */
+int fl_poller_reopen(struct fl_poller *poller);
+
+#endif
