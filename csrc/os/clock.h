@@ -27,7 +27,7 @@ fl_clock_monotonic_ns(void)
 static inline double
 fl_clock_monotonic_s(void)
 {
-    return (double)fl_clock_monotonic_ns() * 1e-9;
+    return (double)fl_clock_monotonic_ns() / 1e9;
 }
 
 static inline int64_t
