@@ -1,0 +1,163 @@
+"""Build fastloop._core. Everything else about the package is in pyproject.toml.
+
+Switches, each an environment variable set to 1:
+
+FASTLOOP_DEBUG     no optimisation, assertions, counters and consistency walkers
+FASTLOOP_SANITIZE  AddressSanitizer and UBSan (the runtimes must be preloaded)
+FASTLOOP_COVERAGE  gcov counters
+FASTLOOP_WERROR    compiler warnings are errors
+"""
+
+import os
+import sys
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "tools"))
+
+from preflight import Machine, refusal  # noqa: E402
+
+if reason := refusal(Machine()):
+    sys.exit(reason)
+
+from setuptools import Extension, setup  # noqa: E402
+from setuptools.command.build_ext import build_ext  # noqa: E402
+
+# Room by room, lowest floor first. Listed, not globbed: a file forgotten here
+# fails a test here, not a build on somebody else's machine.
+SOURCES = {
+    "base": ["ring.c", "timers.c"],
+    "os": ["clock.c", "poller_epoll.c", "wakeup.c"],
+    "py": ["args.c", "context.c", "error.c", "state.c"],
+    "core": [
+        "handle.c",
+        "timer_handle.c",
+        "loop.c",
+        "loop_attrs.c",
+        "loop_report.c",
+        "loop_run.c",
+        "loop_schedule.c",
+        "loop_signals.c",
+        "loop_tasks.c",
+        "loop_watch.c",
+    ],
+    "net": [],
+    "": ["module.c"],
+}
+
+WARNINGS = [
+    "-Wall",
+    "-Wextra",
+    "-Wshadow",
+    "-Wstrict-prototypes",
+    "-Wmissing-prototypes",
+    "-Wvla",
+    "-Wconversion",
+]
+
+SWITCHES = ("DEBUG", "SANITIZE", "COVERAGE", "WERROR")
+
+
+def switched_on(name):
+    """Tell whether the environment variable FASTLOOP_<name> asks for something."""
+    return os.environ.get(f"FASTLOOP_{name}", "0") not in ("", "0")
+
+
+def source_paths():
+    """Return every C file, relative to the project; exit if one is missing."""
+    paths = [
+        str(Path("csrc", room, name)) for room in SOURCES for name in SOURCES[room]
+    ]
+    missing = [path for path in paths if not (HERE / path).is_file()]
+    if missing:
+        sys.exit(f"setup.py lists C files that do not exist: {', '.join(missing)}")
+    return paths
+
+
+def header_paths():
+    """Return every header, relative to the project."""
+    return sorted(str(p.relative_to(HERE)) for p in (HERE / "csrc").rglob("*.h"))
+
+
+def flags():
+    """Return (compiler flags, linker flags) for the switches that are on."""
+    compile_args = ["-std=c11", "-fvisibility=hidden", *WARNINGS]
+    link_args = []
+    if switched_on("WERROR"):
+        compile_args.append("-Werror")
+    if switched_on("DEBUG"):
+        compile_args += ["-O0", "-g3", "-UNDEBUG", "-DFASTLOOP_DEBUG=1"]
+    elif switched_on("COVERAGE"):
+        compile_args += ["-O0", "-g"]
+    elif switched_on("SANITIZE"):
+        compile_args += ["-O1", "-g"]
+    else:
+        # Calls inside the module need no detour through its symbol table.
+        compile_args += ["-O3", "-g", "-fno-semantic-interposition"]
+    if switched_on("SANITIZE"):
+        sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+        compile_args += [*sanitize, "-fno-omit-frame-pointer"]
+        link_args += sanitize
+    if switched_on("COVERAGE"):
+        compile_args.append("--coverage")
+        link_args.append("--coverage")
+    return compile_args, link_args
+
+
+def variant():
+    """Name the object directory: one per Python and combination of switches."""
+    switches = [s for s in SWITCHES if switched_on(s)]
+    return "-".join([sysconfig.get_config_var("SOABI"), *switches]).lower()
+
+
+class BuildExt(build_ext):
+    """Compile changed files only, several at a time, in a directory that stays."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        # The module on disk may come from other switches: always link it anew.
+        self.force = True
+        self.build_temp = str(HERE / "build" / variant())
+
+    def build_extensions(self):
+        compile_one = self.compiler.compile
+        shared = [HERE / "setup.py", *(HERE / path for path in header_paths())]
+        newest_shared = max(path.stat().st_mtime_ns for path in shared)
+
+        def compile_source(source, output_dir, options):
+            (obj,) = self.compiler.object_filenames([source], output_dir=output_dir)
+            needed = max(newest_shared, (HERE / source).stat().st_mtime_ns)
+            if not os.path.exists(obj) or os.stat(obj).st_mtime_ns < needed:
+                compile_one([source], output_dir=output_dir, **options)
+            return obj
+
+        def compile_all(sources, output_dir=None, **options):
+            with ThreadPoolExecutor(self.parallel or os.cpu_count()) as pool:
+                jobs = [
+                    pool.submit(compile_source, source, output_dir, options)
+                    for source in sources
+                ]
+            return [job.result() for job in jobs]
+
+        self.compiler.compile = compile_all
+        super().build_extensions()
+
+
+if __name__ == "__main__":
+    compile_flags, link_flags = flags()
+    setup(
+        ext_modules=[
+            Extension(
+                "fastloop._core",
+                sources=source_paths(),
+                depends=header_paths(),
+                include_dirs=["csrc"],
+                define_macros=[("_GNU_SOURCE", "1")],
+                extra_compile_args=compile_flags,
+                extra_link_args=link_flags,
+            )
+        ],
+        cmdclass={"build_ext": BuildExt},
+    )
