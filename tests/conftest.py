@@ -56,6 +56,17 @@ def loop(loop_factory):
 
 
 @pytest.fixture
+def fast_loop():
+    """A loop of ours only, for what asyncio has not or leaves open."""
+    if "fastloop" not in KINDS:
+        pytest.skip("FASTLOOP_TESTS_ASYNCIO_ONLY is set")
+    loop = factory_of("fastloop")()
+    yield loop
+    if not loop.is_closed():
+        finish(loop)
+
+
+@pytest.fixture
 def run(loop_factory):
     """run(coroutine) as asyncio.run does, on a loop of the kind under test."""
 

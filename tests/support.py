@@ -1,0 +1,86 @@
+"""Helpers of the behaviour tests."""
+
+import asyncio
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# Defines new_event_loop in a child process, for each kind of loop.
+PREAMBLE = {
+    "asyncio": "from asyncio import new_event_loop\n",
+    "fastloop": "from fastloop import new_event_loop\n",
+}
+
+
+def child_env(**changes):
+    """The environment for a child Python that can import this tree's package."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHONASYNCIO")}
+    path = [str(ROOT), env.get("PYTHONPATH", "")]
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+    env.update(changes)
+    return env
+
+
+def child_args(kind, source, *args, flags=("-W", "error")):
+    """The command that runs this source with new_event_loop defined."""
+    return [sys.executable, *flags, "-c", PREAMBLE[kind] + source, *args]
+
+
+def run_child(kind, source, *args, flags=("-W", "error"), timeout=20, **env):
+    """Runs the source in a Python of its own; the CompletedProcess, as text."""
+    return subprocess.run(
+        child_args(kind, source, *args, flags=flags),
+        env=child_env(**env),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def child_says(kind, source, *args, **options):
+    """The standard output of a child that must end well and complain of nothing."""
+    done = run_child(kind, source, *args, **options)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def run_once(loop):
+    """One iteration: what is ready now runs, what it schedules does not."""
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+
+def run_until(loop, condition, *, at_most=1000, pause_s=0.001):
+    """Iterates until the condition holds; how many iterations it took."""
+    for count in range(1, at_most + 1):
+        run_once(loop)
+        if condition():
+            return count
+        time.sleep(pause_s)
+    raise AssertionError(f"still not so after {at_most} iterations")
+
+
+async def until(condition, *, timeout=5):
+    """Lets the loop go on until the condition holds."""
+    async with asyncio.timeout(timeout):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+def outcome(call, *args, **kwargs):
+    """What a call did, in a form to compare: its result or its exception."""
+    try:
+        return "returned", call(*args, **kwargs)
+    except Exception as exc:
+        return "raised", type(exc), plain(str(exc))
+
+
+def plain(text):
+    """The text without what may differ between two loops: addresses, class names."""
+    text = re.sub(r"0x[0-9a-f]+", "0x...", text)
+    return re.sub(r"<(_UnixSelectorEventLoop|Loop) ", "<LOOP ", text)
