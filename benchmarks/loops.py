@@ -1,0 +1,34 @@
+"""The loops that are compared, and how each is made."""
+
+import asyncio
+import importlib
+
+# name -> (module, callable that makes a loop)
+LOOPS = {
+    "asyncio": ("asyncio", "SelectorEventLoop"),
+    "uvloop": ("uvloop", "new_event_loop"),
+    "rloop": ("rloop", "new_event_loop"),
+    "zuvloop": ("zuvloop", "new_event_loop"),
+    "rsloop": ("rsloop", "new_event_loop"),
+    "blazio": ("blazio", "new_event_loop"),
+    "fastloop": ("fastloop", "new_event_loop"),
+}
+
+# Which peers exist for which Python; the requirements files hold their versions.
+PEERS = {
+    "3.11": ("uvloop", "rloop"),
+    "3.12": ("uvloop", "rloop"),
+    "3.13": ("uvloop", "rloop"),
+    "3.14": ("uvloop", "rloop", "zuvloop", "rsloop", "blazio"),
+}
+
+
+def module_of(name: str) -> str:
+    """The package that a loop's name stands for."""
+    return LOOPS[name][0]
+
+
+def new_loop(name: str) -> asyncio.AbstractEventLoop:
+    """A new loop of that name."""
+    module, maker = LOOPS[name]
+    return getattr(importlib.import_module(module), maker)()

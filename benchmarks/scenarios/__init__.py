@@ -1,0 +1,13 @@
+"""The benchmark cases, one module a room."""
+
+from scenarios import _case, callbacks, fairness, memory, start, tasks, timers
+from scenarios._case import Case, Env, NotAvailable
+
+ROOMS = tuple(
+    module.__name__.rpartition(".")[2]
+    for module in (callbacks, timers, tasks, start, memory, fairness)
+)
+
+CASES = dict(sorted(_case.CASES.items(), key=lambda named: ROOMS.index(named[1].room)))
+
+__all__ = ["CASES", "ROOMS", "Case", "Env", "NotAvailable"]

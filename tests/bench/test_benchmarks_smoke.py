@@ -1,0 +1,152 @@
+"""The benchmark cases run, on asyncio and on fastloop, and the report adds up.
+
+Whether fastloop is fast is not asked here, only whether the harness works.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+# A case of each room, and a number of operations that takes next to no time.
+CASES = {
+    "call_soon_chain": 50,
+    "threadsafe_tput": 50,
+    "timer_churn": 64,
+    "task_await_chain": 20,
+    "asyncio_run": 2,
+    "mem_timer": 2_000,
+    "io_fairness_first": 3,
+}
+
+RUN_CASES = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from child import run
+print(json.dumps({
+    name: run(sys.argv[2], name, n) for name, n in json.loads(sys.argv[3]).items()
+}))
+"""
+
+
+def run_python(*arguments):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    ).stdout
+
+
+@pytest.fixture
+def benchmark_modules(monkeypatch):
+    """The benchmarks folder on the path; its modules are forgotten afterwards."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_a_case_of_each_room_gives_a_positive_cost(loop_kind):
+    out = run_python("-c", RUN_CASES, str(BENCHMARKS), loop_kind, json.dumps(CASES))
+    results = json.loads(out)
+    assert results.keys() == CASES.keys()
+    for name, result in results.items():
+        assert result.get("value", -1) >= 0, (name, result)
+
+
+def test_what_a_loop_cannot_do_is_a_reason_and_not_a_failure():
+    result = json.loads(run_python(BENCHMARKS / "child.py", "asyncio", "import_time"))
+    assert "imported after" in result["reason"]
+
+
+def test_help_names_every_room_and_loop():
+    out = run_python(BENCHMARKS / "run.py", "--help")
+    for word in ("callbacks", "timers", "tasks", "fairness", "uvloop", "fastloop"):
+        assert word in out
+
+
+def result_of(results):
+    """A result file's content with these values, all cases in nanoseconds."""
+    return {
+        "facts": {
+            "python": "3.11.9",
+            "pgo": False,
+            "cpu": "some CPU",
+            "cpus": 2,
+            "kernel": "6.1",
+            "system": "Linux",
+            "versions": {"uvloop": "1"},
+        },
+        "rounds": 3,
+        "loops": ["asyncio", "uvloop", "fastloop"],
+        "cases": [
+            {
+                "name": name,
+                "room": "callbacks",
+                "unit": "s",
+                "clock": "cpu",
+                "limit": False,
+            }
+            for name in results
+        ],
+        "results": {
+            name: {
+                loop: {"values": [v * 1e-9 for v in values]}
+                for loop, values in row.items()
+            }
+            for name, row in results.items()
+        },
+    }
+
+
+def test_report_names_ratios_losses_and_targets(benchmark_modules):
+    from harness import report, targets
+
+    result = result_of(
+        {
+            "call_soon_chain": {
+                "asyncio": [2000, 2100, 2050],
+                "uvloop": [400, 410, 405],
+                "fastloop": [200, 220, 210],
+            },
+            "call_soon_burst": {
+                "asyncio": [1000, 1000, 1000],
+                "uvloop": [300, 300, 300],
+                "fastloop": [600, 600, 600],
+            },
+        }
+    )
+    result["results"]["call_soon_chain"]["uvloop"]["reason"] = "was slow once"
+    text = report.render(result)
+    assert "**200 ns** / 210 ns ±2%" in text
+    assert "10.00x (10.00x)" in text or "10.00x (9.76x)" in text
+    assert "2.00x (1.93x) uvloop" in text
+    assert "- call_soon_burst: 0.50x of uvloop" in text
+
+    judged = {
+        (answer["group"], answer["case"]): answer["met"]
+        for answer in targets.judge(result)
+    }
+    assert judged["loop", "call_soon_chain"] is True
+    assert judged["loop", "call_soon_burst"] is False
+    assert judged["loop", "timer_churn"] is None
+
+
+def test_every_target_names_a_case(benchmark_modules):
+    import tomllib
+
+    from scenarios import CASES as registered
+
+    groups = tomllib.loads((BENCHMARKS / "targets.toml").read_text())
+    later = {"network", "apps"}
+    for group, wanted in groups.items():
+        if group == "bytes" and not later & {c.room for c in registered.values()}:
+            continue
+        assert set(wanted) <= set(registered), group
