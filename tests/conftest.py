@@ -21,7 +21,6 @@ KINDS = ["asyncio", "fastloop"]
 if os.environ.get("FASTLOOP_TESTS_ASYNCIO_ONLY"):
     KINDS.remove("fastloop")
 
-TIMEOUT_S = 30
 LINGER_S = 3
 
 
@@ -78,6 +77,7 @@ def run(loop_factory):
 
 
 def finish(loop):
+    loop.set_task_factory(None)
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
@@ -190,12 +190,6 @@ def leftovers(before):
     if live:
         found.append(f"live objects (before, after) {live}")
     return "; ".join(found)
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
 
 
 def pytest_collection_finish():

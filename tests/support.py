@@ -39,6 +39,7 @@ def run_child(kind, source, *args, flags=("-W", "error"), timeout=20, **env):
         capture_output=True,
         text=True,
         timeout=timeout,
+        check=False,
     )
 
 

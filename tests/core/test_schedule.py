@@ -226,7 +226,7 @@ def test_wrong_arguments_of_timers(loop, name):
     for args in ((), (1,)):
         with pytest.raises(TypeError):
             method(*args)
-    with pytest.raises(TypeError, match="must not be None|cannot be None"):
+    with pytest.raises(TypeError, match=r"must not be None|cannot be None"):
         method(None, print)
     with pytest.raises(TypeError, match="contxt"):
         method(1, print, contxt=None)

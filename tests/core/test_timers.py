@@ -119,7 +119,7 @@ def test_a_nan_delay_does_no_harm(loop):
     handle.cancel()
 
 
-NO_NUMBERS = ["1", b"1", [], object(), 1j, None]
+NO_NUMBERS = ["1", b"1", [], object(), None]
 
 
 @pytest.mark.parametrize("delay", NO_NUMBERS)
@@ -129,7 +129,7 @@ def test_delays_that_are_no_numbers(loop, delay):
     assert list(loop._scheduled) == []
 
 
-@pytest.mark.parametrize("when", NO_NUMBERS)
+@pytest.mark.parametrize("when", [*NO_NUMBERS, 1j])
 def test_deadlines_that_are_no_numbers(fast_loop, when):
     """Refused at once; asyncio takes them, and its loop breaks when it compares."""
     with pytest.raises(TypeError):
@@ -313,7 +313,7 @@ def test_timeouts_that_fire(run):
             async with asyncio.timeout(0):
                 await asyncio.sleep(10)
         async with asyncio.timeout(None):
-            return "end"
+            return await asyncio.sleep(0, "end")
 
     assert run(main()) == "end"
 
