@@ -33,8 +33,13 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     try:
         cases = choose_cases(arguments.cases)
-        venv = prepare(arguments.python, say=progress)
-        loops = choose_loops(arguments.loops, venv.version, cases)
+        named = check_loops(arguments.loops)
+        venv = prepare(
+            arguments.python,
+            with_fastloop=not named or "fastloop" in named,
+            say=progress,
+        )
+        loops = named or default_loops(venv.version, cases)
     except SetupError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 2
@@ -96,17 +101,20 @@ def choose_cases(wanted: str | None) -> list:
     return [c for c in CASES.values() if c.name in names or c.room in names]
 
 
-def choose_loops(wanted: str | None, version: str, cases: list) -> list[str]:
-    """The loops named; by default asyncio, the peers of that Python and fastloop."""
-    if wanted:
-        loops = wanted.split(",")
-        unknown = [loop for loop in loops if loop not in LOOPS]
-        if unknown:
-            raise SetupError(f"no such loop: {', '.join(unknown)}")
-    else:
-        loops = ["asyncio", *PEERS.get(version, PEERS["3.11"]), "fastloop"]
-        if any(case.limit for case in cases):
-            loops.append("limit")
+def check_loops(wanted: str | None) -> list[str]:
+    """The loops named, none if none are."""
+    loops = wanted.split(",") if wanted else []
+    unknown = [loop for loop in loops if loop not in (*LOOPS, "limit")]
+    if unknown:
+        raise SetupError(f"no such loop: {', '.join(unknown)}")
+    return loops
+
+
+def default_loops(version: str, cases: list) -> list[str]:
+    """asyncio, the peers of that Python, fastloop, and the limit where it applies."""
+    loops = ["asyncio", *PEERS.get(version, PEERS["3.11"]), "fastloop"]
+    if any(case.limit for case in cases):
+        loops.append("limit")
     return loops
 
 

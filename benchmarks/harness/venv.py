@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness import BENCHMARKS, ROOT
 
-SOURCES = ("csrc", "fastloop", "setup.py", "pyproject.toml")
+SOURCES = ("csrc", "fastloop", "tools", "setup.py", "pyproject.toml", "MANIFEST.in")
 
 
 class SetupError(Exception):
@@ -66,8 +66,11 @@ def find_python(wanted: str | None) -> tuple[str, str]:
     return program, version
 
 
-def prepare(wanted: str | None, say=print) -> Venv:
-    """Make the venv, or bring the one of an earlier run up to date."""
+def prepare(wanted: str | None, *, with_fastloop: bool = True, say=print) -> Venv:
+    """Make the venv, or bring the one of an earlier run up to date.
+
+    Raises SetupError if something that every run needs cannot be had.
+    """
     program, version = find_python(wanted)
     venv = Venv(BENCHMARKS / f".venv-{version}", version)
     if not venv.python.exists():
@@ -75,7 +78,8 @@ def prepare(wanted: str | None, say=print) -> Venv:
         subprocess.run([program, "-m", "venv", venv.folder], check=True)
     for name in ("tools", "peers", "apps"):
         _install_requirements(venv, BENCHMARKS / f"requirements-{name}.txt", say)
-    _install_fastloop(venv, say)
+    if with_fastloop:
+        _install_fastloop(venv, say)
     _build_programs(venv)
     return venv
 
@@ -124,7 +128,7 @@ def _tree_digest() -> str:
     for name in SOURCES:
         top = ROOT / name
         for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
-            if path.suffix in {".c", ".h", ".py", ".toml"} and path.is_file():
+            if path.suffix in {".c", ".h", ".py", ".toml", ".in"} and path.is_file():
                 digest.update(str(path.relative_to(ROOT)).encode())
                 digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -158,15 +162,28 @@ def _install_fastloop(venv: Venv, say) -> None:
 
 
 def _build_programs(venv: Venv) -> None:
-    compiler = os.environ.get("CC", "gcc")
+    where = "import sysconfig as s; print(s.get_path('include'), s.get_path('platlib'))"
+    asked = subprocess.run(
+        [venv.python, "-c", where], check=True, capture_output=True, text=True
+    )
+    include, packages = asked.stdout.split()
+    extension = Path(packages) / "benchmark_floor.so"
+    shared = ["-shared", "-fPIC", f"-I{include}"]
+    _compile(BENCHMARKS / "c" / "floor.c", extension, *shared)
     for source in sorted((BENCHMARKS / "c").glob("bench_*.c")):
-        program = venv.program(source.stem)
-        newest = max(p.stat().st_mtime for p in (BENCHMARKS / "c").iterdir())
-        if program.exists() and program.stat().st_mtime > newest:
-            continue
-        command = [compiler, "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror"]
-        done = subprocess.run(
-            [*command, source, "-o", program], capture_output=True, text=True
-        )
-        if done.returncode:
-            raise SetupError(f"building {source.name} failed:\n{done.stderr}")
+        _compile(source, venv.program(source.stem))
+
+
+def _compile(source: Path, target: Path, *options: str) -> None:
+    newest = max(path.stat().st_mtime for path in source.parent.iterdir())
+    if target.exists() and target.stat().st_mtime > newest:
+        return
+    compiler = os.environ.get("CC", "gcc")
+    warnings = ["-Wall", "-Wextra", "-Werror"]
+    done = subprocess.run(
+        [compiler, "-std=c11", "-O2", *warnings, *options, source, "-o", target],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise SetupError(f"building {source.name} failed:\n{done.stderr}")

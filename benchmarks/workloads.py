@@ -1,0 +1,109 @@
+"""What instructions.py counts: bare operations, run n times in this process.
+
+    python benchmarks/workloads.py LOOP WORKLOAD N
+
+No warm-up and no clock: the caller takes the difference between two lengths.
+"""
+
+import asyncio
+import sys
+import types
+
+from loops import new_loop
+
+
+@types.coroutine
+def bare_yield():
+    """Give the loop its turn, with nothing of asyncio in between."""
+    yield
+
+
+async def trivial():
+    return 1
+
+
+async def yielding(n):
+    for _ in range(n):
+        await bare_yield()
+
+
+async def sleep0(n):
+    for _ in range(n):
+        await asyncio.sleep(0)
+
+
+async def spawn_await(n):
+    create_task = asyncio.get_running_loop().create_task
+    for _ in range(n):
+        await create_task(trivial())
+
+
+async def fut_pingpong(n):
+    loop = asyncio.get_running_loop()
+    ping = loop.create_future()
+    pong = None
+
+    async def other():
+        nonlocal ping, pong
+        for _ in range(n // 2):
+            await ping
+            ping = loop.create_future()
+            pong.set_result(None)
+
+    task = loop.create_task(other())
+    for _ in range(n // 2):
+        pong = loop.create_future()
+        ping.set_result(None)
+        await pong
+    await task
+
+
+async def gather_100(n):
+    for _ in range(n // 100):
+        await asyncio.gather(*[trivial() for _ in range(100)])
+
+
+async def call_soon_chain(n):
+    loop = asyncio.get_running_loop()
+    call_soon = loop.call_soon
+    done = loop.create_future()
+    left = n
+
+    def step():
+        nonlocal left
+        left -= 1
+        if left:
+            call_soon(step)
+        else:
+            done.set_result(None)
+
+    call_soon(step)
+    await done
+
+
+WORKLOADS = {
+    "yield": yielding,
+    "sleep0": sleep0,
+    "call_soon_chain": call_soon_chain,
+    "spawn_await": spawn_await,
+    "fut_pingpong": fut_pingpong,
+    "gather_100": gather_100,
+}
+
+
+def main(loop_name: str, workload: str, n: int) -> None:
+    """Run a workload on a loop; `floor` drives `yield` by am_send alone."""
+    if loop_name == "floor":
+        import benchmark_floor
+
+        benchmark_floor.drive(WORKLOADS[workload](n))
+        return
+    loop = new_loop(loop_name)
+    try:
+        loop.run_until_complete(WORKLOADS[workload](n))
+    finally:
+        loop.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
