@@ -36,7 +36,7 @@ SOURCES = {
         "timer_handle.c",
         "loop.c",
         "loop_attrs.c",
-        "loop_report.c",
+        "loop_poll.c",
         "loop_run.c",
         "loop_schedule.c",
         "loop_signals.c",

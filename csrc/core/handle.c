@@ -1,0 +1,502 @@
+/* Handle: a callback to run once, in its context.
+ *
+ * Owns its callback, arguments, context and loop. cancel() drops callback and
+ * arguments at once, unless the callback is running: then they are dropped when
+ * it returns. Handles die on whichever thread drops the last reference, always
+ * under the GIL, so the loop's freelist needs no lock.
+ */
+#include "core/handle.h"
+
+#include "py/context.h"
+#include "py/error.h"
+
+/* A burst of call_soon keeps at most this many dead handles, 170 bytes each. */
+#define FREELIST_MAX 1024
+
+/* ---- life ---- */
+
+PyObject *
+fl_handle_alloc(PyTypeObject *type, LoopObject *loop, struct fl_handle_freelist *list)
+{
+    loop->state->counts.handles++;
+    HandleObject *self = (HandleObject *)list->first;
+    if (self == NULL) {
+        /* zeroed, tracked, its type increfed */
+        return type->tp_alloc(type, 0);
+    }
+    list->first = self->callback;
+    list->count--;
+    self->callback = NULL;
+    Py_INCREF(type);
+    _Py_NewReference((PyObject *)self);
+    PyObject_GC_Track(self);
+    return (PyObject *)self;
+}
+
+int
+fl_handle_fill(
+    HandleObject *self, LoopObject *loop, PyObject *callback, PyObject *const *args,
+    Py_ssize_t n_args, PyObject *context
+)
+{
+    self->loop = (LoopObject *)Py_NewRef(loop);
+    self->callback = Py_NewRef(callback);
+    if (n_args <= FL_HANDLE_N_INLINE) {
+        for (Py_ssize_t i = 0; i < n_args; i++) {
+            self->vector[1 + i] = Py_NewRef(args[i]);
+        }
+        self->n_inline = (uint8_t)n_args;
+    }
+    else {
+        self->args = PyTuple_New(n_args);
+        if (self->args == NULL) {
+            return -1;
+        }
+        for (Py_ssize_t i = 0; i < n_args; i++) {
+            PyTuple_SET_ITEM(self->args, i, Py_NewRef(args[i]));
+        }
+    }
+    if (context != NULL) {
+        self->context = Py_NewRef(context);
+    }
+    else {
+        self->context = fl_context_snapshot(loop->state, &loop->context_cache);
+        if (self->context == NULL) {
+            return -1;
+        }
+        self->context_shared = 1;
+    }
+    if (loop->debug) {
+        PyObject *frame = (PyObject *)PyEval_GetFrame();
+        self->source_traceback = PyObject_CallOneArg(
+            loop->state->extract_stack, frame != NULL ? frame : Py_None
+        );
+        return self->source_traceback == NULL ? -1 : 0;
+    }
+    return 0;
+}
+
+HandleObject *
+fl_handle_new(
+    LoopObject *loop, PyObject *callback, PyObject *const *args, Py_ssize_t n_args,
+    PyObject *context
+)
+{
+    HandleObject *self = (HandleObject *)fl_handle_alloc(
+        loop->state->handle_type, loop, &loop->free_handles
+    );
+    if (self == NULL) {
+        return NULL;
+    }
+    if (fl_handle_fill(self, loop, callback, args, n_args, context) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return self;
+}
+
+static void
+handle_drop_call(HandleObject *self)
+{
+    Py_CLEAR(self->callback);
+    Py_CLEAR(self->args);
+    for (int i = self->n_inline; i > 0; i--) {
+        Py_CLEAR(self->vector[i]);
+    }
+    self->n_inline = 0;
+}
+
+int
+fl_handle_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    HandleObject *self = (HandleObject *)op;
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(self->callback);
+    Py_VISIT(self->args);
+    Py_VISIT(self->slot_cancelled);
+    Py_VISIT(self->slot_scheduled);
+    for (int i = 1; i <= self->n_inline; i++) {
+        Py_VISIT(self->vector[i]);
+    }
+    Py_VISIT(self->context);
+    Py_VISIT(self->loop);
+    Py_VISIT(self->repr);
+    Py_VISIT(self->source_traceback);
+    Py_VISIT(self->when);
+    return 0;
+}
+
+/* The loop stays: it is needed to the end, and it breaks the cycle itself by
+ * dropping what it has queued. */
+int
+fl_handle_clear(PyObject *op)
+{
+    HandleObject *self = (HandleObject *)op;
+    handle_drop_call(self);
+    Py_CLEAR(self->slot_cancelled);
+    Py_CLEAR(self->slot_scheduled);
+    Py_CLEAR(self->context);
+    Py_CLEAR(self->repr);
+    Py_CLEAR(self->source_traceback);
+    Py_CLEAR(self->when);
+    return 0;
+}
+
+static bool
+has_weakrefs(HandleObject *self)
+{
+#ifdef FL_HAVE_MANAGED_WEAKREF
+    return *PyObject_GET_WEAKREFS_LISTPTR((PyObject *)self) != NULL;
+#else
+    return self->weakrefs != NULL;
+#endif
+}
+
+static void
+handle_release(HandleObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    LoopObject *loop = self->loop;
+    if (loop == NULL) {
+        type->tp_free(self);
+        Py_DECREF(type);
+        return;
+    }
+    struct fl_state *state = loop->state;
+    struct fl_handle_freelist *list = type == state->handle_type
+                                          ? &loop->free_handles
+                                          : &loop->free_timer_handles;
+    state->counts.handles--;
+    self->loop = NULL;
+    self->cancelled = 0;
+    self->running = 0;
+    self->context_shared = 0;
+    if (list->count < FREELIST_MAX && !loop->closed) {
+        self->callback = list->first;
+        list->first = (PyObject *)self;
+        list->count++;
+    }
+    else {
+        type->tp_free(self);
+    }
+    Py_DECREF(type);
+    Py_DECREF(loop); /* may free the lists, self with them */
+}
+
+void
+fl_handle_dealloc(PyObject *op)
+{
+    PyObject_GC_UnTrack(op);
+    Py_TRASHCAN_BEGIN(op, fl_handle_dealloc)
+    if (has_weakrefs((HandleObject *)op)) {
+        PyObject_ClearWeakRefs(op);
+    }
+    fl_handle_clear(op);
+    handle_release((HandleObject *)op);
+    Py_TRASHCAN_END
+}
+
+static void
+free_list(struct fl_handle_freelist *list)
+{
+    while (list->first != NULL) {
+        PyObject *op = list->first;
+        list->first = ((HandleObject *)op)->callback;
+        Py_TYPE(op)->tp_free(op);
+    }
+    list->count = 0;
+}
+
+void
+fl_handle_free_lists(LoopObject *loop)
+{
+    free_list(&loop->free_handles);
+    free_list(&loop->free_timer_handles);
+}
+
+/* ---- running and cancelling ---- */
+
+static int
+handle_report(HandleObject *self)
+{
+    if (fl_error_is_exit()) {
+        return -1;
+    }
+    PyObject *exc = fl_error_take();
+    PyObject *result = PyObject_CallMethod(
+        (PyObject *)self->loop, "_callback_failed", "OO", self, exc
+    ); /* escapes */
+    Py_DECREF(exc);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static PyObject *
+handle_call(HandleObject *self)
+{
+    if (self->args != NULL) {
+        return PyObject_Call(self->callback, self->args, NULL); /* escapes */
+    }
+    size_t n_args = self->n_inline | PY_VECTORCALL_ARGUMENTS_OFFSET;
+    return PyObject_Vectorcall(
+        self->callback, &self->vector[1], n_args, NULL
+    ); /* escapes */
+}
+
+int
+fl_handle_run(HandleObject *self)
+{
+    if (self->context_shared) {
+        if (fl_context_own(&self->context, &self->loop->context_cache) < 0) {
+            return handle_report(self);
+        }
+        self->context_shared = 0;
+    }
+    PyObject *context = self->context;
+    if (self->callback == NULL || PyContext_Enter(context) < 0) {
+        if (self->callback == NULL) {
+            PyErr_SetString(PyExc_TypeError, "the handle was cancelled");
+        }
+        return handle_report(self);
+    }
+    char outer = self->running;
+    self->running = 1;
+    PyObject *result = handle_call(self);
+    self->running = outer;
+    if (PyContext_Exit(context) < 0) {
+        Py_CLEAR(result);
+    }
+    int status = result == NULL ? handle_report(self) : 0;
+    Py_XDECREF(result);
+    if (self->cancelled && !outer) {
+        handle_drop_call(self);
+    }
+    return status;
+}
+
+int
+fl_handle_cancel(HandleObject *self)
+{
+    if (self->cancelled) {
+        return 0;
+    }
+    self->cancelled = 1;
+    if (self->loop->debug) {
+        /* asyncio keeps the text to name the callback afterwards */
+        PyObject *text = PyObject_Repr((PyObject *)self); /* escapes */
+        if (text == NULL) {
+            return -1;
+        }
+        Py_XSETREF(self->repr, text);
+    }
+    if (!self->running) {
+        handle_drop_call(self);
+    }
+    return 0;
+}
+
+/* ---- Python's view ---- */
+
+PyDoc_STRVAR(cancel_doc, "cancel($self, /)\n--\n\n"
+"Cancel the callback. Cancelling again, or after it ran, does nothing.");
+
+static PyObject *
+handle_cancel(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    if (fl_handle_cancel((HandleObject *)op) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(cancelled_doc, "cancelled($self, /)\n--\n\n"
+"Return True if the callback was cancelled.");
+
+static PyObject *
+handle_cancelled(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(((HandleObject *)op)->cancelled);
+}
+
+PyDoc_STRVAR(run_doc, "_run($self, /)\n--\n\n"
+"Run the callback in its context, as the loop does.");
+
+static PyObject *
+handle_run(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    if (fl_handle_run((HandleObject *)op) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+handle_get_context(PyObject *op, void *Py_UNUSED(closure))
+{
+    HandleObject *self = (HandleObject *)op;
+    if (self->context_shared) {
+        if (fl_context_own(&self->context, &self->loop->context_cache) < 0) {
+            return NULL;
+        }
+        self->context_shared = 0;
+    }
+    return Py_NewRef(self->context);
+}
+
+PyDoc_STRVAR(get_context_doc, "get_context($self, /)\n--\n\n"
+"Return the contextvars.Context the callback runs in.");
+
+static PyObject *
+handle_get_context_method(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return handle_get_context(op, NULL);
+}
+
+static PyObject *
+handle_get_callback(PyObject *op, void *Py_UNUSED(closure))
+{
+    HandleObject *self = (HandleObject *)op;
+    bool gone = self->callback == NULL || (self->cancelled && self->running);
+    return Py_NewRef(gone ? Py_None : self->callback);
+}
+
+static PyObject *
+handle_get_args(PyObject *op, void *Py_UNUSED(closure))
+{
+    HandleObject *self = (HandleObject *)op;
+    if (self->callback == NULL || (self->cancelled && self->running)) {
+        Py_RETURN_NONE;
+    }
+    if (self->args != NULL) {
+        return Py_NewRef(self->args);
+    }
+    PyObject *args = PyTuple_New(self->n_inline);
+    for (int i = 0; args != NULL && i < self->n_inline; i++) {
+        PyTuple_SET_ITEM(args, i, Py_NewRef(self->vector[1 + i]));
+    }
+    return args;
+}
+
+static PyObject *
+handle_get_cancelled(PyObject *op, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(((HandleObject *)op)->cancelled);
+}
+
+static PyObject *
+handle_get_loop(PyObject *op, void *Py_UNUSED(closure))
+{
+    return Py_NewRef((PyObject *)((HandleObject *)op)->loop);
+}
+
+/* A slot that reads as None while empty; closure: its offset. */
+static PyObject *
+handle_get_slot(PyObject *op, void *closure)
+{
+    PyObject *value = *(PyObject **)((char *)op + (Py_ssize_t)closure);
+    return Py_NewRef(value != NULL ? value : Py_None);
+}
+
+static int
+handle_set_slot(PyObject *op, PyObject *value, void *closure)
+{
+    PyObject **slot = (PyObject **)((char *)op + (Py_ssize_t)closure);
+    Py_XSETREF(*slot, value == Py_None ? NULL : Py_XNewRef(value));
+    return 0;
+}
+
+#define SLOT(name, field)                                     \
+    {name, handle_get_slot, handle_set_slot, NULL,            \
+     (void *)offsetof(HandleObject, field)}
+
+PyGetSetDef fl_handle_getset[] = {
+    {"_args", handle_get_args, NULL, NULL, NULL},
+    {"_callback", handle_get_callback, NULL, NULL, NULL},
+    {"_cancelled", handle_get_cancelled, NULL, NULL, NULL},
+    {"_context", handle_get_context, NULL, NULL, NULL},
+    {"_loop", handle_get_loop, NULL, NULL, NULL},
+    SLOT("_repr", repr),
+    SLOT("_source_traceback", source_traceback),
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+PyMethodDef fl_handle_methods[] = {
+    {"cancel", handle_cancel, METH_NOARGS, cancel_doc},
+    {"cancelled", handle_cancelled, METH_NOARGS, cancelled_doc},
+    {"get_context", handle_get_context_method, METH_NOARGS, get_context_doc},
+    {"_run", handle_run, METH_NOARGS, run_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+PyDoc_STRVAR(handle_doc, "A callback to run once, made by loop.call_soon().\n\n"
+"Imitates asyncio.Handle, its base class.");
+
+static PyType_Slot handle_slots[] = {
+    {Py_tp_doc, (void *)handle_doc},
+    {Py_tp_dealloc, fl_handle_dealloc},
+    {Py_tp_traverse, fl_handle_traverse},
+    {Py_tp_clear, fl_handle_clear},
+    {Py_tp_methods, fl_handle_methods},
+    {Py_tp_getset, fl_handle_getset},
+    {0, NULL},
+};
+
+/* Not immutable: the base is a Python class, for which CPython 3.12 warns and
+ * 3.14 refuses. */
+static PyType_Spec handle_spec = {
+    .name = "fastloop.Handle",
+    .basicsize = sizeof(HandleObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC
+             | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = handle_slots,
+};
+
+static const struct fl_handle_slot inherited_slots[] = {
+    {"_args", offsetof(HandleObject, args)},
+    {"_callback", offsetof(HandleObject, callback)},
+    {"_cancelled", offsetof(HandleObject, slot_cancelled)},
+    {"_context", offsetof(HandleObject, context)},
+    {"_loop", offsetof(HandleObject, loop)},
+    {"_repr", offsetof(HandleObject, repr)},
+    {"_source_traceback", offsetof(HandleObject, source_traceback)},
+    {NULL, 0},
+};
+
+bool
+fl_handle_layout_matches(
+    PyObject *base, const struct fl_handle_slot *slots, Py_ssize_t basicsize
+)
+{
+    if (!PyType_Check(base) || ((PyTypeObject *)base)->tp_basicsize != basicsize) {
+        return false;
+    }
+    for (; slots->name != NULL; slots++) {
+        PyObject *member = PyObject_GetAttrString(base, slots->name);
+        bool same = member != NULL && Py_IS_TYPE(member, &PyMemberDescr_Type)
+                    && ((PyMemberDescrObject *)member)->d_member->offset == slots->offset;
+        Py_XDECREF(member);
+        if (!same) {
+            PyErr_Clear();
+            return false;
+        }
+    }
+    return true;
+}
+
+int
+fl_handle_add_type(PyObject *module, struct fl_state *state)
+{
+    if (!fl_handle_layout_matches(
+            state->asyncio_Handle, inherited_slots,
+            offsetof(HandleObject, slot_scheduled)
+        )) {
+        PyErr_SetString(
+            PyExc_ImportError, "fastloop does not know the asyncio.Handle of this Python"
+        );
+        return -1;
+    }
+    PyObject *type =
+        PyType_FromModuleAndSpec(module, &handle_spec, state->asyncio_Handle);
+    state->handle_type = (PyTypeObject *)type;
+    return type == NULL ? -1 : 0;
+}

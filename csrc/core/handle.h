@@ -1,0 +1,92 @@
+/* Handle: a callback to run once, in its context.
+ *
+ * A subclass of asyncio.Handle whose inherited slots hold what asyncio holds in
+ * them, so that asyncio's own reprs and comparisons read it; what is ours lies
+ * behind. Both handle types share one struct: in a plain Handle the two slots
+ * of asyncio.TimerHandle are spare.
+ *
+ * Up to three arguments are kept inline, with a spare word in front of them for
+ * the vectorcall of a bound method. Handles go to the freelist of their loop.
+ */
+#ifndef FASTLOOP_CORE_HANDLE_H
+#define FASTLOOP_CORE_HANDLE_H
+
+#include "base/timers.h"
+#include "core/loop.h"
+
+#define FL_HANDLE_N_INLINE 3
+
+typedef struct {
+    PyObject_HEAD
+    /* the slots of asyncio.Handle, in its layout (sorted by name) */
+    PyObject *args;      /* tuple, or NULL if the arguments are inline */
+    PyObject *callback;  /* NULL once cancelled */
+    PyObject *slot_cancelled;
+    PyObject *context;
+    LoopObject *loop;
+    PyObject *repr;              /* NULL: made on demand */
+    PyObject *source_traceback;  /* NULL outside debug mode */
+#ifndef FL_HAVE_MANAGED_WEAKREF
+    PyObject *weakrefs;
+#endif
+    /* the slots of asyncio.TimerHandle */
+    PyObject *slot_scheduled;
+    PyObject *when; /* what call_at was given, if it was not a float */
+    /* ours */
+    PyObject *vector[1 + FL_HANDLE_N_INLINE];
+    uint8_t n_inline;
+    char cancelled;
+    char running;
+    char context_shared; /* context is a snapshot: py/context.h */
+} HandleObject;
+
+typedef struct {
+    HandleObject base;
+    struct fl_timer timer;
+} TimerHandleObject;
+
+/* Where asyncio's slots are; a type whose slots lie elsewhere is not derived. */
+struct fl_handle_slot {
+    const char *name;
+    Py_ssize_t offset;
+};
+
+int fl_handle_add_type(PyObject *module, struct fl_state *state);
+
+/* A new Handle of loop, its context a snapshot of the current one if context is
+ * NULL. args: borrowed. New reference or NULL. */
+HandleObject *fl_handle_new(
+    LoopObject *loop, PyObject *callback, PyObject *const *args, Py_ssize_t n_args,
+    PyObject *context
+);
+
+/* Runs the callback in its context; its exception goes to the loop's exception
+ * handler. escapes. 0, or -1 if SystemExit or KeyboardInterrupt was raised, or
+ * if the handler itself raised. */
+int fl_handle_run(HandleObject *self);
+
+/* As handle.cancel() on a Handle that waits for nothing but its turn. -1 if the
+ * repr kept in debug mode raised. */
+int fl_handle_cancel(HandleObject *self);
+
+/* Frees what a loop's freelists hold. */
+void fl_handle_free_lists(LoopObject *loop);
+
+/* For the two types: */
+bool fl_handle_layout_matches(
+    PyObject *base, const struct fl_handle_slot *slots, Py_ssize_t basicsize
+);
+int fl_handle_fill(
+    HandleObject *self, LoopObject *loop, PyObject *callback, PyObject *const *args,
+    Py_ssize_t n_args, PyObject *context
+);
+PyObject *fl_handle_alloc(
+    PyTypeObject *type, LoopObject *loop, struct fl_handle_freelist *list
+);
+int fl_handle_traverse(PyObject *op, visitproc visit, void *arg);
+int fl_handle_clear(PyObject *op);
+void fl_handle_dealloc(PyObject *op);
+extern PyGetSetDef fl_handle_getset[];
+extern PyMethodDef fl_handle_methods[];
+
+#endif

@@ -1,0 +1,242 @@
+/* The loop object, shared by the rooms that make it up.
+ *
+ *   loop.c           the type: life, close, debug flag, method table
+ *   loop_attrs.c     attributes asyncio's inherited code reads; overrides; stats
+ *   loop_schedule.c  call_soon, call_later, call_at, call_soon_threadsafe
+ *   loop_run.c       one iteration; run_forever, run_until_complete
+ *   loop_poll.c      when to poll, and polling
+ *   loop_watch.c     add_reader and kin
+ *   loop_signals.c   wake-up from threads and signals
+ *   loop_tasks.c     create_future, create_task, asyncgen hooks
+ *
+ * Everything is done by the thread that holds the GIL; the loop's own thread
+ * gives it up only inside a poll and inside user code. So another thread's
+ * call_soon_threadsafe may push into the ready ring itself.
+ */
+#ifndef FASTLOOP_CORE_LOOP_H
+#define FASTLOOP_CORE_LOOP_H
+
+#include "base/ring.h"
+#include "base/timers.h"
+#include "os/clock.h"
+#include "os/poller.h"
+#include "os/wakeup.h"
+#include "py/state.h"
+
+/* The ready ring's words: a pointer to an owned object, its kind in the low
+ * bits (objects are at least 8-aligned). */
+#define FL_ENTRY_KIND_MASK ((uintptr_t)7)
+#define FL_ENTRY_HANDLE ((uintptr_t)0)
+
+/* Methods a subclass, an instance or a patch may replace, and whose
+ * replacement C code calls. Order as in override_names (loop_attrs.c). */
+enum {
+    FL_OVERRIDES_TIME = 1 << 0,
+    FL_OVERRIDES_CALL_AT = 1 << 1,
+    FL_OVERRIDES_CALL_SOON = 1 << 2,
+    FL_OVERRIDES_CALL_LATER = 1 << 3,
+    FL_OVERRIDES_CREATE_TASK = 1 << 4,
+    FL_OVERRIDES_RUN_ONCE = 1 << 5,
+    FL_OVERRIDES_ADD_READER = 1 << 6,
+    FL_OVERRIDES_REMOVE_READER = 1 << 7,
+    FL_OVERRIDES_ADD_WRITER = 1 << 8,
+    FL_OVERRIDES_REMOVE_WRITER = 1 << 9,
+    FL_OVERRIDES_CALL_SOON_THREADSAFE = 1 << 10,
+};
+#define FL_N_OVERRIDES 11
+
+struct fl_handle_freelist {
+    PyObject *first; /* chained through the callback slot */
+    int count;
+};
+
+typedef struct LoopObject {
+    PyObject_HEAD
+    struct fl_state *state; /* borrowed: the type keeps the module alive */
+    struct fl_ring ready;
+    struct fl_handle_freelist free_handles;
+    struct fl_handle_freelist free_timer_handles;
+    PyObject *context_cache; /* py/context.h */
+
+    /* overrides: what the type and the instance replace */
+    uint32_t type_overrides;
+    uint32_t instance_overrides;
+    unsigned int type_version; /* tp_version_tag the first was read at */
+
+    char is_open;  /* has a poller and wake-up fds */
+    char closed;
+    char stopping;
+    char debug;
+    char running;  /* between setup and cleanup of run_forever */
+    char sleeping; /* in a poll without the GIL */
+    char woken;    /* the eventfd was written since the poll began */
+    char forked;   /* a child's copy of a running loop */
+    char executor_shutdown_called;
+    char asyncgens_shutdown_called;
+    char coroutine_origin_tracking_enabled;
+    char took_wakeup_fd;
+    char may_skip_polls; /* switch: poll in every iteration if false */
+
+    unsigned long thread_id; /* valid while running */
+
+    /* poll policy (loop_poll.c) */
+    unsigned int quiet_iterations; /* since the last sign of I/O */
+    int64_t last_poll_ticks;
+    struct fl_tick_rate tick_rate;
+
+    /* stats() */
+    uint64_t n_iterations;
+    uint64_t n_polls;
+    uint64_t n_steps;
+    int64_t longest_step_ticks;
+
+    /* attributes, see the table in loop_attrs.c */
+    PyObject *exception_handler;
+    PyObject *default_executor;
+    PyObject *task_factory;
+    PyObject *current_handle;
+    PyObject *signal_handlers;
+    PyObject *slow_callback_duration;
+    PyObject *coroutine_origin_tracking_saved_depth;
+    PyObject *old_agen_hooks;
+    PyObject *asyncgens;
+    PyObject *transports;
+    PyObject *unix_server_sockets;
+    double clock_resolution;
+
+    struct fl_poller poller;
+    struct fl_wakeup wakeup;
+    struct fl_watch event_watch;
+    struct fl_watch signal_watch;
+    struct fl_list reader_watches; /* loop_watch.c */
+    struct fl_list live_loops;     /* link in the list of loops, for fork */
+    struct fl_timers timers;
+} LoopObject;
+
+int fl_loop_add_type(PyObject *module, struct fl_state *state);
+
+/* loop.c */
+static inline int
+fl_loop_check_closed(LoopObject *self)
+{
+    if (self->closed) {
+        PyErr_SetString(PyExc_RuntimeError, "Event loop is closed");
+        return -1;
+    }
+    return 0;
+}
+
+/* Wrong-thread check of debug mode: 0, or -1 with RuntimeError. */
+int fl_loop_check_thread(LoopObject *self);
+
+/* loop_attrs.c */
+extern PyGetSetDef fl_loop_getset[];
+uint32_t fl_loop_read_overrides(LoopObject *self);
+int fl_loop_setattro(PyObject *op, PyObject *name, PyObject *value);
+PyObject *fl_loop_stats(PyObject *op, PyObject *ignored);
+
+/* Which methods are replaced; a compare and a load when nothing changed. */
+static inline uint32_t
+fl_loop_overrides(LoopObject *self)
+{
+    unsigned int version = Py_TYPE(self)->tp_version_tag;
+    if (version == 0 || version != self->type_version) {
+        return fl_loop_read_overrides(self);
+    }
+    return self->type_overrides | self->instance_overrides;
+}
+
+/* The loop's clock in seconds: CLOCK_MONOTONIC, or what replaces loop.time.
+ * -1.0 with an exception set on failure; escapes only if it is replaced. */
+double fl_loop_now(LoopObject *self);
+
+/* loop_schedule.c */
+/* Queues a word; on failure the exception is set and nothing is owned. */
+int fl_loop_push(LoopObject *self, uintptr_t word);
+PyObject *fl_loop_call_soon(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+);
+PyObject *fl_loop_call_soon_threadsafe(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+);
+PyObject *fl_loop_call_later(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+);
+PyObject *fl_loop_call_at(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+);
+PyObject *fl_loop_call_soon_internal(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args
+);
+PyObject *fl_loop_make_handle(PyObject *op, PyObject *const *args, Py_ssize_t n_args);
+PyObject *fl_loop_add_callback(PyObject *op, PyObject *handle);
+PyObject *fl_loop_add_callback_signalsafe(PyObject *op, PyObject *handle);
+PyObject *fl_loop_timer_handle_cancelled(PyObject *op, PyObject *handle);
+/* Drops every queued entry and timer (close, clear). */
+void fl_loop_drop_queued(LoopObject *self);
+
+/* loop_run.c */
+PyObject *fl_loop_run_forever(PyObject *op, PyObject *ignored);
+PyObject *fl_loop_run_until_complete(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+);
+PyObject *fl_loop_run_once(PyObject *op, PyObject *ignored);
+PyObject *fl_loop_run_forever_setup(PyObject *op, PyObject *ignored);
+PyObject *fl_loop_run_forever_cleanup(PyObject *op, PyObject *ignored);
+
+/* loop_poll.c */
+/* The poll of one iteration, or its permitted skip; runs signal handlers.
+ * escapes. 0, or -1 with an exception. */
+int fl_loop_poll(LoopObject *self);
+PyObject *fl_loop_process_events(PyObject *op, PyObject *events);
+
+/* Called at any sign that the program is doing I/O: polls are then made in
+ * every iteration, as asyncio makes them. */
+static inline void
+fl_loop_note_io(LoopObject *self)
+{
+    self->quiet_iterations = 0;
+}
+
+/* loop_watch.c */
+PyObject *fl_loop_add_reader(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject *kw);
+PyObject *fl_loop_add_writer(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject *kw);
+PyObject *fl_loop_remove_reader(PyObject *op, PyObject *fd);
+PyObject *fl_loop_remove_writer(PyObject *op, PyObject *fd);
+PyObject *fl_loop__add_reader(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject *kw);
+PyObject *fl_loop__add_writer(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject *kw);
+PyObject *fl_loop__remove_reader(PyObject *op, PyObject *fd);
+PyObject *fl_loop__remove_writer(PyObject *op, PyObject *fd);
+PyObject *fl_loop_watched_events(PyObject *op, PyObject *fd);
+int fl_loop_traverse_watches(LoopObject *self, visitproc visit, void *arg);
+void fl_loop_drop_watches(LoopObject *self);
+size_t fl_loop_count_watches(const LoopObject *self);
+
+/* loop_signals.c */
+int fl_loop_open_wakeup(LoopObject *self);
+void fl_loop_close_wakeup(LoopObject *self);
+/* Take the process's wake-up fd for the time of a run, and give it back. */
+int fl_loop_take_wakeup_fd(LoopObject *self);
+int fl_loop_return_wakeup_fd(LoopObject *self);
+/* Wakes the loop if it sleeps in a poll. */
+void fl_loop_wake(LoopObject *self);
+PyObject *fl_loop_write_to_self(PyObject *op, PyObject *ignored);
+PyObject *fl_loop_read_from_self(PyObject *op, PyObject *ignored);
+PyObject *fl_loop_handle_signal(PyObject *op, PyObject *signum);
+PyObject *fl_loop_signal_fd(PyObject *op, PyObject *ignored);
+/* In a forked child: a running loop dies there, an idle one gets fds anew. */
+PyObject *fl_loop_after_fork(PyObject *op, PyObject *ignored);
+
+/* loop_tasks.c */
+PyObject *fl_loop_create_future(PyObject *op, PyObject *ignored);
+PyObject *fl_loop_create_task(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+);
+PyObject *fl_loop_set_task_factory(PyObject *op, PyObject *factory);
+PyObject *fl_loop_get_task_factory(PyObject *op, PyObject *ignored);
+PyObject *fl_loop_set_exception_handler(PyObject *op, PyObject *handler);
+PyObject *fl_loop_get_exception_handler(PyObject *op, PyObject *ignored);
+PyObject *fl_loop_asyncgen_firstiter(PyObject *op, PyObject *agen);
+PyObject *fl_loop_asyncgen_finalizer(PyObject *op, PyObject *agen);
+
+#endif

@@ -1,0 +1,240 @@
+/* The loop's attributes, what replaces its methods, and its figures.
+ *
+ * asyncio's inherited code reads private attributes of the loop; here is the
+ * one table of them. Containers are made on first use. Methods may be replaced
+ * in a subclass, on the class or on the instance: setattr on the instance is
+ * seen here, the rest by the type's version tag.
+ */
+#include "core/loop.h"
+#include "core/timer_handle.h"
+
+/* ---- overrides ---- */
+
+/* In the order of the FL_OVERRIDES_ bits. */
+static PyObject *
+override_name(const struct fl_state *state, int bit)
+{
+    PyObject *const names[FL_N_OVERRIDES] = {
+        state->str_time,
+        state->str_call_at,
+        state->str_call_soon,
+        state->str_call_later,
+        state->str_create_task,
+        state->str__run_once,
+        state->str__add_reader,
+        state->str__remove_reader,
+        state->str__add_writer,
+        state->str__remove_writer,
+        state->str_call_soon_threadsafe,
+    };
+    return names[bit];
+}
+
+uint32_t
+fl_loop_read_overrides(LoopObject *self)
+{
+    uint32_t found = 0;
+    for (int bit = 0; bit < FL_N_OVERRIDES; bit++) {
+        PyObject *name = override_name(self->state, bit);
+        /* both borrowed; the look-up gives the type a version tag */
+        PyObject *ours = PyDict_GetItemWithError(self->state->loop_type->tp_dict, name);
+        if (_PyType_Lookup(Py_TYPE(self), name) != ours) {
+            found |= 1u << bit;
+        }
+    }
+    self->type_overrides = found;
+    self->type_version = Py_TYPE(self)->tp_version_tag;
+    return found | self->instance_overrides;
+}
+
+int
+fl_loop_setattro(PyObject *op, PyObject *name, PyObject *value)
+{
+    LoopObject *self = (LoopObject *)op;
+    if (PyObject_GenericSetAttr(op, name, value) < 0) {
+        return -1;
+    }
+    for (int bit = 0; bit < FL_N_OVERRIDES; bit++) {
+        if (PyUnicode_Compare(name, override_name(self->state, bit)) != 0) {
+            continue;
+        }
+        if (value != NULL) {
+            self->instance_overrides |= 1u << bit;
+        }
+        else {
+            self->instance_overrides &= ~(1u << bit);
+        }
+    }
+    return 0;
+}
+
+double
+fl_loop_now(LoopObject *self)
+{
+    if (!(fl_loop_overrides(self) & FL_OVERRIDES_TIME)) {
+        return fl_clock_monotonic_s();
+    }
+    PyObject *now = PyObject_CallMethodNoArgs((PyObject *)self, self->state->str_time);
+    if (now == NULL) {
+        return -1.0;
+    }
+    double now_s = PyFloat_AsDouble(now);
+    Py_DECREF(now);
+    return now_s;
+}
+
+/* ---- attributes ---- */
+
+static PyObject *
+get_flag(PyObject *op, void *closure)
+{
+    return PyBool_FromLong(*((char *)op + (Py_ssize_t)closure));
+}
+
+static int
+set_flag(PyObject *op, PyObject *value, void *closure)
+{
+    int truth = value == NULL ? 0 : PyObject_IsTrue(value);
+    if (truth < 0) {
+        return -1;
+    }
+    *((char *)op + (Py_ssize_t)closure) = (char)truth;
+    return 0;
+}
+
+/* An object that reads as None while unset. */
+static PyObject *
+get_object(PyObject *op, void *closure)
+{
+    PyObject *value = *(PyObject **)((char *)op + (Py_ssize_t)closure);
+    return Py_NewRef(value != NULL ? value : Py_None);
+}
+
+static int
+set_object(PyObject *op, PyObject *value, void *closure)
+{
+    PyObject **slot = (PyObject **)((char *)op + (Py_ssize_t)closure);
+    Py_XSETREF(*slot, value == Py_None ? NULL : Py_XNewRef(value));
+    return 0;
+}
+
+/* A container made when it is first asked for. */
+static PyObject *
+get_made(PyObject *op, void *closure)
+{
+    LoopObject *self = (LoopObject *)op;
+    PyObject **slot = (PyObject **)((char *)op + (Py_ssize_t)closure);
+    if (*slot == NULL) {
+        PyObject *made;
+        if (slot == &self->asyncgens) {
+            made = PyObject_CallNoArgs(self->state->WeakSet);
+        }
+        else if (slot == &self->transports) {
+            made = PyObject_CallNoArgs(self->state->WeakValueDictionary);
+        }
+        else {
+            made = PyDict_New();
+        }
+        if (made == NULL) {
+            return NULL;
+        }
+        Py_XSETREF(*slot, made);
+    }
+    return Py_NewRef(*slot);
+}
+
+static PyObject *
+get_scheduled(PyObject *op, void *Py_UNUSED(closure));
+
+static PyObject *
+get_clock_resolution(PyObject *op, void *Py_UNUSED(closure))
+{
+    return PyFloat_FromDouble(((LoopObject *)op)->clock_resolution);
+}
+
+static int
+set_clock_resolution(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
+{
+    double resolution_s = value == NULL ? 0.0 : PyFloat_AsDouble(value);
+    if (resolution_s == -1.0 && PyErr_Occurred()) {
+        return -1;
+    }
+    ((LoopObject *)op)->clock_resolution = resolution_s;
+    return 0;
+}
+
+#define FLAG(name, field) \
+    {name, get_flag, set_flag, NULL, (void *)offsetof(LoopObject, field)}
+#define OBJECT(name, field) \
+    {name, get_object, set_object, NULL, (void *)offsetof(LoopObject, field)}
+#define MADE(name, field) \
+    {name, get_made, set_object, NULL, (void *)offsetof(LoopObject, field)}
+
+PyGetSetDef fl_loop_getset[] = {
+    FLAG("_asyncgens_shutdown_called", asyncgens_shutdown_called),
+    FLAG("_closed", closed),
+    FLAG("_coroutine_origin_tracking_enabled", coroutine_origin_tracking_enabled),
+    FLAG("_debug", debug),
+    FLAG("_executor_shutdown_called", executor_shutdown_called),
+    FLAG("_may_skip_polls", may_skip_polls),
+    FLAG("_stopping", stopping),
+    FLAG("_took_wakeup_fd", took_wakeup_fd),
+    OBJECT(
+        "_coroutine_origin_tracking_saved_depth", coroutine_origin_tracking_saved_depth
+    ),
+    OBJECT("_current_handle", current_handle),
+    OBJECT("_default_executor", default_executor),
+    OBJECT("_exception_handler", exception_handler),
+    OBJECT("_old_agen_hooks", old_agen_hooks),
+    OBJECT("_task_factory", task_factory),
+    OBJECT("slow_callback_duration", slow_callback_duration),
+    MADE("_asyncgens", asyncgens),
+    MADE("_signal_handlers", signal_handlers),
+    MADE("_transports", transports),
+    MADE("_unix_server_sockets", unix_server_sockets),
+    {"_clock_resolution", get_clock_resolution, set_clock_resolution, NULL, NULL},
+    {"_scheduled", get_scheduled, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+/* ---- what waits ---- */
+
+static int
+append_timer_handle(struct fl_timer *timer, void *arg)
+{
+    return PyList_Append(arg, (PyObject *)fl_timer_handle_of(timer));
+}
+
+/* The live TimerHandles, soonest first. */
+static PyObject *
+get_scheduled(PyObject *op, void *Py_UNUSED(closure))
+{
+    PyObject *handles = PyList_New(0);
+    if (handles == NULL
+        || fl_timers_visit(&((LoopObject *)op)->timers, append_timer_handle, handles) < 0
+        || PyList_Sort(handles) < 0) {
+        Py_XDECREF(handles);
+        return NULL;
+    }
+    return handles;
+}
+
+static double
+ticks_to_seconds(const LoopObject *self, int64_t ticks)
+{
+    return (double)ticks / self->tick_rate.ticks_per_ns * 1e-9;
+}
+
+PyObject *
+fl_loop_stats(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    LoopObject *self = (LoopObject *)op;
+    fl_tick_rate_update(&self->tick_rate, fl_clock_ticks(), fl_clock_monotonic_ns());
+    return Py_BuildValue(
+        "{s:K,s:K,s:n,s:n,s:n,s:K,s:d}", "iterations", self->n_iterations, "polls",
+        self->n_polls, "ready", (Py_ssize_t)fl_ring_count(&self->ready), "timers",
+        (Py_ssize_t)self->timers.count, "watches",
+        (Py_ssize_t)fl_loop_count_watches(self), "steps", self->n_steps,
+        "longest_step_s", ticks_to_seconds(self, self->longest_step_ticks)
+    );
+}

@@ -1,0 +1,144 @@
+/* When to poll, and polling.
+ *
+ * asyncio polls in every iteration. epoll_wait(0) costs 140 to 350 ns, more
+ * than a task switch, so while callbacks are ready a poll may be skipped:
+ *  - always, if nobody could tell: no fd watched, no signal handler of the
+ *    loop's, no other Python thread (signals are still checked);
+ *  - else once the loop has seen no sign of I/O for 16 iterations, and then for
+ *    at most 50 us. Other threads get the GIL in every iteration all the same.
+ * Before that, polls are asyncio's: code that counts sleep(0)s until its own
+ * I/O has happened sees the same counts.
+ */
+#include "core/loop.h"
+#include "py/error.h"
+
+#include <errno.h>
+#include <math.h>
+
+#define QUIET_ITERATIONS 16
+#define POLL_PERIOD_NS 50000.0
+/* asyncio.base_events.MAXIMUM_SELECT_TIMEOUT: some kernels dislike more. */
+#define MAX_TIMEOUT_S (24.0 * 3600.0)
+
+/* Is this the only Python thread there is? New threads are put at the head. */
+static bool
+is_only_thread(void)
+{
+    PyThreadState *tstate = PyThreadState_Get();
+    return PyInterpreterState_ThreadHead(tstate->interp) == tstate
+           && PyThreadState_Next(tstate) == NULL;
+}
+
+static bool
+may_skip_poll(LoopObject *self, bool only_thread)
+{
+    if (!self->may_skip_polls) {
+        return false;
+    }
+    bool watching =
+        fl_loop_count_watches(self) > 0
+        || (self->signal_handlers != NULL && PyDict_GET_SIZE(self->signal_handlers) > 0);
+    if (only_thread && !watching) {
+        return true;
+    }
+    if (++self->quiet_iterations <= QUIET_ITERATIONS) {
+        return false;
+    }
+    double elapsed = (double)(fl_clock_ticks() - self->last_poll_ticks);
+    return elapsed < POLL_PERIOD_NS * self->tick_rate.ticks_per_ns;
+}
+
+/* Nanoseconds to sleep; -1 for ever, -2 with an exception. */
+static int64_t
+sleep_time(LoopObject *self)
+{
+    double next_s = fl_timers_next(&self->timers);
+    if (self->timers.count == 0) {
+        return -1;
+    }
+    double now_s = fl_loop_now(self); /* escapes if loop.time is replaced */
+    if (now_s == -1.0 && PyErr_Occurred()) {
+        return -2;
+    }
+    double timeout_s = next_s - now_s;
+    if (!(timeout_s > 0.0)) {
+        return 0;
+    }
+    if (timeout_s > MAX_TIMEOUT_S) {
+        timeout_s = MAX_TIMEOUT_S;
+    }
+    return (int64_t)ceil(timeout_s * 1e9);
+}
+
+static int
+poll_now(LoopObject *self, int64_t timeout_ns, bool only_thread)
+{
+    int n_events;
+    if (timeout_ns == 0 && only_thread) {
+        n_events = fl_poller_wait(&self->poller, 0);
+    }
+    else {
+        self->woken = 0;
+        self->sleeping = 1;
+        Py_BEGIN_ALLOW_THREADS
+        n_events = fl_poller_wait(&self->poller, timeout_ns);
+        Py_END_ALLOW_THREADS
+        self->sleeping = 0;
+    }
+    self->n_polls++;
+    self->last_poll_ticks = fl_clock_ticks();
+    if (n_events < 0 && n_events != -EINTR) {
+        fl_raise_errno(n_events);
+        return -1;
+    }
+    /* Before the events are spent: what KeyboardInterrupt leaves behind is
+     * still ready at the next poll. */
+    if (PyErr_CheckSignals() < 0) { /* escapes */
+        return -1;
+    }
+    if (n_events > 0) {
+        fl_loop_note_io(self);
+        fl_poller_dispatch(&self->poller);
+    }
+    return 0;
+}
+
+int
+fl_loop_poll(LoopObject *self)
+{
+    bool only_thread = is_only_thread();
+    int64_t timeout_ns = 0;
+    if (fl_ring_count(&self->ready) > 0 || self->stopping) {
+        if (may_skip_poll(self, only_thread)) {
+            if (!only_thread) {
+                Py_BEGIN_ALLOW_THREADS
+                Py_END_ALLOW_THREADS
+            }
+            return PyErr_CheckSignals(); /* escapes */
+        }
+    }
+    else {
+        timeout_ns = sleep_time(self);
+        if (timeout_ns == -2) {
+            return -1;
+        }
+    }
+    if (!self->is_open) {
+        PyErr_SetString(PyExc_RuntimeError, "Event loop is closed");
+        return -1;
+    }
+    if (self->tick_rate.ticks_per_ns == 0.0 || timeout_ns != 0) {
+        fl_tick_rate_update(
+            &self->tick_rate, fl_clock_ticks(), fl_clock_monotonic_ns()
+        );
+    }
+    return poll_now(self, timeout_ns, only_thread);
+}
+
+/* asyncio's _process_events(event_list) takes what its selector returned; ours
+ * dispatches by itself, so there is nothing left to do. */
+PyObject *
+fl_loop_process_events(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(events))
+{
+    Py_RETURN_NONE;
+}

@@ -1,0 +1,434 @@
+/* One iteration, and running until told to stop.
+ *
+ * An iteration polls, queues the timers that are due behind what the poll
+ * queued, and runs exactly the entries then present: what they queue runs in
+ * the next one. Imitates asyncio.BaseEventLoop._run_once, run_forever and
+ * run_until_complete.
+ */
+#include "core/loop.h"
+#include "core/timer_handle.h"
+#include "py/error.h"
+
+/* ---- one iteration ---- */
+
+static int
+queue_due_timers(LoopObject *self)
+{
+    double now_s = fl_loop_now(self); /* escapes if loop.time is replaced */
+    if (now_s == -1.0 && PyErr_Occurred()) {
+        return -1;
+    }
+    double end_s = now_s + self->clock_resolution;
+    struct fl_timer *timer;
+    while ((timer = fl_timers_pop_due(&self->timers, end_s)) != NULL) {
+        /* the timers' reference becomes the ring's */
+        PyObject *handle = (PyObject *)fl_timer_handle_of(timer);
+        if (fl_loop_push(self, (uintptr_t)handle | FL_ENTRY_HANDLE) < 0) {
+            Py_DECREF(handle);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+warn_if_slow(LoopObject *self, HandleObject *handle, double took_s)
+{
+    double limit_s = PyFloat_AsDouble(self->slow_callback_duration);
+    if (limit_s == -1.0 && PyErr_Occurred()) {
+        return -1;
+    }
+    if (took_s < limit_s) {
+        return 0;
+    }
+    PyObject *text = PyObject_CallOneArg(self->state->format_handle, (PyObject *)handle);
+    PyObject *result = text == NULL ? NULL
+                                    : PyObject_CallMethod(
+                                          self->state->logger, "warning", "sOd",
+                                          "Executing %s took %.3f seconds", text, took_s
+                                      );
+    Py_XDECREF(text);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static int
+run_handle_debug(LoopObject *self, HandleObject *handle)
+{
+    Py_XSETREF(self->current_handle, Py_NewRef(handle));
+    int status = -1;
+    double start_s = fl_loop_now(self);
+    if (start_s != -1.0 || !PyErr_Occurred()) {
+        status = fl_handle_run(handle); /* escapes */
+    }
+    if (status == 0) {
+        double end_s = fl_loop_now(self);
+        status = end_s == -1.0 && PyErr_Occurred()
+                     ? -1
+                     : warn_if_slow(self, handle, end_s - start_s);
+    }
+    Py_CLEAR(self->current_handle);
+    return status;
+}
+
+static int
+run_entry(LoopObject *self, uintptr_t word)
+{
+    HandleObject *handle = (HandleObject *)(word & ~FL_ENTRY_KIND_MASK);
+    int status = 0;
+    if (!handle->cancelled) {
+        status = self->debug ? run_handle_debug(self, handle) : fl_handle_run(handle);
+    }
+    Py_DECREF(handle);
+    return status;
+}
+
+static int
+run_ready(LoopObject *self)
+{
+    size_t n_entries = fl_ring_count(&self->ready);
+    int64_t start = fl_clock_ticks();
+    /* user code may run iterations of its own, so the count is looked at again */
+    while (n_entries-- > 0 && fl_ring_count(&self->ready) > 0) {
+        int status = run_entry(self, fl_ring_pop(&self->ready)); /* escapes */
+        int64_t end = fl_clock_ticks();
+        if (end - start > self->longest_step_ticks) {
+            self->longest_step_ticks = end - start;
+        }
+        start = end;
+        self->n_steps++;
+        if (status < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+iterate(LoopObject *self)
+{
+    self->n_iterations++;
+    if (fl_loop_poll(self) < 0) { /* escapes */
+        return -1;
+    }
+    if (self->timers.count > 0 && queue_due_timers(self) < 0) {
+        return -1;
+    }
+    return run_ready(self);
+}
+
+PyObject *
+fl_loop_run_once(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    if (fl_loop_check_closed((LoopObject *)op) < 0 || iterate((LoopObject *)op) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* ---- before and after ---- */
+
+static int
+check_not_running(LoopObject *self)
+{
+    if (self->running) {
+        PyErr_SetString(PyExc_RuntimeError, "This event loop is already running");
+        return -1;
+    }
+    PyObject *other = PyObject_CallNoArgs(self->state->get_running_loop);
+    if (other == NULL) {
+        return -1;
+    }
+    Py_DECREF(other);
+    if (other != Py_None) {
+        PyErr_SetString(
+            PyExc_RuntimeError,
+            "Cannot run the event loop while another loop is running"
+        );
+        return -1;
+    }
+    return 0;
+}
+
+static int
+set_origin_tracking(LoopObject *self, bool enabled)
+{
+    if (enabled == (bool)self->coroutine_origin_tracking_enabled) {
+        return 0;
+    }
+    PyObject *result = PyObject_CallMethod(
+        (PyObject *)self, "_set_coroutine_origin_tracking", "O",
+        enabled ? Py_True : Py_False
+    );
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static int
+set_running_loop(LoopObject *self, PyObject *loop)
+{
+    PyObject *result = PyObject_CallOneArg(self->state->set_running_loop, loop);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static int
+install_asyncgen_hooks(LoopObject *self)
+{
+    PyObject *result = NULL;
+    PyObject *firstiter =
+        PyObject_GetAttrString((PyObject *)self, "_asyncgen_firstiter_hook");
+    PyObject *finalizer =
+        PyObject_GetAttrString((PyObject *)self, "_asyncgen_finalizer_hook");
+    PyObject *old = PyObject_CallNoArgs(self->state->get_asyncgen_hooks);
+    if (firstiter != NULL && finalizer != NULL && old != NULL) {
+        PyObject *stack[2] = {firstiter, finalizer};
+        result = PyObject_Vectorcall(
+            self->state->set_asyncgen_hooks, stack, 0, self->state->kw_hooks
+        );
+        Py_XSETREF(self->old_agen_hooks, Py_NewRef(old));
+    }
+    Py_XDECREF(firstiter);
+    Py_XDECREF(finalizer);
+    Py_XDECREF(old);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static int
+restore_asyncgen_hooks(LoopObject *self)
+{
+    PyObject *old = self->old_agen_hooks;
+    self->old_agen_hooks = NULL;
+    if (old == NULL) {
+        return 0;
+    }
+    PyObject *result = PyObject_Call(self->state->set_asyncgen_hooks, old, NULL);
+    Py_DECREF(old);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* Kept in the instance's dict: some programs look for it there. */
+static int
+set_thread_id(LoopObject *self, PyObject *thread_id)
+{
+    if (thread_id == NULL) {
+        return -1;
+    }
+    int status =
+        PyObject_SetAttr((PyObject *)self, self->state->str__thread_id, thread_id);
+    Py_DECREF(thread_id);
+    return status;
+}
+
+/* What is set up is taken down by cleanup, also after a failure half-way. */
+static int
+setup(LoopObject *self)
+{
+    if (fl_loop_check_closed(self) < 0 || check_not_running(self) < 0) {
+        return -1;
+    }
+    self->thread_id = PyThread_get_thread_ident();
+    self->running = 1;
+    self->quiet_iterations = 0;
+    if (set_thread_id(self, PyLong_FromUnsignedLong(self->thread_id)) < 0
+        || set_origin_tracking(self, self->debug) < 0 || install_asyncgen_hooks(self) < 0
+        || set_running_loop(self, (PyObject *)self) < 0) {
+        return -1;
+    }
+    return fl_loop_take_wakeup_fd(self);
+}
+
+/* Runs to its end whatever fails; an exception already set stays. */
+static int
+cleanup(LoopObject *self)
+{
+    PyObject *exc = fl_error_take();
+    if (self->running) {
+        self->running = 0;
+        self->stopping = 0;
+        int status = fl_loop_return_wakeup_fd(self);
+        status |= set_thread_id(self, Py_NewRef(Py_None));
+        status |= set_running_loop(self, Py_None);
+        status |= set_origin_tracking(self, false);
+        status |= restore_asyncgen_hooks(self);
+        if (status < 0 && exc == NULL) {
+            return -1;
+        }
+    }
+    fl_error_restore(exc);
+    return exc == NULL ? 0 : -1;
+}
+
+PyObject *
+fl_loop_run_forever_setup(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    LoopObject *self = (LoopObject *)op;
+    bool was_running = self->running;
+    if (setup(self) < 0) {
+        if (!was_running) {
+            cleanup(self);
+        }
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject *
+fl_loop_run_forever_cleanup(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    if (cleanup((LoopObject *)op) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* ---- running ---- */
+
+static int
+iterate_overridden(LoopObject *self)
+{
+    PyObject *result =
+        PyObject_CallMethodNoArgs((PyObject *)self, self->state->str__run_once);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+PyObject *
+fl_loop_run_forever(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    LoopObject *self = (LoopObject *)op;
+    PyObject *started = fl_loop_run_forever_setup(op, NULL);
+    if (started == NULL) {
+        return NULL;
+    }
+    Py_DECREF(started);
+    int status;
+    do {
+        status = fl_loop_overrides(self) & FL_OVERRIDES_RUN_ONCE
+                     ? iterate_overridden(self)
+                     : iterate(self);
+    } while (status == 0 && !self->stopping);
+    if (cleanup(self) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* A coroutine that ended in an exception which left the loop: its caller gets
+ * that exception, so the task must not report it as never retrieved. */
+static int
+mark_retrieved(PyObject *future)
+{
+    PyObject *done = PyObject_CallMethod(future, "done", NULL);
+    PyObject *cancelled = PyObject_CallMethod(future, "cancelled", NULL);
+    int status = -1;
+    if (done != NULL && cancelled != NULL) {
+        status = 0;
+        if (PyObject_IsTrue(done) == 1 && PyObject_IsTrue(cancelled) == 0) {
+            PyObject *exception = PyObject_CallMethod(future, "exception", NULL);
+            status = exception == NULL ? -1 : 0;
+            Py_XDECREF(exception);
+        }
+    }
+    Py_XDECREF(done);
+    Py_XDECREF(cancelled);
+    return status;
+}
+
+/* The future to wait for, and whether a task was made for it. */
+static PyObject *
+prepare_future(LoopObject *self, PyObject *awaitable, bool *new_task)
+{
+    struct fl_state *state = self->state;
+    PyObject *is_future = PyObject_CallOneArg(state->isfuture, awaitable);
+    if (is_future == NULL) {
+        return NULL;
+    }
+    *new_task = PyObject_IsTrue(is_future) == 0;
+    Py_DECREF(is_future);
+    PyObject *stack[2] = {awaitable, (PyObject *)self};
+    PyObject *future =
+        PyObject_Vectorcall(state->ensure_future, stack, 1, state->kw_loop); /* escapes */
+    if (future == NULL) {
+        return NULL;
+    }
+    if (*new_task
+        && PyObject_SetAttr(future, state->str__log_destroy_pending, Py_False) < 0) {
+        Py_DECREF(future);
+        return NULL;
+    }
+    return future;
+}
+
+/* run_forever between adding and removing the callback that stops it. */
+static int
+run_for(LoopObject *self, PyObject *future, bool new_task)
+{
+    struct fl_state *state = self->state;
+    PyObject *result = PyObject_CallMethodOneArg(
+        future, state->str_add_done_callback, state->run_until_complete_cb
+    );
+    if (result == NULL) {
+        return -1;
+    }
+    Py_DECREF(result);
+    result = PyObject_CallMethodNoArgs((PyObject *)self, state->str_run_forever);
+    PyObject *exc = result == NULL ? fl_error_take() : NULL;
+    Py_XDECREF(result);
+    if (exc != NULL && new_task && mark_retrieved(future) < 0) {
+        PyErr_Clear();
+    }
+    result = PyObject_CallMethodOneArg(
+        future, state->str_remove_done_callback, state->run_until_complete_cb
+    );
+    if (exc != NULL) {
+        Py_XDECREF(result);
+        fl_error_restore(exc);
+        return -1;
+    }
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+PyObject *
+fl_loop_run_until_complete(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+)
+{
+    LoopObject *self = (LoopObject *)op;
+    Py_ssize_t n_keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    if (n_args + n_keywords != 1
+        || (n_keywords == 1
+            && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "future")
+                   != 0)) {
+        PyErr_SetString(
+            PyExc_TypeError, "run_until_complete() takes exactly one argument: 'future'"
+        );
+        return NULL;
+    }
+    if (fl_loop_check_closed(self) < 0 || check_not_running(self) < 0) {
+        return NULL;
+    }
+    bool new_task;
+    PyObject *future = prepare_future(self, args[0], &new_task);
+    if (future == NULL) {
+        return NULL;
+    }
+    PyObject *result = NULL;
+    if (run_for(self, future, new_task) == 0) {
+        PyObject *done = PyObject_CallMethod(future, "done", NULL);
+        if (done != NULL && PyObject_IsTrue(done) == 0) {
+            PyErr_SetString(
+                PyExc_RuntimeError, "Event loop stopped before Future completed."
+            );
+        }
+        else if (done != NULL) {
+            result = PyObject_CallMethod(future, "result", NULL);
+        }
+        Py_XDECREF(done);
+    }
+    Py_DECREF(future);
+    return result;
+}

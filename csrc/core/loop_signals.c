@@ -1,0 +1,268 @@
+/* Waking a sleeping loop: other threads, signals, fork.
+ *
+ * While it runs in the main thread the loop is the process's wake-up fd, so a
+ * signal ends its poll whichever thread the kernel gave it to, and also if it
+ * came just before the poll. A wake-up fd that somebody else has set stays,
+ * unless add_signal_handler asks for ours, as asyncio's does.
+ */
+#include "core/handle.h"
+#include "py/error.h"
+
+#include <errno.h>
+
+static void
+event_on_ready(struct fl_watch *watch, uint32_t Py_UNUSED(events))
+{
+    fl_wakeup_drain(&FL_CONTAINER_OF(watch, LoopObject, event_watch)->wakeup);
+}
+
+/* One signal CPython has written to the wake-up fd. */
+static int
+handle_signal(LoopObject *self, long signum)
+{
+    if (self->signal_handlers == NULL) {
+        return 0;
+    }
+    PyObject *key = PyLong_FromLong(signum);
+    if (key == NULL) {
+        return -1;
+    }
+    PyObject *handle = Py_XNewRef(PyDict_GetItemWithError(self->signal_handlers, key));
+    int status = PyErr_Occurred() ? -1 : 0;
+    if (handle != NULL) {
+        bool cancelled = Py_IS_TYPE(handle, self->state->handle_type)
+                         && ((HandleObject *)handle)->cancelled;
+        PyObject *result = cancelled
+                               ? PyObject_CallMethod(
+                                     (PyObject *)self, "remove_signal_handler", "O", key
+                                 )
+                               : fl_loop_add_callback((PyObject *)self, handle);
+        Py_XDECREF(result);
+        status = result == NULL ? -1 : 0;
+        Py_DECREF(handle);
+    }
+    Py_DECREF(key);
+    return status;
+}
+
+static void
+signal_on_ready(struct fl_watch *watch, uint32_t Py_UNUSED(events))
+{
+    LoopObject *self = FL_CONTAINER_OF(watch, LoopObject, signal_watch);
+    unsigned char numbers[256];
+    int n_read = fl_wakeup_read_signals(&self->wakeup, numbers, sizeof(numbers));
+    for (int i = 0; i < n_read; i++) {
+        if (numbers[i] != 0 && handle_signal(self, numbers[i]) < 0) { /* escapes */
+            PyErr_WriteUnraisable((PyObject *)self);
+        }
+    }
+}
+
+static int
+watch_internal(LoopObject *self, struct fl_watch *watch, int fd)
+{
+    watch->fd = fd;
+    watch->events = FL_POLL_READ;
+    return fl_poller_add(&self->poller, watch);
+}
+
+int
+fl_loop_open_wakeup(LoopObject *self)
+{
+    int err = fl_wakeup_open(&self->wakeup);
+    if (err >= 0) {
+        self->event_watch.on_ready = event_on_ready;
+        err = watch_internal(self, &self->event_watch, self->wakeup.event_fd);
+    }
+    if (err < 0) {
+        fl_raise_errno(err);
+        return -1;
+    }
+    return 0;
+}
+
+void
+fl_loop_close_wakeup(LoopObject *self)
+{
+    if (self->wakeup.event_fd >= 0) {
+        fl_poller_remove(&self->poller, &self->event_watch);
+    }
+    if (self->wakeup.signal_read_fd >= 0) {
+        fl_poller_remove(&self->poller, &self->signal_watch);
+    }
+    fl_wakeup_close(&self->wakeup);
+}
+
+static int
+open_signal_pair(LoopObject *self)
+{
+    if (self->wakeup.signal_read_fd >= 0) {
+        return 0;
+    }
+    int err = fl_wakeup_open_signals(&self->wakeup);
+    if (err >= 0) {
+        self->signal_watch.on_ready = signal_on_ready;
+        err = watch_internal(self, &self->signal_watch, self->wakeup.signal_read_fd);
+    }
+    if (err < 0) {
+        fl_raise_errno(err);
+        return -1;
+    }
+    return 0;
+}
+
+static int
+in_main_thread(LoopObject *self)
+{
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        return 0;
+    }
+    PyObject *thread = PyObject_CallNoArgs(self->state->main_thread);
+    PyObject *ident = thread == NULL ? NULL : PyObject_GetAttrString(thread, "ident");
+    Py_XDECREF(thread);
+    unsigned long main_id = ident == NULL ? 0 : PyLong_AsUnsignedLong(ident);
+    Py_XDECREF(ident);
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    return main_id == PyThread_get_thread_ident();
+}
+
+/* signal.set_wakeup_fd(fd): the previous fd, or -2 with an exception. (The C
+ * function of that name is not exported before 3.13.) */
+static int
+set_wakeup_fd(LoopObject *self, int fd)
+{
+    PyObject *previous = PyObject_CallFunction(self->state->set_wakeup_fd, "i", fd);
+    long number = previous == NULL ? -2 : PyLong_AsLong(previous);
+    Py_XDECREF(previous);
+    return (int)number;
+}
+
+int
+fl_loop_take_wakeup_fd(LoopObject *self)
+{
+    int main_thread = in_main_thread(self);
+    if (main_thread <= 0) {
+        return main_thread;
+    }
+    if (open_signal_pair(self) < 0) {
+        return -1;
+    }
+    int ours = self->wakeup.signal_write_fd;
+    int previous = set_wakeup_fd(self, ours);
+    if (previous == -1 || previous == ours) {
+        self->took_wakeup_fd = 1;
+        return 0;
+    }
+    return previous == -2 || set_wakeup_fd(self, previous) == -2 ? -1 : 0;
+}
+
+/* Between runs the fd stays only for signal handlers: what they are to hear
+ * waits in the pair until the next run, as in asyncio. */
+int
+fl_loop_return_wakeup_fd(LoopObject *self)
+{
+    if (!self->took_wakeup_fd) {
+        return 0;
+    }
+    self->took_wakeup_fd = 0;
+    if (self->signal_handlers != NULL && PyDict_GET_SIZE(self->signal_handlers) > 0) {
+        return 0;
+    }
+    int current = set_wakeup_fd(self, -1);
+    if (current >= 0 && current != self->wakeup.signal_write_fd) {
+        current = set_wakeup_fd(self, current); /* somebody else's by now */
+    }
+    return current == -2 ? -1 : 0;
+}
+
+/* _signal_fd(): the fd to give to signal.set_wakeup_fd; opened on demand. */
+PyObject *
+fl_loop_signal_fd(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    LoopObject *self = (LoopObject *)op;
+    if (open_signal_pair(self) < 0) {
+        return NULL;
+    }
+    return PyLong_FromLong(self->wakeup.signal_write_fd);
+}
+
+void
+fl_loop_wake(LoopObject *self)
+{
+    /* Both flags change only under the GIL: a loop that is not asleep looks at
+     * its ring before it sleeps. */
+    if (self->sleeping && !self->woken) {
+        self->woken = 1;
+        fl_wakeup_notify(&self->wakeup);
+    }
+}
+
+PyObject *
+fl_loop_write_to_self(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    LoopObject *self = (LoopObject *)op;
+    if (self->wakeup.event_fd >= 0) {
+        fl_wakeup_notify(&self->wakeup);
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject *
+fl_loop_read_from_self(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    LoopObject *self = (LoopObject *)op;
+    if (self->wakeup.event_fd >= 0) {
+        fl_wakeup_drain(&self->wakeup);
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject *
+fl_loop_handle_signal(PyObject *op, PyObject *signum)
+{
+    long number = PyLong_AsLong(signum);
+    if (number == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    if (handle_signal((LoopObject *)op, number) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* The parent's epoll and eventfd are shared with this child: get our own. An
+ * idle loop keeps its watches; a loop that was running belongs to the parent,
+ * so here it only goes on scheduling, for the child to unwind. */
+PyObject *
+fl_loop_after_fork(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    LoopObject *self = (LoopObject *)op;
+    if (!self->is_open) {
+        Py_RETURN_NONE;
+    }
+    /* first of all: until then a removal would reach into the parent's epoll */
+    int err = fl_poller_reopen(&self->poller);
+    if (err < 0 && err != -EBADF && err != -EPERM) {
+        return fl_raise_errno(err);
+    }
+    bool had_signals = self->wakeup.signal_read_fd >= 0;
+    fl_loop_close_wakeup(self);
+    if (self->running) {
+        fl_loop_drop_watches(self); /* escapes */
+    }
+    self->sleeping = 0;
+    self->forked = self->running;
+    if (self->took_wakeup_fd) {
+        self->took_wakeup_fd = 0;
+        if (set_wakeup_fd(self, -1) == -2) {
+            return NULL;
+        }
+    }
+    if (fl_loop_open_wakeup(self) < 0 || (had_signals && open_signal_pair(self) < 0)
+        || (self->running && fl_loop_take_wakeup_fd(self) < 0)) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}

@@ -1,0 +1,171 @@
+/* TimerHandle: a Handle that becomes ready at a time of the loop's clock.
+ *
+ * While it waits, the loop's timers own a reference to it. Cancelling takes it
+ * out at once and drops that reference.
+ */
+#include "core/timer_handle.h"
+
+PyObject *
+fl_timer_handle_start(
+    LoopObject *loop, double when_s, PyObject *when, PyObject *callback,
+    PyObject *const *args, Py_ssize_t n_args, PyObject *context
+)
+{
+    TimerHandleObject *self = (TimerHandleObject *)fl_handle_alloc(
+        loop->state->timer_handle_type, loop, &loop->free_timer_handles
+    );
+    if (self == NULL) {
+        return NULL;
+    }
+    self->timer.where = FL_TIMER_OUT;
+    self->timer.when_s = when_s;
+    if (fl_handle_fill(&self->base, loop, callback, args, n_args, context) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    self->base.when = Py_XNewRef(when);
+    if (fl_timers_add(&loop->timers, &self->timer, when_s) < 0) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    return Py_NewRef((PyObject *)self); /* one for the timers, one for the caller */
+}
+
+void
+fl_timer_handle_withdraw(TimerHandleObject *self)
+{
+    if (self->timer.where == FL_TIMER_OUT) {
+        return;
+    }
+    fl_timers_remove(&self->base.loop->timers, &self->timer);
+    Py_DECREF(self);
+}
+
+PyDoc_STRVAR(cancel_doc, "cancel($self, /)\n--\n\n"
+"Cancel the callback; its timer leaves the loop at once.");
+
+static PyObject *
+timer_handle_cancel(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    TimerHandleObject *self = (TimerHandleObject *)op;
+    if (fl_handle_cancel(&self->base) < 0) {
+        return NULL;
+    }
+    fl_timer_handle_withdraw(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+timer_handle_get_when(PyObject *op, void *Py_UNUSED(closure))
+{
+    TimerHandleObject *self = (TimerHandleObject *)op;
+    if (self->base.when != NULL) {
+        return Py_NewRef(self->base.when);
+    }
+    return PyFloat_FromDouble(self->timer.when_s);
+}
+
+PyDoc_STRVAR(when_doc, "when($self, /)\n--\n\n"
+"Return the time the callback is due: seconds of loop.time().");
+
+static PyObject *
+timer_handle_when(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return timer_handle_get_when(op, NULL);
+}
+
+static PyObject *
+timer_handle_get_scheduled(PyObject *op, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(((TimerHandleObject *)op)->timer.where != FL_TIMER_OUT);
+}
+
+static PyGetSetDef timer_handle_getset[] = {
+    {"_scheduled", timer_handle_get_scheduled, NULL, NULL, NULL},
+    {"_when", timer_handle_get_when, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef timer_handle_methods[] = {
+    {"cancel", timer_handle_cancel, METH_NOARGS, cancel_doc},
+    {"when", timer_handle_when, METH_NOARGS, when_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+/* asyncio.TimerHandle derives from asyncio.Handle, not from ours: what Handle
+ * adds is added here again from the same tables. */
+static int
+add_inherited(PyObject *type)
+{
+    PyTypeObject *owner = (PyTypeObject *)type;
+    for (PyGetSetDef *def = fl_handle_getset; def->name != NULL; def++) {
+        PyObject *descr = PyDescr_NewGetSet(owner, def);
+        int status = descr == NULL ? -1 : PyObject_SetAttrString(type, def->name, descr);
+        Py_XDECREF(descr);
+        if (status < 0) {
+            return -1;
+        }
+    }
+    for (PyMethodDef *def = fl_handle_methods; def->ml_name != NULL; def++) {
+        if (strcmp(def->ml_name, "cancel") == 0) {
+            continue;
+        }
+        PyObject *descr = PyDescr_NewMethod(owner, def);
+        int status =
+            descr == NULL ? -1 : PyObject_SetAttrString(type, def->ml_name, descr);
+        Py_XDECREF(descr);
+        if (status < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+PyDoc_STRVAR(timer_handle_doc, "A callback to run at a time, made by loop.call_later().\n\n"
+"Imitates asyncio.TimerHandle, its base class.");
+
+static PyType_Slot timer_handle_slots[] = {
+    {Py_tp_doc, (void *)timer_handle_doc},
+    {Py_tp_dealloc, fl_handle_dealloc},
+    {Py_tp_traverse, fl_handle_traverse},
+    {Py_tp_clear, fl_handle_clear},
+    {Py_tp_methods, timer_handle_methods},
+    {Py_tp_getset, timer_handle_getset},
+    {0, NULL},
+};
+
+static PyType_Spec timer_handle_spec = {
+    .name = "fastloop.TimerHandle",
+    .basicsize = sizeof(TimerHandleObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC
+             | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = timer_handle_slots,
+};
+
+static const struct fl_handle_slot inherited_slots[] = {
+    {"_callback", offsetof(HandleObject, callback)},
+    {"_scheduled", offsetof(HandleObject, slot_scheduled)},
+    {"_when", offsetof(HandleObject, when)},
+    {NULL, 0},
+};
+
+int
+fl_timer_handle_add_type(PyObject *module, struct fl_state *state)
+{
+    if (!fl_handle_layout_matches(
+            state->asyncio_TimerHandle, inherited_slots, offsetof(HandleObject, vector)
+        )) {
+        PyErr_SetString(
+            PyExc_ImportError,
+            "fastloop does not know the asyncio.TimerHandle of this Python"
+        );
+        return -1;
+    }
+    PyObject *type =
+        PyType_FromModuleAndSpec(module, &timer_handle_spec, state->asyncio_TimerHandle);
+    if (type == NULL) {
+        return -1;
+    }
+    state->timer_handle_type = (PyTypeObject *)type;
+    return add_inherited(type);
+}

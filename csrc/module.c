@@ -1,0 +1,101 @@
+/* fastloop._core: makes the types in order; no logic. */
+#include "core/handle.h"
+#include "core/loop.h"
+#include "core/timer_handle.h"
+#include "py/context.h"
+#include "py/state.h"
+
+static PyObject *
+module_after_fork(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    struct fl_list *head = &fl_state_of_module(module)->loops;
+    for (struct fl_list *link = head->next; link != head; link = link->next) {
+        PyObject *loop = (PyObject *)FL_CONTAINER_OF(link, LoopObject, live_loops);
+        PyObject *result = fl_loop_after_fork(loop, NULL);
+        if (result == NULL) {
+            PyErr_WriteUnraisable(loop);
+        }
+        Py_XDECREF(result);
+    }
+    Py_RETURN_NONE;
+}
+
+#ifdef FASTLOOP_DEBUG
+static PyObject *
+module_debug_counts(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    const struct fl_counts *counts = &fl_state_of_module(module)->counts;
+    return Py_BuildValue(
+        "{s:n,s:n,s:n}", "loops", counts->loops, "handles", counts->handles, "watches",
+        counts->watches
+    );
+}
+#endif
+
+static PyMethodDef module_methods[] = {
+    {"_after_fork", module_after_fork, METH_NOARGS, NULL},
+#ifdef FASTLOOP_DEBUG
+    {"_debug_counts", module_debug_counts, METH_NOARGS, NULL},
+#endif
+    {NULL, NULL, 0, NULL},
+};
+
+static int
+module_exec(PyObject *module)
+{
+    struct fl_state *state = fl_state_of_module(module);
+    if (fl_state_init(state) < 0 || fl_context_probe(state) < 0
+        || fl_handle_add_type(module, state) < 0
+        || fl_timer_handle_add_type(module, state) < 0
+        || fl_loop_add_type(module, state) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+static int
+module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    return fl_state_traverse(fl_state_of_module(module), visit, arg);
+}
+
+static int
+module_clear(PyObject *module)
+{
+    fl_state_clear(fl_state_of_module(module));
+    return 0;
+}
+
+static void
+module_free(void *module)
+{
+    module_clear(module);
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, (void *)module_exec},
+    FL_MODULE_INTERPRETERS_SLOT
+    {0, NULL},
+};
+
+PyDoc_STRVAR(module_doc, "The C core of fastloop.");
+
+struct PyModuleDef fl_module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "fastloop._core",
+    .m_doc = module_doc,
+    .m_size = sizeof(struct fl_state),
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__core(void);
+
+PyMODINIT_FUNC
+PyInit__core(void)
+{
+    return PyModuleDef_Init(&fl_module_def);
+}

@@ -1,0 +1,33 @@
+/* Arguments of the methods that take a callback.
+ *
+ * call_soon(callback, *args, context=None), call_later(delay, callback, *args,
+ * context=None) and their kin all have one shape: one or two leading
+ * parameters, which may also be given by keyword, then the callback's own
+ * arguments, then, for some, context.
+ */
+#ifndef FASTLOOP_PY_ARGS_H
+#define FASTLOOP_PY_ARGS_H
+
+#include "py/state.h"
+
+struct fl_callback_args {
+    PyObject *leading[2];   /* borrowed */
+    PyObject *const *args;  /* borrowed */
+    Py_ssize_t n_args;
+    PyObject *context;      /* borrowed, or NULL if absent or None */
+};
+
+struct fl_callback_signature {
+    const char *function;   /* for messages */
+    const char *leading[2]; /* names; the second may be NULL */
+    bool takes_context;
+};
+
+/* 0, or -1 with TypeError as a Python function of that signature raises it. */
+int fl_args_parse(
+    const struct fl_state *state, const struct fl_callback_signature *signature,
+    PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames,
+    struct fl_callback_args *out
+);
+
+#endif

@@ -1,0 +1,78 @@
+/* Contexts for callbacks: one snapshot shared by many handles. */
+#include "py/context.h"
+
+/* The start of CPython's context object, 3.11 to 3.15. */
+struct context_mirror {
+    PyObject_HEAD
+    PyObject *previous;
+    PyObject *variables; /* immutable map */
+};
+
+static PyObject *
+variables_of(PyObject *context)
+{
+    return ((struct context_mirror *)context)->variables;
+}
+
+int
+fl_context_probe(struct fl_state *state)
+{
+    int result = -1;
+    PyObject *var = NULL, *token = NULL, *copy = NULL;
+    PyObject *context = PyContext_New();
+    if (context == NULL || PyContext_Enter(context) < 0) {
+        goto done;
+    }
+    PyObject *empty = variables_of(context);
+    var = PyContextVar_New("fastloop_probe", NULL);
+    token = var == NULL ? NULL : PyContextVar_Set(var, Py_None);
+    if (token != NULL) {
+        copy = PyContext_Copy(context);
+    }
+    if (PyContext_Exit(context) < 0 || copy == NULL) {
+        goto done;
+    }
+    state->context_layout_known =
+        variables_of(context) != empty && variables_of(copy) == variables_of(context)
+        && ((struct context_mirror *)copy)->previous == NULL;
+    result = 0;
+done:
+    Py_XDECREF(copy);
+    Py_XDECREF(token);
+    Py_XDECREF(var);
+    Py_XDECREF(context);
+    return result;
+}
+
+PyObject *
+fl_context_snapshot(const struct fl_state *state, PyObject **cache)
+{
+    if (*cache != NULL) {
+        PyObject *current = PyThreadState_Get()->context;
+        if (current != NULL && variables_of(current) == variables_of(*cache)) {
+            return Py_NewRef(*cache);
+        }
+    }
+    PyObject *snapshot = PyContext_CopyCurrent();
+    if (snapshot != NULL && state->context_layout_known) {
+        Py_XSETREF(*cache, Py_NewRef(snapshot));
+    }
+    return snapshot;
+}
+
+int
+fl_context_own(PyObject **snapshot, PyObject **cache)
+{
+    if (Py_REFCNT(*snapshot) == 2 && *cache == *snapshot) {
+        Py_CLEAR(*cache);
+    }
+    if (Py_REFCNT(*snapshot) == 1) {
+        return 0;
+    }
+    PyObject *copy = PyContext_Copy(*snapshot);
+    if (copy == NULL) {
+        return -1;
+    }
+    Py_SETREF(*snapshot, copy);
+    return 0;
+}

@@ -1,0 +1,22 @@
+/* Where -errno becomes an exception. */
+#include "py/error.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+PyObject *
+fl_raise_errno(int err)
+{
+    if (err == -ENOMEM || err == ENOMEM) {
+        return PyErr_NoMemory();
+    }
+    errno = abs(err);
+    return PyErr_SetFromErrno(PyExc_OSError);
+}
+
+bool
+fl_error_is_exit(void)
+{
+    return PyErr_ExceptionMatches(PyExc_SystemExit)
+           || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
+}

@@ -1,0 +1,103 @@
+/* Everything the module holds: types, names, and what it took from asyncio. */
+#include "py/state.h"
+
+static PyObject *
+import_attribute(const char *module_name, const char *attribute)
+{
+    PyObject *module = PyImport_ImportModule(module_name);
+    if (module == NULL) {
+        return NULL;
+    }
+    PyObject *value = PyObject_GetAttrString(module, attribute);
+    Py_DECREF(module);
+    return value;
+}
+
+/* 3.14 made it create_task(coro, **kwargs); earlier ones refuse what they do not
+ * name, and late patch releases of 3.13 already pass it on. */
+static int
+create_task_takes_kwargs(struct fl_state *state)
+{
+    PyObject *function = PyObject_GetAttr(state->BaseEventLoop, state->str_create_task);
+    if (function == NULL) {
+        return -1;
+    }
+    PyObject *code = PyObject_GetAttrString(function, "__code__");
+    Py_DECREF(function);
+    if (code == NULL) {
+        return -1;
+    }
+    state->create_task_takes_kwargs =
+        (((PyCodeObject *)code)->co_flags & CO_VARKEYWORDS) != 0;
+    Py_DECREF(code);
+    return 0;
+}
+
+int
+fl_state_init(struct fl_state *state)
+{
+#define FL_INTERN(field, text)                        \
+    state->field = PyUnicode_InternFromString(text);  \
+    ok = ok && state->field != NULL;
+#define FL_IMPORT(field, module, attribute)                               \
+    state->field = ok ? import_attribute(module, attribute) : NULL;       \
+    ok = ok && state->field != NULL;
+    fl_list_init(&state->loops);
+    bool ok = true;
+    FL_STATE_NAMES(FL_INTERN)
+    FL_STATE_IMPORTS(FL_IMPORT)
+#undef FL_INTERN
+#undef FL_IMPORT
+    if (!ok) {
+        return -1;
+    }
+    state->kw_context = PyTuple_Pack(1, state->str_context);
+    state->kw_loop = PyTuple_Pack(1, state->str_loop);
+    state->kw_hooks = PyTuple_Pack(2, state->str_firstiter, state->str_finalizer);
+    if (state->kw_context == NULL || state->kw_loop == NULL || state->kw_hooks == NULL) {
+        return -1;
+    }
+    return create_task_takes_kwargs(state);
+}
+
+int
+fl_state_traverse(struct fl_state *state, visitproc visit, void *arg)
+{
+#define FL_VISIT_TYPE(field) Py_VISIT(state->field);
+#define FL_VISIT_IMPORT(field, module, attribute) Py_VISIT(state->field);
+#define FL_VISIT_NAME(field, text) Py_VISIT(state->field);
+    FL_STATE_TYPES(FL_VISIT_TYPE)
+    FL_STATE_IMPORTS(FL_VISIT_IMPORT)
+    FL_STATE_NAMES(FL_VISIT_NAME)
+#undef FL_VISIT_TYPE
+#undef FL_VISIT_IMPORT
+#undef FL_VISIT_NAME
+    Py_VISIT(state->kw_context);
+    Py_VISIT(state->kw_loop);
+    Py_VISIT(state->kw_hooks);
+    return 0;
+}
+
+void
+fl_state_clear(struct fl_state *state)
+{
+#define FL_CLEAR_TYPE(field) Py_CLEAR(state->field);
+#define FL_CLEAR_IMPORT(field, module, attribute) Py_CLEAR(state->field);
+#define FL_CLEAR_NAME(field, text) Py_CLEAR(state->field);
+    FL_STATE_TYPES(FL_CLEAR_TYPE)
+    FL_STATE_IMPORTS(FL_CLEAR_IMPORT)
+    FL_STATE_NAMES(FL_CLEAR_NAME)
+#undef FL_CLEAR_TYPE
+#undef FL_CLEAR_IMPORT
+#undef FL_CLEAR_NAME
+    Py_CLEAR(state->kw_context);
+    Py_CLEAR(state->kw_loop);
+    Py_CLEAR(state->kw_hooks);
+}
+
+struct fl_state *
+fl_state_of_type(PyTypeObject *type)
+{
+    PyObject *module = PyType_GetModuleByDef(type, &fl_module_def);
+    return module == NULL ? NULL : fl_state_of_module(module);
+}

@@ -1,0 +1,93 @@
+"""The event loop: the C core in front of asyncio's own selector loop.
+
+What runs per event is in C (`_core.EventLoop`). What runs once per connection,
+process or loop is the running Python's own asyncio code, inherited; what little
+of that must differ is in this file and in the two mixins.
+"""
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+from . import _core
+from ._reports import Reports
+from ._signals import Signals
+
+if sys.version_info >= (3, 14):
+    from asyncio import unix_events
+
+# What Loop takes over from asyncio as it is, and why.
+INHERITED = {
+    name: reason
+    for reason, names in {
+        "runs once per loop or program": (
+            "shutdown_asyncgens shutdown_default_executor run_in_executor"
+            " set_default_executor __repr__ _check_callback _check_default_executor"
+            " _check_running _check_signal _set_coroutine_origin_tracking"
+            " _do_shutdown"
+        ),
+        "runs once per name looked up": "getaddrinfo getnameinfo _getaddrinfo_debug",
+        "runs once per connection or server": (
+            "create_connection create_server create_unix_connection create_unix_server"
+            " connect_accepted_socket create_datagram_endpoint start_tls"
+            " connect_read_pipe connect_write_pipe"
+        ),
+        "runs once per process": "subprocess_exec subprocess_shell",
+        "moves bytes in the running Python's code, over our watches": (
+            "sendfile sock_accept sock_connect sock_recv sock_recv_into sock_recvfrom"
+            " sock_recvfrom_into sock_sendall sock_sendfile sock_sendto"
+        ),
+    }.items()
+    for name in names.split()
+}
+
+
+class _SelectorView:
+    """What asyncio's transports ask of loop._selector: which events an fd has."""
+
+    def __init__(self, loop: "Loop") -> None:
+        self._loop = loop
+
+    def get_key(self, fileobj: Any) -> Any:
+        """get_key(fileobj) -> selectors.SelectorKey; KeyError if not watched."""
+        import selectors
+
+        events = self._loop._watched_events(fileobj)
+        if events is None:
+            raise KeyError(f"{fileobj!r} is not registered")
+        fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
+        return selectors.SelectorKey(fileobj, fd, events, None)
+
+
+class Loop(_core.EventLoop, Reports, Signals, asyncio.SelectorEventLoop):
+    """An asyncio event loop whose scheduling is written in C.
+
+    Takes no arguments. Every method of asyncio.AbstractEventLoop is there and
+    behaves as in the asyncio of the running Python; stats() is an addition.
+    """
+
+    _thread_id: int | None = None
+
+    @property
+    def _selector(self) -> _SelectorView | None:
+        return None if self.is_closed() else _SelectorView(self)
+
+    if sys.version_info >= (3, 14):
+
+        @property
+        def _watcher(self) -> Any:
+            """The child watcher, made when the first child is."""
+            watcher = self.__dict__.get("_watcher")
+            if watcher is None:
+                watcher = (
+                    unix_events._PidfdChildWatcher()  # type: ignore[attr-defined]
+                    if unix_events.can_use_pidfd()  # type: ignore[attr-defined]
+                    else unix_events._ThreadedChildWatcher()  # type: ignore[attr-defined]
+                )
+                self.__dict__["_watcher"] = watcher
+            return watcher
+
+
+# The parent's epoll is of no use to a forked child, and harmful to the parent.
+os.register_at_fork(after_in_child=_core._after_fork)
