@@ -10,10 +10,11 @@
  * other one a later second; so while the heap is not empty its top is the
  * earliest timer of all.
  *
- * Deadlines are seconds on any monotonic clock, as a double (asyncio's unit:
- * loop.time may be overridden). NaN counts as already due (asyncio's heap lets
- * it through as soon as it is reached); +inf never becomes due; huge values
- * stay exact. The structure owns no timer: each is embedded in its owner.
+ * Deadlines are seconds on any clock, as a double (asyncio's unit: loop.time may
+ * be overridden, and may jump either way). NaN counts as already due (asyncio's
+ * heap lets it through as soon as it is reached); +inf never becomes due; huge
+ * values stay exact. The structure owns no timer: each is embedded in its owner.
+ * It has addresses into itself: it must not be moved.
  *
  * One thread at a time.
  */
@@ -21,42 +22,20 @@
 #define FASTLOOP_BASE_TIMERS_H
 
 #include "base/list.h"
+#include "base/timer_heap.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 #define FL_TIMERS_N_BUCKETS 256
 
-struct fl_timer {
-    double when_s;          /* deadline; fixed while the timer is in */
-    uint64_t sequence;      /* set by add: equal deadlines fire in this order */
-    struct fl_list link;    /* in a bucket or the overflow list */
-    uint32_t heap_index;    /* in the heap */
-    uint32_t where;         /* enum fl_timer_where */
-};
-
-enum fl_timer_where {
-    FL_TIMER_OUT = 0, /* zeroed memory is a timer that is in no structure */
-    FL_TIMER_IN_HEAP,
-    FL_TIMER_IN_BUCKET,
-    FL_TIMER_IN_OVERFLOW,
-};
-
-struct fl_timers_entry {
-    double when_s;
-    uint64_t sequence;
-    struct fl_timer *timer;
-};
-
 struct fl_timers {
-    struct fl_timers_entry *heap;
-    uint32_t heap_count;
-    uint32_t heap_capacity;
-    size_t count; /* timers in all stores */
+    struct fl_timer_heap heap; /* the near future; has room for all timers */
+    size_t count;              /* timers in all stores */
     uint64_t next_sequence;
-    int64_t near_second;        /* the invariant's border */
+    int64_t near_second; /* the invariant's border */
     struct fl_list overflow;
-    double overflow_min_s;      /* lower bound of the overflow's deadlines */
+    double overflow_min_s; /* lower bound of the overflow's deadlines */
     uint64_t occupied[FL_TIMERS_N_BUCKETS / 64]; /* bit set: bucket not empty */
     struct fl_list buckets[FL_TIMERS_N_BUCKETS]; /* second s at s mod N */
 };
@@ -75,13 +54,14 @@ void fl_timers_remove(struct fl_timers *timers, struct fl_timer *timer);
 
 /* Takes out and returns the earliest timer with when_s < end_s (asyncio runs
  * what is due before now + clock_resolution), or NULL. Buckets that have come
- * due enter the heap on the way. If memory for that runs out the due timers
- * are still found, by a slower walk. */
+ * due enter the heap on the way; add reserved the room, so this never fails.
+ * With end_s NaN every timer is due, as in asyncio. When nothing is due it costs
+ * a few loads: call it in every iteration. */
 struct fl_timer *fl_timers_pop_due(struct fl_timers *timers, double end_s);
 
-/* Deadline of the earliest timer, or +inf if there is none. May move the
- * earliest bucket into the heap: call it when about to sleep, not per
- * iteration. */
+/* Deadline of the earliest timer, exactly: -inf for NaN, +inf if there is none.
+ * May look at some timers or move the earliest bucket into the heap: call it when
+ * about to sleep, not per iteration. */
 double fl_timers_next(struct fl_timers *timers);
 
 /* A lower bound of the earliest deadline, or +inf; never moves anything and

@@ -47,12 +47,14 @@ fl_clock_ticks(void)
 struct fl_tick_rate {
     int64_t start_ticks;
     int64_t start_ns;
+    int64_t window_ns;   /* span of the measurement under way */
     double ticks_per_ns; /* a low guess until a millisecond has passed */
 };
 
 void fl_tick_rate_init(struct fl_tick_rate *rate);
 
-/* Refines the rate; cheap enough for every poll. now_ns: CLOCK_MONOTONIC. */
+/* Refines the rate; cheap enough for every poll. now_ns: CLOCK_MONOTONIC, read
+ * next to now_ticks. */
 void fl_tick_rate_update(struct fl_tick_rate *rate, int64_t now_ticks, int64_t now_ns);
 
 #endif

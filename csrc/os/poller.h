@@ -9,7 +9,9 @@
  * Errors are -errno; EINTR is returned by wait (the caller checks signals), and
  * retried nowhere else because no other call here can be interrupted. An fd
  * that was closed behind the poller's back leaves its watch without events;
- * remove then succeeds silently. A reused fd number is re-added by modify.
+ * remove then succeeds silently. A reused fd number is re-added by modify. If a
+ * duplicate keeps a closed file alive, the kernel goes on reporting it under the
+ * old number and can't be told to stop: the poller notices and starts afresh.
  *
  * Loop thread only, except where said.
  */
@@ -25,7 +27,8 @@
 
 struct fl_watch {
     int fd;
-    uint32_t events; /* wanted: FL_POLL_READ | FL_POLL_WRITE */
+    uint32_t events;     /* wanted: FL_POLL_READ | FL_POLL_WRITE; change by modify */
+    uint32_t generation; /* set by add: tells its events from a predecessor's */
     /* events: what is ready and wanted. An error or hang-up is reported as
      * every wanted event, so that the next read or write meets it. */
     void (*on_ready)(struct fl_watch *watch, uint32_t events);
@@ -36,10 +39,11 @@ struct fl_poller {
     struct fl_watch **table; /* by fd */
     size_t table_size;
     size_t n_watches;
-    bool no_pwait2;   /* the kernel or its seccomp filter refuses epoll_pwait2 */
-    void *fired;      /* event buffer of the wait under way */
+    bool no_pwait2; /* the kernel or its seccomp filter refuses epoll_pwait2 */
+    bool ghosts;    /* the kernel may hold an fd that it will not let go */
+    uint32_t next_generation;
+    void *fired; /* event buffer of the wait under way */
     int n_fired;
-    int capacity;
 };
 
 int fl_poller_open(struct fl_poller *poller);
@@ -52,11 +56,14 @@ void fl_poller_close(struct fl_poller *poller);
  * a closed fd, -EPERM for one that can't be polled (a regular file), -ENOSPC. */
 int fl_poller_add(struct fl_poller *poller, struct fl_watch *watch);
 
-/* Changes watch->events; no system call if they are the same. */
+/* Changes watch->events; no system call if they are the same. A watch that wants
+ * nothing is left in but not polled, so that a hang-up does not keep the loop
+ * awake. Returns 0, -ENOENT if the watch is not in, or what the kernel says; on
+ * an error the events are unchanged. */
 int fl_poller_modify(struct fl_poller *poller, struct fl_watch *watch, uint32_t events);
 
 /* Takes the watch out; an event already fetched for it is dropped. Returns 0,
- * also when the fd was closed meanwhile. */
+ * also when the fd was closed meanwhile or the watch is not in. */
 int fl_poller_remove(struct fl_poller *poller, struct fl_watch *watch);
 
 /* The watch of an fd, or NULL (any fd, negative too). */
@@ -72,7 +79,8 @@ int fl_poller_wait(struct fl_poller *poller, int64_t timeout_ns);
 int fl_poller_dispatch(struct fl_poller *poller);
 
 /* After fork, in the child: a new kernel object with the same watches. Returns
- * 0 or the first -errno; watches the kernel refuses stay in the table. */
+ * 0 or the first -errno; watches the kernel refuses stay in the table. If no new
+ * object can be had the old one stays. */
 int fl_poller_reopen(struct fl_poller *poller);
 
 #endif

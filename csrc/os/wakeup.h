@@ -10,7 +10,7 @@
 
 struct fl_wakeup {
     int event_fd;
-    int signal_read_fd;  /* -1 until the pair is opened */
+    int signal_read_fd; /* -1 until the pair is opened */
     int signal_write_fd;
 };
 

@@ -1,0 +1,54 @@
+/* Learning the rate of the tick counter.
+ *
+ * The rate is measured over windows that grow from a millisecond to a second.
+ * Each window starts afresh, so that one that was spoilt (the thread lost its
+ * processor between the two readings, the machine was suspended: only one of the
+ * two clocks counts that) is forgotten with the next.
+ */
+#include "os/clock.h"
+
+#define WINDOW_MIN_NS 1000000
+#define WINDOW_MAX_NS 1000000000
+
+/* A counter is never slower than this. Too low a rate makes spans look too long,
+ * so what is done after a span is done too early rather than too late. */
+static double
+tick_rate_guess(void)
+{
+#if defined(__x86_64__)
+    return 0.5;
+#elif defined(__aarch64__)
+    uint64_t ticks_per_s;
+    __asm__("mrs %0, cntfrq_el0" : "=r"(ticks_per_s));
+    return (double)ticks_per_s / 1e9;
+#else
+    return 1.0;
+#endif
+}
+
+void
+fl_tick_rate_init(struct fl_tick_rate *rate)
+{
+    rate->start_ticks = fl_clock_ticks();
+    rate->start_ns = fl_clock_monotonic_ns();
+    rate->window_ns = WINDOW_MIN_NS;
+    rate->ticks_per_ns = tick_rate_guess();
+}
+
+void
+fl_tick_rate_update(struct fl_tick_rate *rate, int64_t now_ticks, int64_t now_ns)
+{
+    int64_t elapsed_ns = now_ns - rate->start_ns;
+    if (elapsed_ns < rate->window_ns) {
+        return;
+    }
+    int64_t elapsed_ticks = now_ticks - rate->start_ticks;
+    if (elapsed_ticks > 0) {
+        rate->ticks_per_ns = (double)elapsed_ticks / (double)elapsed_ns;
+    }
+    rate->start_ticks = now_ticks;
+    rate->start_ns = now_ns;
+    if (rate->window_ns < WINDOW_MAX_NS) {
+        rate->window_ns *= 2;
+    }
+}

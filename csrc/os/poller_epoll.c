@@ -1,0 +1,338 @@
+/* The poller on epoll.
+ *
+ * Each event carries its watch's fd and generation. An event counts only if the
+ * table has a watch at that fd with that generation, so one that was fetched for
+ * a watch since removed, re-added or replaced reaches nobody, and a watch may be
+ * freed as soon as it is removed.
+ *
+ * Kernel facts that the code below answers:
+ * - A registration belongs to an open file, not to a number: it goes with the
+ *   last duplicate of the file. Closing an fd with a duplicate leaves a ghost,
+ *   reported for ever and out of reach, since epoll_ctl wants the fd. Only a new
+ *   epoll object is rid of it.
+ * - EPOLLERR and EPOLLHUP are reported whether asked for or not, so a watch that
+ *   wants nothing must not be registered.
+ * - Level-triggered events that do not fit the buffer stay ready, and epoll goes
+ *   round its ready files: a buffer of fixed size starves nobody. 512 events are
+ *   6 KiB; a larger one saves less than 1 % of a system call per event.
+ */
+#include "os/poller.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441 /* the same on all architectures */
+#endif
+
+#define FIRED_CAPACITY 512
+#define TABLE_SIZE_MIN 64u
+
+/* What the system call takes, also where the C library's timespec is smaller. */
+struct kernel_timespec {
+    int64_t tv_sec;
+    int64_t tv_nsec;
+};
+
+static uint32_t
+events_to_kernel(uint32_t events)
+{
+    uint32_t kernel = 0;
+    if (events & FL_POLL_READ) {
+        kernel |= EPOLLIN;
+    }
+    if (events & FL_POLL_WRITE) {
+        kernel |= EPOLLOUT;
+    }
+    return kernel;
+}
+
+/* As asyncio's selector: whatever is not plain readability may be written to (to
+ * meet the error) and the other way round. */
+static uint32_t
+events_from_kernel(uint32_t kernel)
+{
+    uint32_t events = 0;
+    if (kernel & ~(uint32_t)EPOLLIN) {
+        events |= FL_POLL_WRITE;
+    }
+    if (kernel & ~(uint32_t)EPOLLOUT) {
+        events |= FL_POLL_READ;
+    }
+    return events;
+}
+
+static int
+poller_ctl(
+    const struct fl_poller *poller, int op, const struct fl_watch *watch,
+    uint32_t events
+)
+{
+    struct epoll_event event = {
+        .events = events_to_kernel(events),
+        .data.u64 = (uint64_t)watch->generation << 32 | (uint32_t)watch->fd,
+    };
+    return epoll_ctl(poller->epoll_fd, op, watch->fd, &event) < 0 ? -errno : 0;
+}
+
+/* Registers a watch that the kernel does not know of, as far as we know. */
+static int
+poller_register(
+    const struct fl_poller *poller, const struct fl_watch *watch, uint32_t events
+)
+{
+    if (events == 0) {
+        return 0;
+    }
+    int err = poller_ctl(poller, EPOLL_CTL_ADD, watch, events);
+    if (err == -EEXIST) {
+        /* The number was closed, and by dup got the same file again. */
+        err = poller_ctl(poller, EPOLL_CTL_MOD, watch, events);
+    }
+    return err;
+}
+
+static void
+poller_unregister(struct fl_poller *poller, const struct fl_watch *watch)
+{
+    if (poller_ctl(poller, EPOLL_CTL_DEL, watch, 0) < 0) {
+        poller->ghosts = true; /* the fd is gone, its file may live on */
+    }
+}
+
+static int
+table_reserve(struct fl_poller *poller, int fd)
+{
+    size_t size = poller->table_size > 0 ? poller->table_size : TABLE_SIZE_MIN;
+    if ((size_t)fd < poller->table_size) {
+        return 0;
+    }
+    while (size <= (size_t)fd) {
+        size *= 2;
+    }
+    struct fl_watch **table = realloc(poller->table, size * sizeof(struct fl_watch *));
+    if (table == NULL) {
+        return -ENOMEM;
+    }
+    for (size_t i = poller->table_size; i < size; i++) {
+        table[i] = NULL;
+    }
+    poller->table = table;
+    poller->table_size = size;
+    return 0;
+}
+
+int
+fl_poller_open(struct fl_poller *poller)
+{
+    *poller = (struct fl_poller){.epoll_fd = -1};
+    poller->fired = calloc(FIRED_CAPACITY, sizeof(struct epoll_event));
+    if (poller->fired == NULL) {
+        return -ENOMEM;
+    }
+    poller->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (poller->epoll_fd < 0) {
+        int err = -errno;
+        fl_poller_close(poller);
+        return err;
+    }
+    return 0;
+}
+
+void
+fl_poller_close(struct fl_poller *poller)
+{
+    if (poller->epoll_fd >= 0) {
+        (void)close(poller->epoll_fd);
+    }
+    free(poller->table);
+    free(poller->fired);
+    *poller = (struct fl_poller){.epoll_fd = -1};
+}
+
+int
+fl_poller_add(struct fl_poller *poller, struct fl_watch *watch)
+{
+    if (watch->fd < 0) {
+        return -EBADF;
+    }
+    if (fl_poller_find(poller, watch->fd) != NULL) {
+        return -EEXIST;
+    }
+    watch->generation = poller->next_generation++;
+    /* The kernel first: it refuses the wild numbers that would make a huge table. */
+    int err = poller_register(poller, watch, watch->events);
+    if (err < 0) {
+        return err;
+    }
+    err = table_reserve(poller, watch->fd);
+    if (err < 0) {
+        poller_unregister(poller, watch);
+        return err;
+    }
+    poller->table[watch->fd] = watch;
+    poller->n_watches++;
+    return 0;
+}
+
+int
+fl_poller_modify(struct fl_poller *poller, struct fl_watch *watch, uint32_t events)
+{
+    if (fl_poller_find(poller, watch->fd) != watch) {
+        return -ENOENT;
+    }
+    if (events == watch->events) {
+        return 0;
+    }
+    int err = 0;
+    if (events == 0) {
+        poller_unregister(poller, watch);
+    } else if (watch->events == 0) {
+        err = poller_register(poller, watch, events);
+    } else {
+        err = poller_ctl(poller, EPOLL_CTL_MOD, watch, events);
+        if (err == -ENOENT) { /* the number was closed and reused */
+            poller->ghosts = true;
+            err = poller_register(poller, watch, events);
+        }
+    }
+    if (err == 0) {
+        watch->events = events;
+    }
+    return err;
+}
+
+int
+fl_poller_remove(struct fl_poller *poller, struct fl_watch *watch)
+{
+    if (fl_poller_find(poller, watch->fd) != watch) {
+        return 0;
+    }
+    poller->table[watch->fd] = NULL;
+    poller->n_watches--;
+    if (watch->events != 0) {
+        poller_unregister(poller, watch);
+    }
+    return 0;
+}
+
+struct fl_watch *
+fl_poller_find(const struct fl_poller *poller, int fd)
+{
+    if (fd < 0 || (size_t)fd >= poller->table_size) {
+        return NULL;
+    }
+    return poller->table[fd];
+}
+
+static int
+wait_milliseconds(struct fl_poller *poller, int64_t timeout_ns)
+{
+    int timeout_ms = -1;
+    if (timeout_ns >= 0) {
+        /* Up, never down: waking before the deadline would spin until it. */
+        int64_t up_ms = timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
+        timeout_ms = up_ms < INT_MAX ? (int)up_ms : INT_MAX;
+    }
+    return epoll_wait(poller->epoll_fd, poller->fired, FIRED_CAPACITY, timeout_ms);
+}
+
+int
+fl_poller_wait(struct fl_poller *poller, int64_t timeout_ns)
+{
+    int n;
+    poller->n_fired = 0;
+    if (timeout_ns <= 0 || poller->no_pwait2) {
+        n = wait_milliseconds(poller, timeout_ns);
+    } else {
+        struct kernel_timespec timeout = {
+            timeout_ns / 1000000000, timeout_ns % 1000000000
+        };
+        n = (int)syscall(
+            SYS_epoll_pwait2, poller->epoll_fd, poller->fired, FIRED_CAPACITY, &timeout,
+            NULL, 0
+        );
+        if (n < 0 && (errno == ENOSYS || errno == EPERM)) {
+            poller->no_pwait2 = true;
+            n = wait_milliseconds(poller, timeout_ns);
+        }
+    }
+    if (n < 0) {
+        return -errno;
+    }
+    poller->n_fired = n;
+    return n;
+}
+
+/* The watch an event was fetched for, or NULL if that is no longer in. */
+static struct fl_watch *
+event_watch(const struct fl_poller *poller, const struct epoll_event *event)
+{
+    int fd = (int)(uint32_t)event->data.u64;
+    struct fl_watch *watch = fl_poller_find(poller, fd);
+    uint32_t generation = (uint32_t)(event->data.u64 >> 32);
+    return watch != NULL && watch->generation == generation ? watch : NULL;
+}
+
+/* Nothing ran since the events were fetched, so one without a watch is a ghost's. */
+static void
+poller_lay_ghosts(struct fl_poller *poller)
+{
+    const struct epoll_event *fired = poller->fired;
+    for (int i = 0; i < poller->n_fired; i++) {
+        if (event_watch(poller, &fired[i]) == NULL) {
+            (void)fl_poller_reopen(poller); /* refused: the next event tries again */
+            return;
+        }
+    }
+}
+
+int
+fl_poller_dispatch(struct fl_poller *poller)
+{
+    int n_called = 0;
+    if (poller->ghosts) {
+        poller_lay_ghosts(poller);
+    }
+    for (int i = 0; i < poller->n_fired; i++) {
+        /* A copy: on_ready may close the poller, and the buffer with it. */
+        struct epoll_event event = ((struct epoll_event *)poller->fired)[i];
+        struct fl_watch *watch = event_watch(poller, &event);
+        if (watch == NULL) {
+            continue;
+        }
+        uint32_t events = events_from_kernel(event.events) & watch->events;
+        if (events != 0) {
+            n_called++;
+            watch->on_ready(watch, events);
+        }
+    }
+    poller->n_fired = 0;
+    return n_called;
+}
+
+int
+fl_poller_reopen(struct fl_poller *poller)
+{
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_fd < 0) {
+        return -errno;
+    }
+    (void)close(poller->epoll_fd);
+    poller->epoll_fd = epoll_fd;
+    poller->ghosts = false;
+    int first_err = 0;
+    for (size_t fd = 0; fd < poller->table_size; fd++) {
+        if (poller->table[fd] != NULL) {
+            int err =
+                poller_register(poller, poller->table[fd], poller->table[fd]->events);
+            first_err = first_err < 0 ? first_err : err;
+        }
+    }
+    return first_err;
+}
