@@ -148,7 +148,8 @@ fl_timer_heap_remove(struct fl_timer_heap *heap, uint32_t index)
     }
     if (index > 0 && entry_before(&last, &heap->entries[(index - 1) / ARITY])) {
         heap_sift_up(heap, index, last);
-    } else {
+    }
+    else {
         heap_sift_down(heap, index, last);
     }
 }

@@ -88,7 +88,8 @@ bucket_first(const struct fl_timers *timers)
         uint64_t bits = timers->occupied[word];
         if (i == 0) {
             bits &= from_start;
-        } else if (i == N_WORDS) {
+        }
+        else if (i == N_WORDS) {
             bits &= ~from_start;
         }
         if (bits != 0) {
@@ -266,7 +267,8 @@ timers_move_border(struct fl_timers *timers, int64_t second)
 {
     if (second > timers->near_second) {
         timers_advance(timers, second);
-    } else if (bucket_first(timers) == SECOND_NONE) {
+    }
+    else if (bucket_first(timers) == SECOND_NONE) {
         timers->near_second = second;
     }
 }
@@ -315,11 +317,14 @@ fl_timers_next(struct fl_timers *timers)
                 timers->near_second = overflow_second - 1;
             }
             overflow_spread(timers);
-        } else if (overflow_second <= second) {
+        }
+        else if (overflow_second <= second) {
             overflow_spread(timers);
-        } else if (list_min(&timers->buckets[(uint64_t)second & BUCKET_MASK], &min_s)) {
+        }
+        else if (list_min(&timers->buckets[(uint64_t)second & BUCKET_MASK], &min_s)) {
             return min_s;
-        } else {
+        }
+        else {
             timers_advance(timers, second);
         }
     }

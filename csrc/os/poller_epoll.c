@@ -192,9 +192,11 @@ fl_poller_modify(struct fl_poller *poller, struct fl_watch *watch, uint32_t even
     int err = 0;
     if (events == 0) {
         poller_unregister(poller, watch);
-    } else if (watch->events == 0) {
+    }
+    else if (watch->events == 0) {
         err = poller_register(poller, watch, events);
-    } else {
+    }
+    else {
         err = poller_ctl(poller, EPOLL_CTL_MOD, watch, events);
         if (err == -ENOENT) { /* the number was closed and reused */
             poller->ghosts = true;
@@ -249,7 +251,8 @@ fl_poller_wait(struct fl_poller *poller, int64_t timeout_ns)
     poller->n_fired = 0;
     if (timeout_ns <= 0 || poller->no_pwait2) {
         n = wait_milliseconds(poller, timeout_ns);
-    } else {
+    }
+    else {
         struct kernel_timespec timeout = {
             timeout_ns / 1000000000, timeout_ns % 1000000000
         };
