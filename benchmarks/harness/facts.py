@@ -17,11 +17,12 @@ for name in names:
         versions[name] = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         pass
-options = sysconfig.get_config_var("CONFIG_ARGS") or ""
+flags = sysconfig.get_config_vars("CONFIG_ARGS", "PY_CORE_CFLAGS", "PY_CFLAGS")
+text = " ".join(map(str, flags))
 print(json.dumps({
     "python": platform.python_version(),
     "compiler": platform.python_compiler(),
-    "pgo": "--enable-optimizations" in options,
+    "pgo": "--enable-optimizations" in text or "-fprofile-use" in text,
     "versions": versions,
 }))
 """

@@ -66,7 +66,7 @@ def format_value(value: float, unit: str) -> str:
         return f"{value:.2f} s"
     if unit == "s/GB":
         return f"{_digits(value * 1e3)} ms/GB"
-    return f"{_digits(value)} {unit}"
+    return f"{_digits(value)} {unit}".rstrip()
 
 
 def _digits(number: float) -> str:

@@ -4,7 +4,9 @@ Rounds are the outermost loop and loops the innermost, so that what a busy machi
 does to one loop it does to its neighbours too, and no loop owns the quiet hour.
 """
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import time
@@ -22,23 +24,29 @@ def run_child(
     command = [str(venv.python), str(BENCHMARKS / "child.py"), loop, case]
     if n is not None:
         command.append(str(n))
+    with subprocess.Popen(
+        command,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as child:
+        try:
+            out, errors = child.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            return {"reason": f"no result in {timeout_s:.0f} s"}
+        finally:
+            # Its own session: the servers and clients that a case started go with it.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+    if child.returncode < 0:
+        return {"reason": f"killed by {signal.Signals(-child.returncode).name}"}
     try:
-        done = subprocess.run(
-            command,
-            env=clean_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-        )
-    except subprocess.TimeoutExpired:
-        return {"reason": f"no result in {timeout_s:.0f} s"}
-    if done.returncode < 0:
-        return {"reason": f"killed by {signal.Signals(-done.returncode).name}"}
-    try:
-        return json.loads(done.stdout.strip().splitlines()[-1])
+        return json.loads(out.strip().splitlines()[-1])
     except (IndexError, ValueError):
-        lines = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
+        lines = errors.strip().splitlines() or [f"exit {child.returncode}"]
         return {"reason": lines[-1][:120]}
 
 

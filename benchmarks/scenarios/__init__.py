@@ -1,11 +1,21 @@
 """The benchmark cases, one module a room."""
 
-from scenarios import _case, callbacks, fairness, memory, start, tasks, timers
+from scenarios import (
+    _case,
+    apps,
+    callbacks,
+    fairness,
+    memory,
+    network,
+    start,
+    tasks,
+    timers,
+)
 from scenarios._case import Case, Env, NotAvailable
 
 ROOMS = tuple(
     module.__name__.rpartition(".")[2]
-    for module in (callbacks, timers, tasks, start, memory, fairness)
+    for module in (callbacks, timers, tasks, start, memory, fairness, network, apps)
 )
 
 CASES = dict(sorted(_case.CASES.items(), key=lambda named: ROOMS.index(named[1].room)))

@@ -29,7 +29,7 @@ class Env:
 
 @dataclass(frozen=True)
 class Case:
-    """One registered case. `unit` is `s`, `s/GB`, `B` or `iterations`."""
+    """One registered case. `unit` is `s`, `s/GB`, `B` or empty for a count."""
 
     name: str
     room: str

@@ -67,7 +67,7 @@ def _long_streak():
     return lambda: rng.randrange(500, 3_000)
 
 
-@case(n=50, unit="iterations", clock="count")
+@case(n=50, unit="", clock="iterations")
 def io_fairness(env: Env, n: int) -> float:
     """Iterations a ready socket waits in a long busy streak, the worst of n."""
     return max(_on_loop(env, _ready_socket(n, _long_streak()))[0])
@@ -80,7 +80,7 @@ def io_fairness_time(env: Env, n: int) -> float:
     return statistics.quantiles(waited, n=10)[-1]
 
 
-@case(n=50, unit="iterations", clock="count")
+@case(n=50, unit="", clock="iterations")
 def io_fairness_first(env: Env, n: int) -> float:
     """Iterations it waits right after other I/O was served, the worst of n."""
     return max(_on_loop(env, _ready_socket(n, lambda: 0))[0])

@@ -5,6 +5,7 @@ import gc
 import os
 
 from scenarios._case import Env, case, nothing
+from scenarios._net import client, serving
 
 
 def resident_bytes(pid: int | str = "self") -> int:
@@ -74,3 +75,15 @@ def mem_timer(env: Env, n: int) -> float:
         for handle in handles:
             handle.cancel()
         loop.close()
+
+
+@case(n=2_000, unit="B", clock="resident")
+def mem_conn(env: Env, n: int) -> float:
+    """Resident bytes of an idle TCP connection, its protocol shared by all."""
+    with serving(env, "hold") as server:
+        options = {"mode": "hold", "count": 0, "request": 1, "reply": 1}
+        with client(server, connections=100, **options):
+            pass
+        before = resident_bytes(server.pid)
+        with client(server, connections=n, **options):
+            return (resident_bytes(server.pid) - before) / n

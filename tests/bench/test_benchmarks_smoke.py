@@ -4,8 +4,10 @@ Whether fastloop is fast is not asked here, only whether the harness works.
 """
 
 import json
+import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -140,13 +142,56 @@ def test_report_names_ratios_losses_and_targets(benchmark_modules):
 
 
 def test_every_target_names_a_case(benchmark_modules):
-    import tomllib
-
     from scenarios import CASES as registered
 
     groups = tomllib.loads((BENCHMARKS / "targets.toml").read_text())
-    later = {"network", "apps"}
     for group, wanted in groups.items():
-        if group == "bytes" and not later & {c.room for c in registered.values()}:
-            continue
         assert set(wanted) <= set(registered), group
+
+
+@pytest.fixture
+def programs(tmp_path):
+    """The C client and the C server, built."""
+    compiler = os.environ.get("CC", "gcc")
+    for name in ("bench_client", "bench_echo"):
+        source = BENCHMARKS / "c" / f"{name}.c"
+        command = [compiler, "-std=c11", "-Wall", "-Wextra", "-Werror", source]
+        subprocess.run([*command, "-o", tmp_path / name], check=True, timeout=30)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("mode", "connections", "depth", "size"),
+    [
+        ("stream", 1, 1, 1024),
+        ("stream", 10, 16, 64),
+        ("stream", 3, 2, 300_000),
+        ("accept", 4, 1, 64),
+    ],
+)
+def test_client_counts_the_answers_of_the_echo_server(
+    programs, mode, connections, depth, size
+):
+    server = subprocess.Popen(
+        [programs / "bench_echo", "tcp"], stdout=subprocess.PIPE, text=True
+    )
+    with server:
+        try:
+            address = "tcp:" + server.stdout.readline().strip()
+            numbers = map(str, (connections, depth, 200, 10, size, size))
+            done = subprocess.run(
+                [programs / "bench_client", mode, address, *numbers],
+                input="go\n",
+                capture_output=True,
+                text=True,
+                timeout=20,
+            )
+        finally:
+            server.kill()
+    assert done.stderr == ""
+    greeting, answer = done.stdout.splitlines()
+    assert greeting == "ready"
+    answer = json.loads(answer)
+    assert answer["done"] == 200
+    assert answer["complete"] is True
+    assert 0 < answer["p50_us"] <= answer["p99_us"]
