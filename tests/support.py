@@ -50,6 +50,16 @@ def child_says(kind, source, *args, **options):
     return done.stdout
 
 
+def wait_asleep(pid):
+    """Returns once the main thread of the process sleeps in a system call."""
+    stat = pathlib.Path(f"/proc/{pid}/stat")
+    for _ in range(1000):
+        if stat.read_text().rpartition(")")[2].split()[0] == "S":
+            return
+        time.sleep(0.002)
+    raise AssertionError(f"process {pid} does not sleep")
+
+
 def run_once(loop):
     """One iteration: what is ready now runs, what it schedules does not."""
     loop.call_soon(loop.stop)
