@@ -83,7 +83,7 @@ def header_paths():
 
 def flags():
     """Return (compiler flags, linker flags) for the switches that are on."""
-    compile_args = ["-std=c11", "-D_GNU_SOURCE", "-fvisibility=hidden", *WARNINGS]
+    compile_args = ["-std=c11", "-fvisibility=hidden", *WARNINGS]
     link_args = []
     if switched_on("WERROR"):
         compile_args.append("-Werror")
