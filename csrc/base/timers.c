@@ -303,12 +303,10 @@ fl_timers_next(struct fl_timers *timers)
 {
     while (timers->heap.count == 0) {
         int64_t second = bucket_first(timers);
+        bool overflow_waits = timers->overflow_min_s < INFINITY;
         int64_t overflow_second = timers_second(timers->overflow_min_s);
         double min_s;
-        if (second == SECOND_NONE) {
-            if (timers->overflow_min_s == INFINITY) {
-                return INFINITY;
-            }
+        if (overflow_waits && second == SECOND_NONE) {
             if (list_min(&timers->overflow, &min_s)) {
                 timers->overflow_min_s = min_s;
                 return min_s;
@@ -318,8 +316,11 @@ fl_timers_next(struct fl_timers *timers)
             }
             overflow_spread(timers);
         }
-        else if (overflow_second <= second) {
+        else if (overflow_waits && overflow_second <= second) {
             overflow_spread(timers);
+        }
+        else if (second == SECOND_NONE) {
+            return INFINITY;
         }
         else if (list_min(&timers->buckets[(uint64_t)second & BUCKET_MASK], &min_s)) {
             return min_s;
