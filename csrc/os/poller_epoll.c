@@ -86,9 +86,6 @@ poller_register(
     const struct fl_poller *poller, const struct fl_watch *watch, uint32_t events
 )
 {
-    if (events == 0) {
-        return 0;
-    }
     int err = poller_ctl(poller, EPOLL_CTL_ADD, watch, events);
     if (err == -EEXIST) {
         /* The number was closed, and by dup got the same file again. */
@@ -171,8 +168,10 @@ fl_poller_add(struct fl_poller *poller, struct fl_watch *watch)
         return err;
     }
     err = table_reserve(poller, watch->fd);
-    if (err < 0) {
+    if (err < 0 || watch->events == 0) {
         poller_unregister(poller, watch);
+    }
+    if (err < 0) {
         return err;
     }
     poller->table[watch->fd] = watch;
@@ -331,9 +330,9 @@ fl_poller_reopen(struct fl_poller *poller)
     poller->ghosts = false;
     int first_err = 0;
     for (size_t fd = 0; fd < poller->table_size; fd++) {
-        if (poller->table[fd] != NULL) {
-            int err =
-                poller_register(poller, poller->table[fd], poller->table[fd]->events);
+        const struct fl_watch *watch = poller->table[fd];
+        if (watch != NULL && watch->events != 0) {
+            int err = poller_register(poller, watch, watch->events);
             first_err = first_err < 0 ? first_err : err;
         }
     }
