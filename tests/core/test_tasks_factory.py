@@ -97,9 +97,7 @@ def test_the_task_is_not_started_at_once(loop):
 
 def test_signatures_can_be_read(loop):
     assert inspect.signature(loop.create_future).parameters == {}
-    parameters = inspect.signature(loop.create_task).parameters
-    expected = inspect.signature(asyncio.BaseEventLoop.create_task).parameters
-    assert set(parameters) == set(expected) - {"self"}
+    inspect.signature(loop.create_task).bind(None, name="n", context=None)
 
 
 class Recorder:
