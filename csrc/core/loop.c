@@ -89,7 +89,7 @@ visit_timer(struct fl_timer *timer, void *arg)
 {
     void **call = arg;
     visitproc visit = *(visitproc *)call[0];
-    return visit((PyObject *)FL_CONTAINER_OF(timer, TimerHandleObject, timer), call[1]);
+    return fl_handle_traverse_queued(&fl_timer_handle_of(timer)->base, visit, call[1]);
 }
 
 static int
@@ -110,7 +110,11 @@ loop_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->transports);
     Py_VISIT(self->unix_server_sockets);
     for (size_t i = 0; i < fl_ring_count(&self->ready); i++) {
-        Py_VISIT((PyObject *)(fl_ring_peek(&self->ready, i) & ~FL_ENTRY_KIND_MASK));
+        uintptr_t word = fl_ring_peek(&self->ready, i) & ~FL_ENTRY_KIND_MASK;
+        int status = fl_handle_traverse_queued((HandleObject *)word, visit, arg);
+        if (status != 0) {
+            return status;
+        }
     }
     void *call[2] = {&visit, arg};
     int status = fl_timers_visit(&self->timers, visit_timer, call);
@@ -121,7 +125,7 @@ static int
 loop_clear(PyObject *op)
 {
     LoopObject *self = (LoopObject *)op;
-    fl_loop_drop_queued(self);
+    fl_loop_drop_queued(self, Py_REFCNT(op) == 0);
     fl_loop_drop_watches(self);
     Py_CLEAR(self->context_cache);
     Py_CLEAR(self->exception_handler);
@@ -248,7 +252,7 @@ loop_close(PyObject *op, PyObject *Py_UNUSED(ignored))
         Py_DECREF(result);
     }
     self->closed = 1;
-    fl_loop_drop_queued(self);
+    fl_loop_drop_queued(self, false);
     fl_loop_drop_watches(self);
     Py_CLEAR(self->context_cache);
     loop_close_fds(self);

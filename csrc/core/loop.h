@@ -172,8 +172,8 @@ PyObject *fl_loop_make_handle(PyObject *op, PyObject *const *args, Py_ssize_t n_
 PyObject *fl_loop_add_callback(PyObject *op, PyObject *handle);
 PyObject *fl_loop_add_callback_signalsafe(PyObject *op, PyObject *handle);
 PyObject *fl_loop_timer_handle_cancelled(PyObject *op, PyObject *handle);
-/* Drops every queued entry and timer (close, clear). */
-void fl_loop_drop_queued(LoopObject *self);
+/* Drops every queued entry and timer: close, clear; dying: dealloc. */
+void fl_loop_drop_queued(LoopObject *self, bool dying);
 
 /* loop_run.c */
 PyObject *fl_loop_run_forever(PyObject *op, PyObject *ignored);

@@ -20,13 +20,12 @@
 /* asyncio.base_events.MAXIMUM_SELECT_TIMEOUT: some kernels dislike more. */
 #define MAX_TIMEOUT_S (24.0 * 3600.0)
 
-/* Is this the only Python thread there is? New threads are put at the head. */
+/* Is this the interpreter's only Python thread? */
 static bool
 is_only_thread(void)
 {
     PyThreadState *tstate = PyThreadState_Get();
-    return PyInterpreterState_ThreadHead(tstate->interp) == tstate
-           && PyThreadState_Next(tstate) == NULL;
+    return tstate->next == NULL && tstate->prev == NULL;
 }
 
 static bool

@@ -79,7 +79,7 @@ run_entry(LoopObject *self, uintptr_t word)
     if (!handle->cancelled) {
         status = self->debug ? run_handle_debug(self, handle) : fl_handle_run(handle);
     }
-    Py_DECREF(handle);
+    fl_handle_release(handle);
     return status;
 }
 

@@ -32,12 +32,10 @@ check_debug(LoopObject *self, PyObject *callback, const char *method, bool check
     return result == NULL ? -1 : 0;
 }
 
-static HandleObject *
-push_handle(LoopObject *self, const struct fl_callback_args *call)
+/* Queues a new handle: the ring gets its first reference, the caller another. */
+static PyObject *
+push_handle(LoopObject *self, HandleObject *handle)
 {
-    HandleObject *handle = fl_handle_new(
-        self, call->leading[0], call->args, call->n_args, call->context
-    );
     if (handle == NULL) {
         return NULL;
     }
@@ -45,7 +43,16 @@ push_handle(LoopObject *self, const struct fl_callback_args *call)
         Py_DECREF(handle);
         return NULL;
     }
-    return (HandleObject *)Py_NewRef(handle); /* the ring owns the first one */
+    return Py_NewRef((PyObject *)handle);
+}
+
+static PyObject *
+push_call(LoopObject *self, const struct fl_callback_args *call)
+{
+    return push_handle(
+        self,
+        fl_handle_new(self, call->leading[0], call->args, call->n_args, call->context)
+    );
 }
 
 PyObject *
@@ -57,6 +64,10 @@ fl_loop_call_soon(
         "call_soon", {"callback", NULL}, true
     };
     LoopObject *self = (LoopObject *)op;
+    if (kwnames == NULL && n_args > 0 && !self->debug && !self->closed) {
+        /* nearly every call: nothing to parse or to check */
+        return push_handle(self, fl_handle_new(self, args[0], args + 1, n_args - 1, NULL));
+    }
     struct fl_callback_args call;
     if (fl_args_parse(self->state, &signature, args, n_args, kwnames, &call) < 0
         || fl_loop_check_closed(self) < 0) {
@@ -65,7 +76,7 @@ fl_loop_call_soon(
     if (self->debug && check_debug(self, call.leading[0], "call_soon", true) < 0) {
         return NULL;
     }
-    return (PyObject *)push_handle(self, &call);
+    return push_call(self, &call);
 }
 
 PyObject *
@@ -86,7 +97,7 @@ fl_loop_call_soon_threadsafe(
         && check_debug(self, call.leading[0], "call_soon_threadsafe", false) < 0) {
         return NULL;
     }
-    PyObject *handle = (PyObject *)push_handle(self, &call);
+    PyObject *handle = push_call(self, &call);
     if (handle != NULL) {
         fl_loop_wake(self);
         fl_loop_note_io(self);
@@ -120,22 +131,18 @@ handle_from_sequence(LoopObject *self, PyObject *const *args, Py_ssize_t n_args)
 PyObject *
 fl_loop_make_handle(PyObject *op, PyObject *const *args, Py_ssize_t n_args)
 {
-    return (PyObject *)handle_from_sequence((LoopObject *)op, args, n_args);
+    HandleObject *handle = handle_from_sequence((LoopObject *)op, args, n_args);
+    if (handle != NULL) {
+        fl_handle_settle(handle);
+    }
+    return (PyObject *)handle;
 }
 
 /* BaseEventLoop._call_soon(callback, args, context) */
 PyObject *
 fl_loop_call_soon_internal(PyObject *op, PyObject *const *args, Py_ssize_t n_args)
 {
-    HandleObject *handle = handle_from_sequence((LoopObject *)op, args, n_args);
-    if (handle == NULL) {
-        return NULL;
-    }
-    if (fl_loop_push((LoopObject *)op, (uintptr_t)handle | FL_ENTRY_HANDLE) < 0) {
-        Py_DECREF(handle);
-        return NULL;
-    }
-    return Py_NewRef((PyObject *)handle);
+    return push_handle((LoopObject *)op, handle_from_sequence((LoopObject *)op, args, n_args));
 }
 
 static PyObject *
@@ -263,6 +270,7 @@ fl_loop_add_callback(PyObject *op, PyObject *handle)
     LoopObject *self = (LoopObject *)op;
     PyTypeObject *type = Py_TYPE(handle);
     if (type == self->state->handle_type || type == self->state->timer_handle_type) {
+        fl_handle_settle((HandleObject *)handle); /* it may be queued already */
         if (!((HandleObject *)handle)->cancelled
             && fl_loop_push(self, (uintptr_t)handle | FL_ENTRY_HANDLE) == 0) {
             Py_INCREF(handle);
@@ -276,8 +284,7 @@ fl_loop_add_callback(PyObject *op, PyObject *handle)
     if (run == NULL) {
         return NULL;
     }
-    struct fl_callback_args call = {.leading = {run, NULL}};
-    PyObject *queued = (PyObject *)push_handle(self, &call);
+    PyObject *queued = push_handle(self, fl_handle_new(self, run, NULL, 0, NULL));
     Py_DECREF(run);
     Py_XDECREF(queued);
     return queued == NULL ? NULL : Py_NewRef(Py_None);
@@ -302,14 +309,16 @@ fl_loop_timer_handle_cancelled(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(hand
 }
 
 void
-fl_loop_drop_queued(LoopObject *self)
+fl_loop_drop_queued(LoopObject *self, bool dying)
 {
+    void (*drop)(HandleObject *) = dying ? fl_handle_orphan : fl_handle_release;
     while (fl_ring_count(&self->ready) > 0) {
         uintptr_t word = fl_ring_pop(&self->ready);
-        Py_DECREF((PyObject *)(word & ~FL_ENTRY_KIND_MASK)); /* escapes */
+        drop((HandleObject *)(word & ~FL_ENTRY_KIND_MASK)); /* escapes */
     }
     struct fl_timer *timer;
     while ((timer = fl_timers_any(&self->timers)) != NULL) {
-        fl_timer_handle_withdraw(fl_timer_handle_of(timer)); /* escapes */
+        fl_timers_remove(&self->timers, timer);
+        drop(&fl_timer_handle_of(timer)->base); /* escapes */
     }
 }

@@ -260,6 +260,7 @@ add_direction(
     if (handle == NULL) {
         return NULL;
     }
+    fl_handle_settle(handle);
     long fd;
     if (fd_of_object(call.leading[0], &fd) < 0 || check_fd(fd) < 0
         || fl_loop_check_closed(self) < 0

@@ -11,7 +11,7 @@ fl_timer_handle_start(
     PyObject *const *args, Py_ssize_t n_args, PyObject *context
 )
 {
-    TimerHandleObject *self = (TimerHandleObject *)fl_handle_alloc(
+    TimerHandleObject *self = (TimerHandleObject *)(void *)fl_handle_alloc(
         loop->state->timer_handle_type, loop, &loop->free_timer_handles
     );
     if (self == NULL) {
@@ -38,7 +38,7 @@ fl_timer_handle_withdraw(TimerHandleObject *self)
         return;
     }
     fl_timers_remove(&self->base.loop->timers, &self->timer);
-    Py_DECREF(self);
+    fl_handle_release(&self->base); /* escapes */
 }
 
 PyDoc_STRVAR(cancel_doc, "cancel($self, /)\n--\n\n"
