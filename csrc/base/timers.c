@@ -82,15 +82,11 @@ static int64_t
 bucket_first(const struct fl_timers *timers)
 {
     uint64_t start = (uint64_t)(timers->near_second + 1) & BUCKET_MASK;
-    uint64_t from_start = ~UINT64_C(0) << (start % 64);
     for (size_t i = 0; i <= N_WORDS; i++) {
         size_t word = (start / 64 + i) % N_WORDS;
         uint64_t bits = timers->occupied[word];
         if (i == 0) {
-            bits &= from_start;
-        }
-        else if (i == N_WORDS) {
-            bits &= ~from_start;
+            bits &= ~UINT64_C(0) << (start % 64); /* what is below comes last */
         }
         if (bits != 0) {
             uint64_t index = word * 64 + (uint64_t)__builtin_ctzll(bits);

@@ -260,6 +260,25 @@ CASE(removing_from_every_store)
     }
 }
 
+CASE(a_removal_may_lift_a_timer_of_another_branch)
+{
+    double deadlines[] = {0, 50, 1, 2, 3, 51, 52, 53, 54, 10};
+    size_t n = sizeof(deadlines) / sizeof(deadlines[0]);
+    fl_timers_init(&timers, NOW);
+    for (size_t i = 0; i < n; i++) {
+        add(i, deadlines[i]);
+    }
+    CHECK(pool[5].heap_index == 5 && pool[9].heap_index == 9);
+    fl_timers_remove(&timers, &pool[5]); /* 10 comes under 50 and must rise */
+    CHECK(pool[9].heap_index == 1);
+    CHECK(fl_timers_check(&timers) == 0);
+    size_t order[] = {0, 2, 3, 4, 9, 1, 6, 7, 8};
+    for (size_t i = 0; i < n - 1; i++) {
+        check_due(NOW, order[i]);
+    }
+    fl_timers_deinit(&timers);
+}
+
 CASE(a_zeroed_timer_is_out)
 {
     struct fl_timer zeroed = {0};
@@ -515,6 +534,10 @@ CASE(the_walker_sees_damage)
         *damaged[i] = was;
         CHECK(fl_timers_check(&timers) == 0);
     }
+    struct fl_list *head = pool[21].link.next;
+    head->prev = head;
+    CHECK(fl_timers_check(&timers) == -EINVAL);
+    head->prev = &pool[21].link;
     pool[3].heap_index++;
     CHECK(fl_timers_check(&timers) == -EINVAL);
     pool[3].heap_index--;
