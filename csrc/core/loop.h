@@ -210,6 +210,8 @@ PyObject *fl_loop__remove_writer(PyObject *op, PyObject *fd);
 PyObject *fl_loop_watched_events(PyObject *op, PyObject *fd);
 int fl_loop_traverse_watches(LoopObject *self, visitproc visit, void *arg);
 void fl_loop_drop_watches(LoopObject *self);
+/* The loop has opened fd, so a watch of that number is of an fd closed since. */
+void fl_loop_drop_stale_watch(LoopObject *self, int fd);
 size_t fl_loop_count_watches(const LoopObject *self);
 
 /* loop_signals.c */

@@ -61,6 +61,7 @@ signal_on_ready(struct fl_watch *watch, uint32_t Py_UNUSED(events))
 static int
 watch_internal(LoopObject *self, struct fl_watch *watch, int fd)
 {
+    fl_loop_drop_stale_watch(self, fd);
     watch->fd = fd;
     watch->events = FL_POLL_READ;
     return fl_poller_add(&self->poller, watch);

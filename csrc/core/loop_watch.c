@@ -454,6 +454,15 @@ fl_loop_drop_watches(LoopObject *self)
     }
 }
 
+void
+fl_loop_drop_stale_watch(LoopObject *self, int fd)
+{
+    struct reader_watch *watch = find_watch(self, fd);
+    if (watch != NULL) {
+        watch_free(watch); /* escapes */
+    }
+}
+
 size_t
 fl_loop_count_watches(const LoopObject *self)
 {
