@@ -7,6 +7,7 @@
 #include "base/timer_heap.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -162,7 +163,7 @@ fl_timer_heap_check(const struct fl_timer_heap *heap)
     }
     for (size_t i = 0; i < heap->count; i++) {
         const struct fl_timer_heap_entry *entry = &heap->entries[i];
-        if (entry->timer->heap_index != i || entry->key_s != entry->key_s ||
+        if (entry->timer->heap_index != i || isnan(entry->key_s) ||
             entry->sequence != entry->timer->sequence) {
             return -EINVAL;
         }

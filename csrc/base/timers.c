@@ -423,7 +423,7 @@ check_buckets(const struct fl_timers *timers, size_t *count)
         uint64_t index = (uint64_t)second & BUCKET_MASK;
         struct check check = {FL_TIMER_IN_BUCKET, second, second, 0};
         int err = list_visit(&timers->buckets[index], check_timer, &check);
-        bool occupied = (timers->occupied[index / 64] >> (index % 64) & 1) != 0;
+        bool occupied = (timers->occupied[index / 64] >> (index % 64) & 1u) != 0;
         if (err < 0 || occupied != (check.count > 0)) {
             return -EINVAL;
         }

@@ -75,7 +75,7 @@ poller_ctl(
 {
     struct epoll_event event = {
         .events = events_to_kernel(events),
-        .data.u64 = (uint64_t)watch->generation << 32 | (uint32_t)watch->fd,
+        .data.u64 = (uint64_t)watch->generation << 32u | (uint32_t)watch->fd,
     };
     return epoll_ctl(poller->epoll_fd, op, watch->fd, &event) < 0 ? -errno : 0;
 }
@@ -112,7 +112,9 @@ table_reserve(struct fl_poller *poller, int fd)
     while (size <= (size_t)fd) {
         size *= 2;
     }
-    struct fl_watch **table = realloc(poller->table, size * sizeof(struct fl_watch *));
+    struct fl_watch **table = (struct fl_watch **)realloc(
+        (void *)poller->table, size * sizeof(struct fl_watch *)
+    );
     if (table == NULL) {
         return -ENOMEM;
     }
@@ -147,7 +149,7 @@ fl_poller_close(struct fl_poller *poller)
     if (poller->epoll_fd >= 0) {
         (void)close(poller->epoll_fd);
     }
-    free(poller->table);
+    free((void *)poller->table);
     free(poller->fired);
     *poller = (struct fl_poller){.epoll_fd = -1};
 }
@@ -277,7 +279,7 @@ event_watch(const struct fl_poller *poller, const struct epoll_event *event)
 {
     int fd = (int)(uint32_t)event->data.u64;
     struct fl_watch *watch = fl_poller_find(poller, fd);
-    uint32_t generation = (uint32_t)(event->data.u64 >> 32);
+    uint32_t generation = (uint32_t)(event->data.u64 >> 32u);
     return watch != NULL && watch->generation == generation ? watch : NULL;
 }
 
