@@ -1,0 +1,87 @@
+"""The checks of tools/: the project passes them, and each finds what it is for."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def check(name, folder):
+    """Run tools/check_<name>.py on a folder; return what it found."""
+    module = importlib.import_module(f"check_{name}")
+    return getattr(module, f"check_{name}")(folder)
+
+
+@pytest.mark.parametrize("name", ["layers", "sizes", "words"])
+def test_the_project_passes(name):
+    folder = ROOT / "csrc" if name == "layers" else ROOT
+    assert check(name, folder) == []
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, text):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return tmp_path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "complaint"),
+    [
+        ("os/clock.c", "#include <Python.h>", "os/ does not see Python.h"),
+        ("base/ring.c", '#include "py/state.h"', "py/state.h is on a floor above"),
+        ("core/loop.c", '#include "module.h"', "name a header with its room"),
+        ("core/loop.c", '#include "state.h"', "name a header with its room"),
+        ("core/loop.c", '#include "core/task.c"', "includes the source file"),
+        ("core/loop.c", "#if PY_VERSION_HEX > 0", "py/compat.h's affair"),
+        ("core/loop.c", "int x = PY_MINOR_VERSION;", "py/compat.h's affair"),
+        ("attic/loop.c", "", "attic/ is not one of"),
+    ],
+)
+def test_broken_layers_are_found(write, name, line, complaint):
+    write("py/state.h", "")
+    (found,) = check("layers", write(name, line + "\n"))
+    assert found.startswith(f"csrc/{name}") and complaint in found
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("net/stream.c", '#include "py/state.h"'),
+        ("py/error.c", '#include "py/state.h"'),
+        ("module.c", '#include "py/state.h"'),
+        ("core/task.c", "#include <Python.h>"),
+        ("os/clock.c", "#include <time.h>"),
+        ("py/compat.h", "#if PY_VERSION_HEX > 0"),
+        ("core/task_mirror.h", "#if PY_VERSION_HEX > 0"),
+    ],
+)
+def test_layers_that_hold_are_not_complained_of(write, name, line):
+    write("py/state.h", "")
+    assert check("layers", write(name, line + "\n")) == []
+
+
+def test_a_file_over_800_lines_is_found(write):
+    write("csrc/ok.c", "\n" * 800)
+    found = check("sizes", write("csrc/long.c", "\n" * 801))
+    assert found == ["csrc/long.c: 801 lines, more than 800"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/".join(["see ", "root", "x"]),
+        "https://" + "pypi" + ".org/simple",
+        "TO" + "DO: later",
+        "fixed in issue " + "#12",
+    ],
+)
+def test_forbidden_words_are_found(write, line):
+    (found,) = check("words", write("docs/page.md", "fine\n" + line + "\n"))
+    assert found.startswith("docs/page.md:2: ")

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# All that can be checked without running fastloop, the quick checks first. Wants the
+# extra lint on the PATH and fastloop built for that Python. Names every failure.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+failed=()
+check() {
+    local name=$1
+    shift
+    echo "--- $name"
+    "$@" || failed+=("$name")
+}
+
+mapfile -t c_files < <(find csrc tests -name '*.[ch]' | sort)
+mapfile -t scripts < <(find tools -name '*.sh' | sort)
+
+# The count of warnings in system headers, which are not shown, is no news.
+tidy() {
+    python tools/compile_commands.py || return
+    find csrc -name '*.c' -print0 | sort -z |
+        xargs -0 -P "$(nproc)" -n 4 clang-tidy --quiet -p . 2>&1 |
+        grep -vE '^[0-9]+ warnings? (generated|treated)|^\[[0-9]+/[0-9]+\]|^$'
+    return "${PIPESTATUS[2]}"
+}
+
+stubtest() {
+    python -m mypy.stubtest fastloop --mypy-config-file pyproject.toml \
+        --allowlist tools/stubtest-allowlist.txt
+}
+
+parse_scripts() {
+    local script
+    for script in "${scripts[@]}" .ci/run; do
+        bash -n "$script" || return
+    done
+}
+
+check "floors" python tools/check_layers.py
+check "file sizes" python tools/check_sizes.py
+check "words" python tools/check_words.py
+check "shell scripts" parse_scripts
+check "ruff check" ruff check -q .
+check "ruff format" ruff format -q --check .
+check "clang-format" clang-format --dry-run --Werror "${c_files[@]}"
+check "function sizes" lizard -w -L 80 -C 20 csrc fastloop tools benchmarks -x '*/.venv*'
+check "mypy" mypy
+check "stubtest" stubtest
+check "clang-tidy" tidy
+
+if [ ${#failed[@]} -gt 0 ]; then
+    printf 'lint failed:'
+    printf ' %s;' "${failed[@]}"
+    echo
+    exit 1
+fi
+echo "lint: all clean"
