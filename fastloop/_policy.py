@@ -1,0 +1,33 @@
+"""The event loop policy: the API for choosing a loop that ends with Python 3.15."""
+
+import sys
+from typing import TYPE_CHECKING
+
+from ._run import new_event_loop
+
+if TYPE_CHECKING or sys.version_info < (3, 14):
+    from asyncio import DefaultEventLoopPolicy as _BasePolicy
+    from asyncio import set_event_loop_policy as _set_policy
+else:
+    # The same two without a DeprecationWarning, which is fastloop.__getattr__'s to
+    # give, and which `python -m fastloop` must not give at all.
+    from asyncio.events import _BaseDefaultEventLoopPolicy as _BasePolicy
+    from asyncio.events import _set_event_loop_policy as _set_policy
+
+
+class EventLoopPolicy(_BasePolicy):
+    """asyncio's default policy, making fastloop's loops.
+
+    Child watchers (up to 3.13) and the loop that asyncio.get_event_loop() makes in the
+    main thread (up to 3.13) are asyncio's.
+    """
+
+    _loop_factory = staticmethod(new_event_loop)
+
+
+EventLoopPolicy.__module__ = "fastloop"
+
+
+def install() -> None:
+    """Make every loop that asyncio makes from now on a fastloop one."""
+    _set_policy(EventLoopPolicy())

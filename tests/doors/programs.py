@@ -1,0 +1,75 @@
+"""Run a program as a user would, with `python` and with `python -m fastloop`."""
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+
+PYTHON = [sys.executable]
+FASTLOOP = [sys.executable, "-m", "fastloop"]
+TIMEOUT_S = 25
+
+# What a developer's shell may hold and a program would notice.
+NOT_INHERITED = ("PYTHONASYNCIODEBUG", "PYTHONDEVMODE", "PYTHONWARNINGS", "PYTHONPATH")
+
+
+def environment(**changes):
+    """This process's environment without what changes how a program runs."""
+    kept = {k: v for k, v in os.environ.items() if k not in NOT_INHERITED}
+    return {**kept, "NO_COLOR": "1", "TERM": "dumb", **changes}
+
+
+def command(door, *program, flags=()):
+    """The command line: Python, its own flags, the door and the program."""
+    return [door[0], *flags, *door[1:], *program]
+
+
+def run(door, *program, flags=(), **options):
+    """Run a program through one door; returns a CompletedProcess of text."""
+    options.setdefault("env", environment())
+    if "input" not in options:
+        options.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run(
+        command(door, *program, flags=flags),
+        stdout=options.pop("stdout", subprocess.PIPE),
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=TIMEOUT_S,
+        **options,
+    )
+
+
+def run_both(*program, flags=(), **options):
+    """Run a program with `python` and on fastloop, which must end alike.
+
+    Returns what both did: exit status, standard output and standard error.
+    """
+    plain = run(PYTHON, *program, flags=flags, **options)
+    ours = run(FASTLOOP, *program, flags=flags, **options)
+    assert seen(ours) == seen(plain)
+    return plain
+
+
+def seen(done):
+    """What a user sees of a program, but for addresses of objects."""
+    hide = re.compile(r" at 0x[0-9a-f]+").sub
+    return done.returncode, hide("", done.stdout or ""), hide("", done.stderr)
+
+
+@contextlib.contextmanager
+def start(door, *program, flags=(), **options):
+    """A program running behind one door: a Popen with text pipes, dead at the end."""
+    options.setdefault("env", environment())
+    options.setdefault("stdin", subprocess.DEVNULL)
+    with subprocess.Popen(
+        command(door, *program, flags=flags),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
