@@ -1,0 +1,3 @@
+from fastloop._cli import main
+
+main()
