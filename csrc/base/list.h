@@ -14,7 +14,7 @@ struct fl_list {
     struct fl_list *next;
 };
 
-#define FL_CONTAINER_OF(ptr, type, member)                                             \
+#define FL_CONTAINER_OF(ptr, type, member) \
     ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
 static inline void

@@ -28,7 +28,7 @@
 struct fl_watch {
     int fd;
     uint32_t events;     /* wanted: FL_POLL_READ | FL_POLL_WRITE; change by modify */
-    uint32_t generation; /* set by add: tells its events from a predecessor's */
+    uint32_t generation; /* the poller's: tells its events from a predecessor's */
     /* events: what is ready and wanted. An error or hang-up is reported as
      * every wanted event, so that the next read or write meets it. */
     void (*on_ready)(struct fl_watch *watch, uint32_t events);

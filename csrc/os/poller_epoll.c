@@ -201,6 +201,7 @@ fl_poller_modify(struct fl_poller *poller, struct fl_watch *watch, uint32_t even
         err = poller_ctl(poller, EPOLL_CTL_MOD, watch, events);
         if (err == -ENOENT) { /* the number was closed and reused */
             poller->ghosts = true;
+            watch->generation = poller->next_generation++;
             err = poller_register(poller, watch, events);
         }
     }

@@ -108,12 +108,12 @@ fault_hits(enum fault_call call)
     return true;
 }
 
-#define WRAP(result, failed, call, name, parameters, arguments)                        \
-    result __real_##name parameters;                                                   \
-    result __wrap_##name parameters;                                                   \
-    result __wrap_##name parameters                                                    \
-    {                                                                                  \
-        return fault_hits(call) ? (failed) : __real_##name arguments;                  \
+#define WRAP(result, failed, call, name, parameters, arguments)       \
+    result __real_##name parameters;                                  \
+    result __wrap_##name parameters;                                  \
+    result __wrap_##name parameters                                   \
+    {                                                                 \
+        return fault_hits(call) ? (failed) : __real_##name arguments; \
     }
 
 WRAP(void *, NULL, FAULT_ALLOC, malloc, (size_t size), (size))

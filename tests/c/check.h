@@ -31,15 +31,15 @@ void fault_clear(void);
 /* How often the call was made so far. */
 int fault_count(enum fault_call call);
 
-#define CHECK(condition)                                                               \
+#define CHECK(condition) \
     ((condition) ? (void)0 : check_failed(__FILE__, __LINE__, #condition))
 
-#define CASE(name)                                                                     \
-    static void name(void);                                                            \
-    __attribute__((constructor)) static void register_##name(void)                     \
-    {                                                                                  \
-        check_register(#name, name);                                                   \
-    }                                                                                  \
+#define CASE(name)                                                 \
+    static void name(void);                                        \
+    __attribute__((constructor)) static void register_##name(void) \
+    {                                                              \
+        check_register(#name, name);                               \
+    }                                                              \
     static void name(void)
 
 #endif

@@ -322,6 +322,11 @@ CASE(next_leaves_a_few_timers_where_they_are)
     fl_timers_remove(&timers, &pool[5]);
     fl_timers_remove(&timers, &pool[2]);
     check_next(INFINITY);
+    for (size_t i = 10; i < 30; i++) {
+        add(i, NOW + 40 + (double)i / 100);
+    }
+    check_next(NOW + 40.1);
+    CHECK(timers.heap.count == 0);
     fl_timers_deinit(&timers);
 }
 
@@ -377,12 +382,25 @@ CASE(the_overflow_is_looked_at_only_when_it_could_be_next)
     check_none_due(NOW + 100);
     CHECK(pool[0].where == FL_TIMER_IN_OVERFLOW);
     check_due(NOW + 101, 2);
-    add(3, NOW + 305.5); /* a later second than one in the overflow */
+    add(3, NOW + 310.5); /* the same second as the second in the overflow */
     CHECK(pool[3].where == FL_TIMER_IN_BUCKET);
     check_next(NOW + 300);
-    check_due(NOW + 400, 0);
-    check_due(NOW + 400, 3);
+    check_due(NOW + 301, 0);
     check_due(NOW + 400, 1);
+    check_due(NOW + 400, 3);
+    fl_timers_deinit(&timers);
+}
+
+CASE(next_compares_a_bucket_with_the_overflow_of_its_second)
+{
+    fl_timers_init(&timers, NOW);
+    add(0, NOW + 300.25);
+    add(1, NOW + 100);
+    check_due(NOW + 100.5, 1);
+    add(2, NOW + 300.5);
+    CHECK(pool[0].where == FL_TIMER_IN_OVERFLOW);
+    CHECK(pool[2].where == FL_TIMER_IN_BUCKET);
+    check_next(NOW + 300.25);
     fl_timers_deinit(&timers);
 }
 
