@@ -240,6 +240,7 @@ want(LoopObject *self, PyObject *fileobj, int fd, uint32_t event, HandleObject *
     return status;
 }
 
+/* The private forms take a context: 3.15's transports pass theirs. */
 static PyObject *
 add_direction(
     PyObject *op, const char *function, uint32_t event, PyObject *const *args,
@@ -247,7 +248,7 @@ add_direction(
 )
 {
     const struct fl_callback_signature signature = {
-        function, {"fd", "callback"}, false
+        function, {"fd", "callback"}, function[0] == '_'
     };
     LoopObject *self = (LoopObject *)op;
     struct fl_callback_args call;
@@ -256,7 +257,7 @@ add_direction(
         return NULL;
     }
     HandleObject *handle =
-        fl_handle_new(self, call.leading[1], call.args, call.n_args, NULL);
+        fl_handle_new(self, call.leading[1], call.args, call.n_args, call.context);
     if (handle == NULL) {
         return NULL;
     }
