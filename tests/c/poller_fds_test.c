@@ -1,0 +1,168 @@
+/* Files closed, replaced and duplicated behind the poller's back. */
+#include "os/poller.h"
+
+#include "check.h"
+#include "probe.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+CASE(a_closed_fd_leaves_its_watch_without_events)
+{
+    int fds[2];
+    open_pipe(fds);
+    put(fds[1]);
+    CHECK(fl_poller_open(&poller) == 0);
+    CHECK(add(&one, fds[0], READ) == 0);
+    close(fds[0]);
+    CHECK(poll_once() == 0);
+    CHECK(modify(&one, WRITE) == -EBADF);
+    CHECK(one.watch.events == READ);
+    CHECK(remove_probe(&one) == 0);
+    CHECK(remove_probe(&one) == 0);
+    CHECK(fl_poller_find(&poller, fds[0]) == NULL);
+    CHECK(poller.n_watches == 0);
+    fl_poller_close(&poller);
+}
+
+CASE(an_fd_replaced_by_a_regular_file)
+{
+    char path[] = "/tmp/fastloop-test-XXXXXX";
+    int file = mkstemp(path);
+    int fd = eventfd(1, 0);
+    CHECK(file >= 0 && unlink(path) == 0);
+    CHECK(fl_poller_open(&poller) == 0);
+    CHECK(add(&one, fd, READ) == 0);
+    CHECK(dup2(file, fd) == fd);
+    CHECK(poll_once() == 0);
+    CHECK(modify(&one, WRITE) == -EPERM);
+    CHECK(remove_probe(&one) == 0);
+    fl_poller_close(&poller);
+}
+
+CASE(a_reused_fd_is_added_again_by_modify)
+{
+    int fd = eventfd(0, 0);
+    CHECK(fl_poller_open(&poller) == 0);
+    CHECK(add(&one, fd, READ) == 0);
+    CHECK(close(fd) == 0);
+    CHECK(eventfd(1, 0) == fd);
+    CHECK(poll_once() == 0);
+    CHECK(modify(&one, READ | WRITE) == 0);
+    CHECK(poll_once() == 1 && told(&one, READ | WRITE));
+    fl_poller_close(&poller);
+}
+
+CASE(the_same_file_comes_back_under_its_number)
+{
+    int fd = eventfd(1, 0);
+    int kept = dup(fd);
+    CHECK(fl_poller_open(&poller) == 0);
+    CHECK(add(&one, fd, READ) == 0);
+    CHECK(close(fd) == 0);
+    CHECK(remove_probe(&one) == 0);
+    CHECK(dup2(kept, fd) == fd);
+    CHECK(add(&two, fd, READ) == 0); /* the kernel has it: EEXIST */
+    CHECK(poll_once() == 1 && told(&two, READ));
+    CHECK(one.n_called == 0);
+    CHECK(remove_probe(&two) == 0);
+    CHECK(fl_poller_wait(&poller, 0) == 0);
+    fl_poller_close(&poller);
+}
+
+CASE(a_ghost_does_not_keep_the_poller_awake)
+{
+    int fd = eventfd(1, 0);
+    int kept = dup(fd);
+    CHECK(fl_poller_open(&poller) == 0);
+    CHECK(add(&two, eventfd(1, 0), READ) == 0);
+    CHECK(add(&one, fd, READ) == 0);
+    CHECK(close(fd) == 0);
+    CHECK(remove_probe(&one) == 0);
+    CHECK(fl_poller_wait(&poller, 0) == 2); /* the kernel still reports it */
+    CHECK(fl_poller_dispatch(&poller) == 1);
+    CHECK(one.n_called == 0 && told(&two, READ));
+    CHECK(!poller.ghosts);
+    CHECK(fl_poller_wait(&poller, 0) == 1);
+    CHECK(fl_poller_dispatch(&poller) == 1);
+    CHECK(kept >= 0);
+    fl_poller_close(&poller);
+}
+
+CASE(a_ghost_does_not_reach_the_next_file_of_its_number)
+{
+    int fd = eventfd(1, 0);
+    int kept = dup(fd);
+    CHECK(fl_poller_open(&poller) == 0);
+    CHECK(add(&one, fd, READ) == 0);
+    CHECK(close(fd) == 0);
+    CHECK(remove_probe(&one) == 0);
+    CHECK(eventfd(0, 0) == fd);
+    CHECK(add(&two, fd, READ) == 0);
+    CHECK(poll_once() == 0);
+    CHECK(fl_poller_wait(&poller, 0) == 0);
+    uint64_t count = 1;
+    CHECK(write(fd, &count, sizeof(count)) == sizeof(count));
+    CHECK(poll_once() == 1 && told(&two, READ));
+    CHECK(kept >= 0);
+    fl_poller_close(&poller);
+}
+
+CASE(a_ghost_does_not_reach_its_watch_when_modify_found_the_next_file)
+{
+    int fd = eventfd(1, 0);
+    int kept = dup(fd);
+    CHECK(fl_poller_open(&poller) == 0);
+    CHECK(add(&one, fd, READ) == 0);
+    CHECK(close(fd) == 0);
+    CHECK(eventfd(0, 0) == fd);
+    CHECK(modify(&one, READ | WRITE) == 0);
+    CHECK(modify(&one, READ) == 0);
+    CHECK(poll_once() == 0);
+    CHECK(fl_poller_wait(&poller, 0) == 0);
+    CHECK(kept >= 0);
+    fl_poller_close(&poller);
+}
+
+CASE(a_ghost_is_tried_again_when_no_new_object_can_be_had)
+{
+    int fd = eventfd(1, 0);
+    int kept = dup(fd);
+    CHECK(fl_poller_open(&poller) == 0);
+    CHECK(add(&one, fd, READ) == 0);
+    CHECK(close(fd) == 0);
+    CHECK(remove_probe(&one) == 0);
+    fault_inject(FAULT_EPOLL_CREATE, 0, EMFILE);
+    CHECK(poll_once() == 0);
+    CHECK(fl_poller_wait(&poller, 0) == 1);
+    CHECK(fl_poller_dispatch(&poller) == 0);
+    CHECK(fl_poller_wait(&poller, 0) == 0);
+    CHECK(kept >= 0);
+    fl_poller_close(&poller);
+}
+
+static void
+remove_the_others(void)
+{
+    CHECK(remove_probe(&two) == 0);
+    CHECK(remove_probe(&three) == 0);
+}
+
+CASE(a_removal_during_dispatch_does_not_start_afresh)
+{
+    struct probe gone = {0};
+    int closed = eventfd(0, 0);
+    CHECK(fl_poller_open(&poller) == 0);
+    CHECK(add(&gone, closed, READ) == 0);
+    CHECK(close(closed) == 0);
+    CHECK(remove_probe(&gone) == 0);
+    CHECK(add(&one, eventfd(1, 0), READ) == 0);
+    CHECK(add(&two, eventfd(1, 0), READ) == 0);
+    CHECK(add(&three, eventfd(1, 0), READ) == 0);
+    one.meddle = remove_the_others;
+    int n_before = fault_count(FAULT_EPOLL_CREATE);
+    CHECK(poll_once() == 1);
+    CHECK(fault_count(FAULT_EPOLL_CREATE) == n_before);
+    fl_poller_close(&poller);
+}
