@@ -1,0 +1,496 @@
+"""What is done over and over to see whether it leaks: one function, one subject.
+
+SCENARIOS maps names to functions without arguments. Each leaves nothing behind.
+"""
+
+import asyncio
+import contextlib
+import contextvars
+import gc
+import logging
+import signal
+import socket
+import threading
+import warnings
+
+import fastloop
+
+logging.getLogger("asyncio").addHandler(logging.NullHandler())
+logging.getLogger("asyncio").propagate = False
+
+SCENARIOS = {}
+
+
+def scenario(function):
+    """Register a function that wants no loop."""
+    SCENARIOS[function.__name__] = function
+    return function
+
+
+def with_loop(function):
+    """Register a function that is given a loop, closed after it."""
+
+    def run():
+        loop = fastloop.new_event_loop()
+        try:
+            function(loop)
+        finally:
+            loop.close()
+
+    SCENARIOS[function.__name__] = run
+    return run
+
+
+def with_coroutine(function):
+    """Register a coroutine function, run to its end on a loop of its own."""
+
+    def run():
+        fastloop.run(function())
+
+    SCENARIOS[function.__name__] = run
+    return run
+
+
+def run_once(loop):
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+
+def nothing(*args, **kwargs):
+    pass
+
+
+def fail(*args):
+    raise ValueError("on purpose")
+
+
+class Callback:
+    """A callback that the collector tracks, so that a leaked one is seen."""
+
+    def __init__(self):
+        self.me = self
+
+    def __call__(self, *args):
+        pass
+
+
+# --- the loop's life ----------------------------------------------------------
+
+
+@with_loop
+def new_and_closed(loop):
+    loop.close()
+
+
+@scenario
+def dropped_unclosed():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        loop = fastloop.new_event_loop()
+        loop.call_soon(Callback())
+        loop.call_later(10, Callback())
+        loop.call_later(10_000, Callback())
+        loop.myself = loop
+        del loop
+        gc.collect()
+
+
+@scenario
+def init_called_twice():
+    loop = fastloop.new_event_loop()
+    loop.__init__()
+    loop.close()
+
+
+@with_loop
+def run_forever_and_stop(loop):
+    run_once(loop)
+    run_once(loop)
+
+
+@with_loop
+def run_until_complete(loop):
+    future = loop.create_future()
+    loop.call_soon(future.set_result, Callback())
+    loop.run_until_complete(future)
+    with contextlib.suppress(ValueError):
+        loop.run_until_complete(raises())
+    with contextlib.suppress(TypeError):
+        loop.run_until_complete(nothing)
+
+
+async def raises():
+    raise ValueError("on purpose")
+
+
+@with_loop
+def a_subclass_with_overrides(loop):
+    class Own(fastloop.Loop):
+        def call_soon(self, *args, **kwargs):
+            return super().call_soon(*args, **kwargs)
+
+        def time(self):
+            return super().time()
+
+    own = Own()
+    own.call_later(0, Callback())
+    run_once(own)
+    own.close()
+
+
+@with_loop
+def attributes(loop):
+    real = loop.time
+    loop.time = lambda: real()
+    loop.call_later(0, Callback())
+    run_once(loop)
+    del loop.time
+    loop.slow_callback_duration = 0.5
+    loop.create_task = nothing
+    for name in dir(loop):
+        with contextlib.suppress(AttributeError):
+            getattr(loop, name)
+    loop.set_debug(True)
+    loop.set_debug(False)
+    repr(loop), loop.stats(), loop.is_running(), loop.is_closed(), loop.get_debug()
+    loop._check_closed()
+    loop._check_thread()
+
+
+@with_loop
+def closed_loop_refuses(loop):
+    loop.close()
+    for method in (loop.call_soon, loop.call_soon_threadsafe):
+        with contextlib.suppress(RuntimeError):
+            method(Callback())
+    with contextlib.suppress(RuntimeError):
+        loop.call_later(1, Callback())
+    with contextlib.suppress(RuntimeError):
+        loop.call_at(1, Callback())
+    with contextlib.suppress(RuntimeError):
+        loop.run_forever()
+    with contextlib.suppress(RuntimeError):
+        loop._check_closed()
+
+
+# --- scheduling ---------------------------------------------------------------
+
+
+@with_loop
+def call_soon(loop):
+    context = contextvars.copy_context()
+    for count in range(6):
+        loop.call_soon(Callback(), *[object()] * count)
+        loop.call_soon(Callback(), *[object()] * count, context=context)
+    loop.call_soon(Callback()).cancel()
+    run_once(loop)
+    loop.call_soon(Callback())  # left in the queue of a loop that closes
+
+
+@with_loop
+def call_soon_refuses(loop):
+    for args, kwargs in [
+        ((), {}),
+        ((nothing,), {"contxt": 1}),
+        ((nothing,), {"context": 1}),
+        ((None,), {}),
+    ]:
+        with contextlib.suppress(TypeError):
+            loop.call_soon(*args, **kwargs)
+    with contextlib.suppress(Exception):
+        run_once(loop)
+
+
+@with_loop
+def timers(loop):
+    handles = [loop.call_later(i / 1e6, Callback(), i) for i in range(20)]
+    handles += [loop.call_at(loop.time() + 5 * i, Callback()) for i in range(20)]
+    handles += [loop.call_later(10**6, Callback())]
+    for handle in handles[::2]:
+        handle.cancel()
+    run_once(loop)
+    for handle in handles[1::3]:
+        handle.cancel()
+
+
+@with_loop
+def timers_refused(loop):
+    for delay in (None, "1", float("nan")):
+        with contextlib.suppress(TypeError, ValueError):
+            loop.call_later(delay, Callback())
+        with contextlib.suppress(TypeError, ValueError):
+            loop.call_at(delay, Callback())
+    for delay in (-1, 1e300, float("inf")):
+        with contextlib.suppress(OverflowError, ValueError):
+            loop.call_later(delay, Callback())
+
+
+@with_loop
+def handles(loop):
+    handle = loop.call_soon(Callback(), 1)
+    timer = loop.call_later(0.001, Callback(), 1)
+    for each in (handle, timer):
+        repr(each), each._callback, each._args, each._context, each.cancelled()
+        each.get_context() if hasattr(each, "get_context") else None
+    timer.when(), hash(timer), timer == timer, timer < loop.call_later(1, nothing)
+    handle._run()
+    loop.call_soon(handle.cancel)
+    # A cycle through the queue.
+    loop.call_soon(Callback(), loop)
+    run_once(loop)
+
+
+@with_loop
+def call_soon_threadsafe(loop):
+    thread = threading.Thread(
+        target=lambda: (
+            loop.call_soon_threadsafe(Callback()),
+            loop.call_soon_threadsafe(loop.stop),
+        )
+    )
+    thread.start()
+    loop.run_forever()
+    thread.join()
+    loop.call_soon_threadsafe(Callback())
+
+
+# --- file descriptors and signals ---------------------------------------------
+
+
+@with_loop
+def watches(loop):
+    left, right = socket.socketpair()
+    with left, right:
+        right.send(b"x")
+        loop.add_reader(left, Callback())
+        loop.add_reader(left, Callback(), left)
+        loop.add_writer(left, Callback())
+        loop.add_writer(right.fileno(), Callback())
+        run_once(loop)
+        loop._selector.get_key(left)
+        loop.remove_writer(left)
+        loop.remove_writer(left)
+        loop._add_reader(right, Callback())
+        loop._remove_reader(right)
+        loop.remove_reader(left)
+        loop.remove_writer(right)
+
+
+@with_loop
+def watches_left_at_close(loop):
+    left, right = socket.socketpair()
+    with left, right:
+        loop.add_reader(left, Callback())
+        loop.add_writer(right, Callback())
+        loop.close()
+
+
+@with_loop
+def watches_refused(loop):
+    for fd in (-1, "x", None, 10**30):
+        with contextlib.suppress(ValueError, OverflowError, TypeError, OSError):
+            loop.add_reader(fd, Callback())
+        with contextlib.suppress(ValueError, OverflowError, TypeError, OSError):
+            loop.remove_writer(fd)
+    with open("/proc/self/stat") as file, contextlib.suppress(PermissionError):
+        loop.add_reader(file, Callback())
+
+
+@with_loop
+def signals(loop):
+    loop.add_signal_handler(signal.SIGUSR1, loop.stop)
+    signal.raise_signal(signal.SIGUSR1)
+    loop.run_forever()
+    loop.add_signal_handler(signal.SIGUSR1, Callback())
+    loop.remove_signal_handler(signal.SIGUSR1)
+    loop.add_signal_handler(signal.SIGUSR2, Callback())
+
+
+# --- what goes wrong ----------------------------------------------------------
+
+
+@with_loop
+def exceptions_in_callbacks(loop):
+    loop.call_soon(fail, Callback())
+    run_once(loop)
+    loop.set_exception_handler(nothing)
+    loop.get_exception_handler()
+    loop.call_soon(fail, Callback())
+    run_once(loop)
+    loop.set_exception_handler(fail)
+    loop.call_soon(fail, Callback())
+    run_once(loop)
+    with contextlib.suppress(TypeError):
+        loop.set_exception_handler(1)
+    loop.call_exception_handler({"message": "on purpose"})
+
+
+@with_loop
+def exceptions_that_leave_the_loop(loop):
+    for kind in (KeyboardInterrupt, SystemExit):
+
+        def leave(kind=kind):
+            raise kind
+
+        loop.call_soon(leave)
+        loop.call_soon(Callback())
+        with contextlib.suppress(KeyboardInterrupt, SystemExit):
+            loop.run_forever()
+        run_once(loop)
+
+
+# --- tasks and futures --------------------------------------------------------
+
+
+@with_coroutine
+async def tasks():
+    async def child(n):
+        await asyncio.sleep(0)
+        return n
+
+    await asyncio.gather(*(child(n) for n in range(5)))
+    task = asyncio.create_task(asyncio.sleep(10), name="sleeper")
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    await asyncio.gather(raises(), return_exceptions=True)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(child(1))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.001):
+            await asyncio.sleep(1)
+
+
+@with_coroutine
+async def tasks_left_running():
+    asyncio.create_task(asyncio.sleep(100))  # noqa: RUF006
+    await asyncio.sleep(0)
+
+
+@with_loop
+def task_factory(loop):
+    def factory(loop, coroutine, **kwargs):
+        return asyncio.Task(coroutine, loop=loop, **kwargs)
+
+    loop.set_task_factory(factory)
+    loop.get_task_factory()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.set_task_factory(None)
+    loop.run_until_complete(loop.create_task(asyncio.sleep(0), name="x"))
+    with contextlib.suppress(TypeError):
+        loop.set_task_factory(1)
+    with contextlib.suppress(TypeError):
+        loop.create_task(1)
+
+
+@with_loop
+def futures(loop):
+    future = loop.create_future()
+    future.add_done_callback(Callback())
+    future.set_result(Callback())
+    failed = loop.create_future()
+    failed.add_done_callback(Callback())
+    failed.set_exception(ValueError())
+    loop.create_future().cancel()
+    run_once(loop)
+
+
+@with_coroutine
+async def async_generators():
+    async def numbers():
+        try:
+            for n in range(3):
+                yield n
+        finally:
+            await asyncio.sleep(0)
+
+    generator = numbers()
+    await anext(generator)
+    async for _ in numbers():
+        break
+    del generator
+    await asyncio.sleep(0)
+
+
+@with_coroutine
+async def queues_and_locks():
+    queue = asyncio.Queue(1)
+    lock = asyncio.Lock()
+
+    async def producer():
+        for n in range(5):
+            async with lock:
+                await queue.put(n)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(producer())
+        for _ in range(5):
+            await queue.get()
+
+
+@with_coroutine
+async def executor():
+    loop = asyncio.get_running_loop()
+    await loop.run_in_executor(None, nothing)
+    await asyncio.to_thread(nothing)
+
+
+@scenario
+def debug_mode():
+    async def main():
+        asyncio.get_running_loop().slow_callback_duration = 0
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(0, fail)
+        await asyncio.sleep(0.001)
+
+    fastloop.run(main(), debug=True)
+
+
+# --- bytes --------------------------------------------------------------------
+
+
+@with_coroutine
+async def streams():
+    async def echo(reader, writer):
+        writer.write(await reader.readline())
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    async with server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"hello\n")
+        await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+    await asyncio.sleep(0)
+
+
+@with_coroutine
+async def datagrams():
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(
+        asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
+    )
+    transport.sendto(b"x", transport.get_extra_info("sockname"))
+    await asyncio.sleep(0)
+    transport.close()
+    await asyncio.sleep(0)
+
+
+@with_coroutine
+async def sockets():
+    loop = asyncio.get_running_loop()
+    left, right = socket.socketpair()
+    with left, right:
+        left.setblocking(False)
+        right.setblocking(False)
+        waiting = asyncio.create_task(loop.sock_recv(left, 10))
+        await asyncio.sleep(0)
+        await loop.sock_sendall(right, b"x" * 10)
+        await waiting
+        waiting = asyncio.create_task(loop.sock_recv(left, 10))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
