@@ -44,10 +44,10 @@ static int
 module_exec(PyObject *module)
 {
     struct fl_state *state = fl_state_of_module(module);
-    if (fl_state_init(state) < 0 || fl_context_probe(state) < 0
-        || fl_handle_add_type(module, state) < 0
-        || fl_timer_handle_add_type(module, state) < 0
-        || fl_loop_add_type(module, state) < 0) {
+    if (fl_state_init(state) < 0 || fl_context_probe(state) < 0 ||
+        fl_handle_add_type(module, state) < 0 ||
+        fl_timer_handle_add_type(module, state) < 0 ||
+        fl_loop_add_type(module, state) < 0) {
         return -1;
     }
     return 0;
@@ -74,21 +74,16 @@ module_free(void *module)
 
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, (void *)module_exec},
-    FL_MODULE_INTERPRETERS_SLOT
-    {0, NULL},
+    FL_MODULE_INTERPRETERS_SLOT{0, NULL},
 };
 
 PyDoc_STRVAR(module_doc, "The C core of fastloop.");
 
 struct PyModuleDef fl_module_def = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "fastloop._core",
-    .m_doc = module_doc,
-    .m_size = sizeof(struct fl_state),
-    .m_methods = module_methods,
-    .m_slots = module_slots,
-    .m_traverse = module_traverse,
-    .m_clear = module_clear,
+    PyModuleDef_HEAD_INIT,         .m_name = "fastloop._core",
+    .m_doc = module_doc,           .m_size = sizeof(struct fl_state),
+    .m_methods = module_methods,   .m_slots = module_slots,
+    .m_traverse = module_traverse, .m_clear = module_clear,
     .m_free = module_free,
 };
 

@@ -8,8 +8,7 @@ from typing import Any
 
 # 3.13.? added debug=: without it, arguments are left out of the text.
 _TAKES_DEBUG = (
-    "debug"
-    in format_helpers._format_callback_source.__code__.co_varnames  # type: ignore[attr-defined]
+    "debug" in format_helpers._format_callback_source.__code__.co_varnames  # type: ignore[attr-defined]
 )
 # 3.12 runs a custom handler in the context of what failed.
 _HANDLER_HAS_CONTEXT = sys.version_info >= (3, 12)

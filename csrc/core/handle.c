@@ -229,9 +229,9 @@ static bool
 handle_recycle(HandleObject *self)
 {
     struct fl_handle_freelist *list = freelist_of(self);
-    if (Py_REFCNT(self) != 1 || !self->queued || self->loop->closed
-        || list->count >= FREELIST_MAX || has_weakrefs(self)
-        || self->source_traceback != NULL || self->repr != NULL || self->when != NULL) {
+    if (Py_REFCNT(self) != 1 || !self->queued || self->loop->closed ||
+        list->count >= FREELIST_MAX || has_weakrefs(self) ||
+        self->source_traceback != NULL || self->repr != NULL || self->when != NULL) {
         return false;
     }
     handle_drop_call(self);  /* escapes */
@@ -377,8 +377,10 @@ fl_handle_cancel(HandleObject *self)
 
 /* ---- Python's view ---- */
 
-PyDoc_STRVAR(cancel_doc, "cancel($self, /)\n--\n\n"
-"Cancel the callback. Cancelling again, or after it ran, does nothing.");
+PyDoc_STRVAR(
+    cancel_doc, "cancel($self, /)\n--\n\n"
+                "Cancel the callback. Cancelling again, or after it ran, does nothing."
+);
 
 static PyObject *
 handle_cancel(PyObject *op, PyObject *Py_UNUSED(ignored))
@@ -389,8 +391,10 @@ handle_cancel(PyObject *op, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(cancelled_doc, "cancelled($self, /)\n--\n\n"
-"Return True if the callback was cancelled.");
+PyDoc_STRVAR(
+    cancelled_doc, "cancelled($self, /)\n--\n\n"
+                   "Return True if the callback was cancelled."
+);
 
 static PyObject *
 handle_cancelled(PyObject *op, PyObject *Py_UNUSED(ignored))
@@ -398,8 +402,10 @@ handle_cancelled(PyObject *op, PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(((HandleObject *)op)->cancelled);
 }
 
-PyDoc_STRVAR(run_doc, "_run($self, /)\n--\n\n"
-"Run the callback in its context, as the loop does.");
+PyDoc_STRVAR(
+    run_doc, "_run($self, /)\n--\n\n"
+             "Run the callback in its context, as the loop does."
+);
 
 static PyObject *
 handle_run(PyObject *op, PyObject *Py_UNUSED(ignored))
@@ -423,8 +429,10 @@ handle_get_context(PyObject *op, void *Py_UNUSED(closure))
     return Py_NewRef(self->context);
 }
 
-PyDoc_STRVAR(get_context_doc, "get_context($self, /)\n--\n\n"
-"Return the contextvars.Context the callback runs in.");
+PyDoc_STRVAR(
+    get_context_doc, "get_context($self, /)\n--\n\n"
+                     "Return the contextvars.Context the callback runs in."
+);
 
 static PyObject *
 handle_get_context_method(PyObject *op, PyObject *Py_UNUSED(ignored))
@@ -486,8 +494,8 @@ handle_set_slot(PyObject *op, PyObject *value, void *closure)
     return 0;
 }
 
-#define SLOT(name, field)                                     \
-    {name, handle_get_slot, handle_set_slot, NULL,            \
+#define SLOT(name, field)                          \
+    {name, handle_get_slot, handle_set_slot, NULL, \
      (void *)offsetof(HandleObject, field)}
 
 PyGetSetDef fl_handle_getset[] = {
@@ -509,8 +517,10 @@ PyMethodDef fl_handle_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-PyDoc_STRVAR(handle_doc, "A callback to run once, made by loop.call_soon().\n\n"
-"Imitates asyncio.Handle, its base class.");
+PyDoc_STRVAR(
+    handle_doc, "A callback to run once, made by loop.call_soon().\n\n"
+                "Imitates asyncio.Handle, its base class."
+);
 
 static PyType_Slot handle_slots[] = {
     {Py_tp_doc, (void *)handle_doc},
@@ -527,8 +537,8 @@ static PyType_Slot handle_slots[] = {
 static PyType_Spec handle_spec = {
     .name = "fastloop.Handle",
     .basicsize = sizeof(HandleObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC
-             | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = handle_slots,
 };
 
@@ -553,8 +563,8 @@ fl_handle_layout_matches(
     }
     for (; slots->name != NULL; slots++) {
         PyObject *member = PyObject_GetAttrString(base, slots->name);
-        bool same = member != NULL && Py_IS_TYPE(member, &PyMemberDescr_Type)
-                    && ((PyMemberDescrObject *)member)->d_member->offset == slots->offset;
+        bool same = member != NULL && Py_IS_TYPE(member, &PyMemberDescr_Type) &&
+                    ((PyMemberDescrObject *)member)->d_member->offset == slots->offset;
         Py_XDECREF(member);
         if (!same) {
             PyErr_Clear();
@@ -572,7 +582,8 @@ fl_handle_add_type(PyObject *module, struct fl_state *state)
             offsetof(HandleObject, slot_scheduled)
         )) {
         PyErr_SetString(
-            PyExc_ImportError, "fastloop does not know the asyncio.Handle of this Python"
+            PyExc_ImportError,
+            "fastloop does not know the asyncio.Handle of this Python"
         );
         return -1;
     }

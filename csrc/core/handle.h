@@ -30,13 +30,13 @@
 typedef struct {
     PyObject_HEAD
     /* the slots of asyncio.Handle, in its layout (sorted by name) */
-    PyObject *args;      /* tuple, or NULL if the arguments are inline */
-    PyObject *callback;  /* NULL once cancelled */
+    PyObject *args;     /* tuple, or NULL if the arguments are inline */
+    PyObject *callback; /* NULL once cancelled */
     PyObject *slot_cancelled;
     PyObject *context;
-    LoopObject *loop;    /* borrowed while queued; NULL if it died before */
-    PyObject *repr;              /* NULL: made on demand */
-    PyObject *source_traceback;  /* NULL outside debug mode */
+    LoopObject *loop;           /* borrowed while queued; NULL if it died before */
+    PyObject *repr;             /* NULL: made on demand */
+    PyObject *source_traceback; /* NULL outside debug mode */
 #ifndef FL_HAVE_MANAGED_WEAKREF
     PyObject *weakrefs;
 #endif
@@ -104,9 +104,8 @@ int fl_handle_fill(
     HandleObject *self, LoopObject *loop, PyObject *callback, PyObject *const *args,
     Py_ssize_t n_args, PyObject *context
 );
-HandleObject *fl_handle_alloc(
-    PyTypeObject *type, LoopObject *loop, struct fl_handle_freelist *list
-);
+HandleObject *
+fl_handle_alloc(PyTypeObject *type, LoopObject *loop, struct fl_handle_freelist *list);
 int fl_handle_traverse(PyObject *op, visitproc visit, void *arg);
 int fl_handle_clear(PyObject *op);
 void fl_handle_dealloc(PyObject *op);

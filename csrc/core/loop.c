@@ -75,10 +75,9 @@ loop_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwar
 static int
 loop_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
-    if (PyTuple_GET_SIZE(args) != 0 || (kwargs != NULL && PyDict_GET_SIZE(kwargs) != 0)) {
-        PyErr_Format(
-            PyExc_TypeError, "%s() takes no arguments", Py_TYPE(op)->tp_name
-        );
+    if (PyTuple_GET_SIZE(args) != 0 ||
+        (kwargs != NULL && PyDict_GET_SIZE(kwargs) != 0)) {
+        PyErr_Format(PyExc_TypeError, "%s() takes no arguments", Py_TYPE(op)->tp_name);
         return -1;
     }
     return 0;
@@ -226,9 +225,12 @@ log_close(PyObject *op)
     return result == NULL ? -1 : 0;
 }
 
-PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n"
-"Close the loop: drop what is queued, shut down the default executor.\n\n"
-"Closing a closed loop does nothing. Raises RuntimeError if it is running.");
+PyDoc_STRVAR(
+    close_doc,
+    "close($self, /)\n--\n\n"
+    "Close the loop: drop what is queued, shut down the default executor.\n\n"
+    "Closing a closed loop does nothing. Raises RuntimeError if it is running."
+);
 
 static PyObject *
 loop_close(PyObject *op, PyObject *Py_UNUSED(ignored))
@@ -276,8 +278,10 @@ fl_loop_check_thread(LoopObject *self)
     return 0;
 }
 
-PyDoc_STRVAR(time_doc, "time($self, /)\n--\n\n"
-"Return the loop's clock: seconds, as time.monotonic().");
+PyDoc_STRVAR(
+    time_doc, "time($self, /)\n--\n\n"
+              "Return the loop's clock: seconds, as time.monotonic()."
+);
 
 static PyObject *
 loop_time(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(ignored))
@@ -285,8 +289,10 @@ loop_time(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(ignored))
     return PyFloat_FromDouble(fl_clock_monotonic_s());
 }
 
-PyDoc_STRVAR(stop_doc, "stop($self, /)\n--\n\n"
-"Stop the loop at the end of the current iteration.");
+PyDoc_STRVAR(
+    stop_doc, "stop($self, /)\n--\n\n"
+              "Stop the loop at the end of the current iteration."
+);
 
 static PyObject *
 loop_stop(PyObject *op, PyObject *Py_UNUSED(ignored))
@@ -295,7 +301,9 @@ loop_stop(PyObject *op, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(is_running_doc, "is_running($self, /)\n--\n\nReturn True if the loop runs.");
+PyDoc_STRVAR(
+    is_running_doc, "is_running($self, /)\n--\n\nReturn True if the loop runs."
+);
 
 static PyObject *
 loop_is_running(PyObject *op, PyObject *Py_UNUSED(ignored))
@@ -303,8 +311,10 @@ loop_is_running(PyObject *op, PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(((LoopObject *)op)->running);
 }
 
-PyDoc_STRVAR(is_closed_doc, "is_closed($self, /)\n--\n\n"
-"Return True if the loop was closed.");
+PyDoc_STRVAR(
+    is_closed_doc, "is_closed($self, /)\n--\n\n"
+                   "Return True if the loop was closed."
+);
 
 static PyObject *
 loop_is_closed(PyObject *op, PyObject *Py_UNUSED(ignored))
@@ -312,8 +322,10 @@ loop_is_closed(PyObject *op, PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(((LoopObject *)op)->closed);
 }
 
-PyDoc_STRVAR(get_debug_doc, "get_debug($self, /)\n--\n\n"
-"Return True if the loop is in debug mode.");
+PyDoc_STRVAR(
+    get_debug_doc, "get_debug($self, /)\n--\n\n"
+                   "Return True if the loop is in debug mode."
+);
 
 static PyObject *
 loop_get_debug(PyObject *op, PyObject *Py_UNUSED(ignored))
@@ -321,8 +333,10 @@ loop_get_debug(PyObject *op, PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(((LoopObject *)op)->debug);
 }
 
-PyDoc_STRVAR(set_debug_doc, "set_debug($self, enabled, /)\n--\n\n"
-"Switch debug mode on or off.");
+PyDoc_STRVAR(
+    set_debug_doc, "set_debug($self, enabled, /)\n--\n\n"
+                   "Switch debug mode on or off."
+);
 
 static PyObject *
 loop_set_debug(PyObject *op, PyObject *enabled)
@@ -371,54 +385,95 @@ loop_nothing(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(ignored))
 
 /* ---- the type ---- */
 
-PyDoc_STRVAR(call_soon_doc, "call_soon($self, callback, /, *args, context=None)\n--\n\n"
-"Run callback(*args) in the next iteration; return its Handle.\n\n"
-"context: the contextvars.Context to run it in; a copy of the current one if\n"
-"None. Raises RuntimeError if the loop is closed.");
 PyDoc_STRVAR(
-call_soon_threadsafe_doc,
-"call_soon_threadsafe($self, callback, /, *args, context=None)\n--\n\n"
-"Like call_soon(), from any thread; wakes the loop if it sleeps."
+    call_soon_doc,
+    "call_soon($self, callback, /, *args, context=None)\n--\n\n"
+    "Run callback(*args) in the next iteration; return its Handle.\n\n"
+    "context: the contextvars.Context to run it in; a copy of the current one if\n"
+    "None. Raises RuntimeError if the loop is closed."
 );
 PyDoc_STRVAR(
-call_later_doc, "call_later($self, delay, callback, /, *args, context=None)\n--\n\n"
-"Run callback(*args) after delay seconds; return its TimerHandle.\n\n"
-"Raises TypeError if delay is None, RuntimeError if the loop is closed.");
-PyDoc_STRVAR(call_at_doc, "call_at($self, when, callback, /, *args, context=None)\n--\n\n"
-"Run callback(*args) when loop.time() has reached when, in seconds; return its\n"
-"TimerHandle. Equal times run in the order of the calls.");
-PyDoc_STRVAR(create_future_doc, "create_future($self, /)\n--\n\n"
-"Return a new Future of this loop.");
-PyDoc_STRVAR(create_task_doc, "create_task($self, coro, /, **kwargs)\n--\n\n"
-"Schedule a coroutine; return its Task.\n\n"
-"Keywords are those of the running Python's asyncio: name, context and, from\n"
-"3.14, eager_start. A task factory is called as that asyncio calls it.");
-PyDoc_STRVAR(set_task_factory_doc, "set_task_factory($self, factory, /)\n--\n\n"
-"Make create_task() use factory(loop, coro, ...); None for the default.");
-PyDoc_STRVAR(get_task_factory_doc, "get_task_factory($self, /)\n--\n\n"
-"Return the task factory, or None for the default.");
-PyDoc_STRVAR(set_exception_handler_doc, "set_exception_handler($self, handler, /)\n--\n\n"
-"Call handler(loop, context) for exceptions nobody took; None for the default.");
-PyDoc_STRVAR(get_exception_handler_doc, "get_exception_handler($self, /)\n--\n\n"
-"Return the exception handler, or None for the default.");
-PyDoc_STRVAR(run_forever_doc, "run_forever($self, /)\n--\n\nRun until stop() is called.");
-PyDoc_STRVAR(run_until_complete_doc, "run_until_complete($self, future)\n--\n\n"
-"Run until future, or the coroutine given, is done; return its result.\n\n"
-"Raises its exception, or RuntimeError if the loop was stopped before.");
-PyDoc_STRVAR(add_reader_doc, "add_reader($self, fd, callback, /, *args)\n--\n\n"
-"Call callback(*args) whenever fd, an int or an object with fileno(), can be\n"
-"read. Replaces the fd's reader. Raises OSError if fd can't be watched.");
-PyDoc_STRVAR(add_writer_doc, "add_writer($self, fd, callback, /, *args)\n--\n\n"
-"Call callback(*args) whenever fd, an int or an object with fileno(), can be\n"
-"written. Replaces the fd's writer. Raises OSError if fd can't be watched.");
-PyDoc_STRVAR(remove_reader_doc, "remove_reader($self, fd, /)\n--\n\n"
-"Stop watching fd for reading; return whether it was watched.");
-PyDoc_STRVAR(remove_writer_doc, "remove_writer($self, fd, /)\n--\n\n"
-"Stop watching fd for writing; return whether it was watched.");
-PyDoc_STRVAR(stats_doc, "stats($self, /)\n--\n\n"
-"Return what the loop has done and what waits, as a dict: iterations, polls,\n"
-"steps (callbacks run) since it was made; ready (callbacks queued), timers and\n"
-"watches (fds) now; longest_step_s, the longest callback so far in seconds.");
+    call_soon_threadsafe_doc,
+    "call_soon_threadsafe($self, callback, /, *args, context=None)\n--\n\n"
+    "Like call_soon(), from any thread; wakes the loop if it sleeps."
+);
+PyDoc_STRVAR(
+    call_later_doc,
+    "call_later($self, delay, callback, /, *args, context=None)\n--\n\n"
+    "Run callback(*args) after delay seconds; return its TimerHandle.\n\n"
+    "Raises TypeError if delay is None, RuntimeError if the loop is closed."
+);
+PyDoc_STRVAR(
+    call_at_doc,
+    "call_at($self, when, callback, /, *args, context=None)\n--\n\n"
+    "Run callback(*args) when loop.time() has reached when, in seconds; return its\n"
+    "TimerHandle. Equal times run in the order of the calls."
+);
+PyDoc_STRVAR(
+    create_future_doc, "create_future($self, /)\n--\n\n"
+                       "Return a new Future of this loop."
+);
+PyDoc_STRVAR(
+    create_task_doc,
+    "create_task($self, coro, /, **kwargs)\n--\n\n"
+    "Schedule a coroutine; return its Task.\n\n"
+    "Keywords are those of the running Python's asyncio: name, context and, from\n"
+    "3.14, eager_start. A task factory is called as that asyncio calls it."
+);
+PyDoc_STRVAR(
+    set_task_factory_doc,
+    "set_task_factory($self, factory, /)\n--\n\n"
+    "Make create_task() use factory(loop, coro, ...); None for the default."
+);
+PyDoc_STRVAR(
+    get_task_factory_doc, "get_task_factory($self, /)\n--\n\n"
+                          "Return the task factory, or None for the default."
+);
+PyDoc_STRVAR(
+    set_exception_handler_doc,
+    "set_exception_handler($self, handler, /)\n--\n\n"
+    "Call handler(loop, context) for exceptions nobody took; None for the default."
+);
+PyDoc_STRVAR(
+    get_exception_handler_doc, "get_exception_handler($self, /)\n--\n\n"
+                               "Return the exception handler, or None for the default."
+);
+PyDoc_STRVAR(
+    run_forever_doc, "run_forever($self, /)\n--\n\nRun until stop() is called."
+);
+PyDoc_STRVAR(
+    run_until_complete_doc,
+    "run_until_complete($self, future)\n--\n\n"
+    "Run until future, or the coroutine given, is done; return its result.\n\n"
+    "Raises its exception, or RuntimeError if the loop was stopped before."
+);
+PyDoc_STRVAR(
+    add_reader_doc,
+    "add_reader($self, fd, callback, /, *args)\n--\n\n"
+    "Call callback(*args) whenever fd, an int or an object with fileno(), can be\n"
+    "read. Replaces the fd's reader. Raises OSError if fd can't be watched."
+);
+PyDoc_STRVAR(
+    add_writer_doc,
+    "add_writer($self, fd, callback, /, *args)\n--\n\n"
+    "Call callback(*args) whenever fd, an int or an object with fileno(), can be\n"
+    "written. Replaces the fd's writer. Raises OSError if fd can't be watched."
+);
+PyDoc_STRVAR(
+    remove_reader_doc, "remove_reader($self, fd, /)\n--\n\n"
+                       "Stop watching fd for reading; return whether it was watched."
+);
+PyDoc_STRVAR(
+    remove_writer_doc, "remove_writer($self, fd, /)\n--\n\n"
+                       "Stop watching fd for writing; return whether it was watched."
+);
+PyDoc_STRVAR(
+    stats_doc,
+    "stats($self, /)\n--\n\n"
+    "Return what the loop has done and what waits, as a dict: iterations, polls,\n"
+    "steps (callbacks run) since it was made; ready (callbacks queued), timers and\n"
+    "watches (fds) now; longest_step_s, the longest callback so far in seconds."
+);
 
 #define FASTCALL(f) ((PyCFunction)(void (*)(void))(f))
 #define CALLBACK_METHOD METH_FASTCALL | METH_KEYWORDS
@@ -499,8 +554,8 @@ static PyType_Slot loop_slots[] = {
 static PyType_Spec loop_spec = {
     .name = "fastloop._core.EventLoop",
     .basicsize = sizeof(LoopObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC
-             | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC |
+             Py_TPFLAGS_IMMUTABLETYPE,
     .slots = loop_slots,
 };
 

@@ -43,6 +43,7 @@ enum {
     FL_OVERRIDES_REMOVE_WRITER = 1 << 9,
     FL_OVERRIDES_CALL_SOON_THREADSAFE = 1 << 10,
 };
+
 #define FL_N_OVERRIDES 11
 
 struct fl_handle_freelist {
@@ -63,7 +64,7 @@ typedef struct LoopObject {
     uint32_t instance_overrides;
     unsigned int type_version; /* tp_version_tag the first was read at */
 
-    char is_open;  /* has a poller and wake-up fds */
+    char is_open; /* has a poller and wake-up fds */
     char closed;
     char stopping;
     char debug;
@@ -165,9 +166,8 @@ PyObject *fl_loop_call_later(
 PyObject *fl_loop_call_at(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 );
-PyObject *fl_loop_call_soon_internal(
-    PyObject *op, PyObject *const *args, Py_ssize_t n_args
-);
+PyObject *
+fl_loop_call_soon_internal(PyObject *op, PyObject *const *args, Py_ssize_t n_args);
 PyObject *fl_loop_make_handle(PyObject *op, PyObject *const *args, Py_ssize_t n_args);
 PyObject *fl_loop_add_callback(PyObject *op, PyObject *handle);
 PyObject *fl_loop_add_callback_signalsafe(PyObject *op, PyObject *handle);
@@ -199,12 +199,16 @@ fl_loop_note_io(LoopObject *self)
 }
 
 /* loop_watch.c */
-PyObject *fl_loop_add_reader(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject *kw);
-PyObject *fl_loop_add_writer(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject *kw);
+PyObject *
+fl_loop_add_reader(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject *kw);
+PyObject *
+fl_loop_add_writer(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject *kw);
 PyObject *fl_loop_remove_reader(PyObject *op, PyObject *fd);
 PyObject *fl_loop_remove_writer(PyObject *op, PyObject *fd);
-PyObject *fl_loop__add_reader(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject *kw);
-PyObject *fl_loop__add_writer(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject *kw);
+PyObject *
+fl_loop__add_reader(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject *kw);
+PyObject *
+fl_loop__add_writer(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject *kw);
 PyObject *fl_loop__remove_reader(PyObject *op, PyObject *fd);
 PyObject *fl_loop__remove_writer(PyObject *op, PyObject *fd);
 PyObject *fl_loop_watched_events(PyObject *op, PyObject *fd);

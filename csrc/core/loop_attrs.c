@@ -143,8 +143,7 @@ get_made(PyObject *op, void *closure)
     return Py_NewRef(*slot);
 }
 
-static PyObject *
-get_scheduled(PyObject *op, void *Py_UNUSED(closure));
+static PyObject *get_scheduled(PyObject *op, void *Py_UNUSED(closure));
 
 static PyObject *
 get_clock_resolution(PyObject *op, void *Py_UNUSED(closure))
@@ -210,9 +209,10 @@ static PyObject *
 get_scheduled(PyObject *op, void *Py_UNUSED(closure))
 {
     PyObject *handles = PyList_New(0);
-    if (handles == NULL
-        || fl_timers_visit(&((LoopObject *)op)->timers, append_timer_handle, handles) < 0
-        || PyList_Sort(handles) < 0) {
+    if (handles == NULL ||
+        fl_timers_visit(&((LoopObject *)op)->timers, append_timer_handle, handles) <
+            0 ||
+        PyList_Sort(handles) < 0) {
         Py_XDECREF(handles);
         return NULL;
     }

@@ -41,7 +41,8 @@ warn_if_slow(LoopObject *self, HandleObject *handle, double took_s)
     if (took_s < limit_s) {
         return 0;
     }
-    PyObject *text = PyObject_CallOneArg(self->state->format_handle, (PyObject *)handle);
+    PyObject *text =
+        PyObject_CallOneArg(self->state->format_handle, (PyObject *)handle);
     PyObject *result = text == NULL ? NULL
                                     : PyObject_CallMethod(
                                           self->state->logger, "warning", "sOd",
@@ -232,9 +233,10 @@ setup(LoopObject *self)
     self->thread_id = PyThread_get_thread_ident();
     self->running = 1;
     self->quiet_iterations = 0;
-    if (set_thread_id(self, PyLong_FromUnsignedLong(self->thread_id)) < 0
-        || set_origin_tracking(self, self->debug) < 0 || install_asyncgen_hooks(self) < 0
-        || set_running_loop(self, (PyObject *)self) < 0) {
+    if (set_thread_id(self, PyLong_FromUnsignedLong(self->thread_id)) < 0 ||
+        set_origin_tracking(self, self->debug) < 0 ||
+        install_asyncgen_hooks(self) < 0 ||
+        set_running_loop(self, (PyObject *)self) < 0) {
         return -1;
     }
     return fl_loop_take_wakeup_fd(self);
@@ -349,13 +351,14 @@ prepare_future(LoopObject *self, PyObject *awaitable, bool *new_task)
     *new_task = PyObject_IsTrue(is_future) == 0;
     Py_DECREF(is_future);
     PyObject *stack[2] = {awaitable, (PyObject *)self};
-    PyObject *future =
-        PyObject_Vectorcall(state->ensure_future, stack, 1, state->kw_loop); /* escapes */
+    PyObject *future = PyObject_Vectorcall(
+        state->ensure_future, stack, 1, state->kw_loop
+    ); /* escapes */
     if (future == NULL) {
         return NULL;
     }
-    if (*new_task
-        && PyObject_SetAttr(future, state->str__log_destroy_pending, Py_False) < 0) {
+    if (*new_task &&
+        PyObject_SetAttr(future, state->str__log_destroy_pending, Py_False) < 0) {
         Py_DECREF(future);
         return NULL;
     }
@@ -399,10 +402,10 @@ fl_loop_run_until_complete(
 {
     LoopObject *self = (LoopObject *)op;
     Py_ssize_t n_keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
-    if (n_args + n_keywords != 1
-        || (n_keywords == 1
-            && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "future")
-                   != 0)) {
+    if (n_args + n_keywords != 1 ||
+        (n_keywords == 1 &&
+         PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "future") !=
+             0)) {
         PyErr_SetString(
             PyExc_TypeError, "run_until_complete() takes exactly one argument: 'future'"
         );

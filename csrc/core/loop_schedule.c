@@ -26,8 +26,9 @@ check_debug(LoopObject *self, PyObject *callback, const char *method, bool check
     if (check_thread && fl_loop_check_thread(self) < 0) {
         return -1;
     }
-    PyObject *result =
-        PyObject_CallMethod((PyObject *)self, "_check_callback", "Os", callback, method);
+    PyObject *result = PyObject_CallMethod(
+        (PyObject *)self, "_check_callback", "Os", callback, method
+    );
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }
@@ -66,11 +67,13 @@ fl_loop_call_soon(
     LoopObject *self = (LoopObject *)op;
     if (kwnames == NULL && n_args > 0 && !self->debug && !self->closed) {
         /* nearly every call: nothing to parse or to check */
-        return push_handle(self, fl_handle_new(self, args[0], args + 1, n_args - 1, NULL));
+        return push_handle(
+            self, fl_handle_new(self, args[0], args + 1, n_args - 1, NULL)
+        );
     }
     struct fl_callback_args call;
-    if (fl_args_parse(self->state, &signature, args, n_args, kwnames, &call) < 0
-        || fl_loop_check_closed(self) < 0) {
+    if (fl_args_parse(self->state, &signature, args, n_args, kwnames, &call) < 0 ||
+        fl_loop_check_closed(self) < 0) {
         return NULL;
     }
     if (self->debug && check_debug(self, call.leading[0], "call_soon", true) < 0) {
@@ -89,12 +92,12 @@ fl_loop_call_soon_threadsafe(
     };
     LoopObject *self = (LoopObject *)op;
     struct fl_callback_args call;
-    if (fl_args_parse(self->state, &signature, args, n_args, kwnames, &call) < 0
-        || fl_loop_check_closed(self) < 0) {
+    if (fl_args_parse(self->state, &signature, args, n_args, kwnames, &call) < 0 ||
+        fl_loop_check_closed(self) < 0) {
         return NULL;
     }
-    if (self->debug
-        && check_debug(self, call.leading[0], "call_soon_threadsafe", false) < 0) {
+    if (self->debug &&
+        check_debug(self, call.leading[0], "call_soon_threadsafe", false) < 0) {
         return NULL;
     }
     PyObject *handle = push_call(self, &call);
@@ -142,7 +145,9 @@ fl_loop_make_handle(PyObject *op, PyObject *const *args, Py_ssize_t n_args)
 PyObject *
 fl_loop_call_soon_internal(PyObject *op, PyObject *const *args, Py_ssize_t n_args)
 {
-    return push_handle((LoopObject *)op, handle_from_sequence((LoopObject *)op, args, n_args));
+    return push_handle(
+        (LoopObject *)op, handle_from_sequence((LoopObject *)op, args, n_args)
+    );
 }
 
 static PyObject *
@@ -188,9 +193,7 @@ fl_loop_call_at(
 
 /* call_later where call_at, or the arithmetic, is not the plain one. */
 static PyObject *
-call_later_generic(
-    LoopObject *self, const struct fl_callback_args *call
-)
+call_later_generic(LoopObject *self, const struct fl_callback_args *call)
 {
     PyObject *now = PyObject_CallMethodNoArgs((PyObject *)self, self->state->str_time);
     if (now == NULL) {
@@ -213,8 +216,8 @@ call_later_generic(
     for (Py_ssize_t i = 0; i < call->n_args; i++) {
         PyTuple_SET_ITEM(positional, 2 + i, Py_NewRef(call->args[i]));
     }
-    if (call->context != NULL
-        && PyDict_SetItem(keywords, self->state->str_context, call->context) < 0) {
+    if (call->context != NULL &&
+        PyDict_SetItem(keywords, self->state->str_context, call->context) < 0) {
         goto done;
     }
     result = PyObject_Call(method, positional, keywords); /* escapes */
@@ -271,8 +274,8 @@ fl_loop_add_callback(PyObject *op, PyObject *handle)
     PyTypeObject *type = Py_TYPE(handle);
     if (type == self->state->handle_type || type == self->state->timer_handle_type) {
         fl_handle_settle((HandleObject *)handle); /* it may be queued already */
-        if (!((HandleObject *)handle)->cancelled
-            && fl_loop_push(self, (uintptr_t)handle | FL_ENTRY_HANDLE) == 0) {
+        if (!((HandleObject *)handle)->cancelled &&
+            fl_loop_push(self, (uintptr_t)handle | FL_ENTRY_HANDLE) == 0) {
             Py_INCREF(handle);
         }
         if (PyErr_Occurred()) {

@@ -30,8 +30,8 @@ handle_signal(LoopObject *self, long signum)
     PyObject *handle = Py_XNewRef(PyDict_GetItemWithError(self->signal_handlers, key));
     int status = PyErr_Occurred() ? -1 : 0;
     if (handle != NULL) {
-        bool cancelled = Py_IS_TYPE(handle, self->state->handle_type)
-                         && ((HandleObject *)handle)->cancelled;
+        bool cancelled = Py_IS_TYPE(handle, self->state->handle_type) &&
+                         ((HandleObject *)handle)->cancelled;
         PyObject *result = cancelled
                                ? PyObject_CallMethod(
                                      (PyObject *)self, "remove_signal_handler", "O", key
@@ -261,8 +261,8 @@ fl_loop_after_fork(PyObject *op, PyObject *Py_UNUSED(ignored))
             return NULL;
         }
     }
-    if (fl_loop_open_wakeup(self) < 0 || (had_signals && open_signal_pair(self) < 0)
-        || (self->running && fl_loop_take_wakeup_fd(self) < 0)) {
+    if (fl_loop_open_wakeup(self) < 0 || (had_signals && open_signal_pair(self) < 0) ||
+        (self->running && fl_loop_take_wakeup_fd(self) < 0)) {
         return NULL;
     }
     Py_RETURN_NONE;

@@ -44,8 +44,9 @@ create_task_by_factory(
 static int
 check_task_keyword(const struct fl_state *state, PyObject *name)
 {
-    if (state->create_task_takes_kwargs || PyUnicode_Compare(name, state->str_name) == 0
-        || PyUnicode_Compare(name, state->str_context) == 0) {
+    if (state->create_task_takes_kwargs ||
+        PyUnicode_Compare(name, state->str_name) == 0 ||
+        PyUnicode_Compare(name, state->str_context) == 0) {
         return 0;
     }
     PyErr_Format(
@@ -157,13 +158,13 @@ PyObject *
 fl_loop_asyncgen_firstiter(PyObject *op, PyObject *agen)
 {
     LoopObject *self = (LoopObject *)op;
-    if (self->asyncgens_shutdown_called
-        && PyErr_ResourceWarning(
-               op, 1,
-               "asynchronous generator %R was scheduled after "
-               "loop.shutdown_asyncgens() call",
-               agen
-           ) < 0) {
+    if (self->asyncgens_shutdown_called &&
+        PyErr_ResourceWarning(
+            op, 1,
+            "asynchronous generator %R was scheduled after "
+            "loop.shutdown_asyncgens() call",
+            agen
+        ) < 0) {
         return NULL;
     }
     PyObject *asyncgens = live_asyncgens(op);

@@ -146,9 +146,9 @@ fd_of_object(PyObject *fileobj, long *fd)
     *fd = number == NULL ? -1 : PyLong_AsLong(number);
     Py_XDECREF(number);
     if (*fd == -1 && PyErr_Occurred()) {
-        if (PyErr_ExceptionMatches(PyExc_AttributeError)
-            || PyErr_ExceptionMatches(PyExc_TypeError)
-            || PyErr_ExceptionMatches(PyExc_ValueError)) {
+        if (PyErr_ExceptionMatches(PyExc_AttributeError) ||
+            PyErr_ExceptionMatches(PyExc_TypeError) ||
+            PyErr_ExceptionMatches(PyExc_ValueError)) {
             PyErr_Format(PyExc_ValueError, "Invalid file object: %R", fileobj);
         }
         return -1;
@@ -221,7 +221,8 @@ want(LoopObject *self, PyObject *fileobj, int fd, uint32_t event, HandleObject *
         err = fl_poller_add(&self->poller, &watch->watch);
     }
     else {
-        err = fl_poller_modify(&self->poller, &watch->watch, watch->watch.events | event);
+        err =
+            fl_poller_modify(&self->poller, &watch->watch, watch->watch.events | event);
     }
     if (err < 0) {
         watch_free(watch); /* escapes */
@@ -252,8 +253,8 @@ add_direction(
     };
     LoopObject *self = (LoopObject *)op;
     struct fl_callback_args call;
-    if (fl_args_parse(self->state, &signature, args, n_args, kwnames, &call) < 0
-        || fl_loop_check_closed(self) < 0) {
+    if (fl_args_parse(self->state, &signature, args, n_args, kwnames, &call) < 0 ||
+        fl_loop_check_closed(self) < 0) {
         return NULL;
     }
     HandleObject *handle =
@@ -263,9 +264,9 @@ add_direction(
     }
     fl_handle_settle(handle);
     long fd;
-    if (fd_of_object(call.leading[0], &fd) < 0 || check_fd(fd) < 0
-        || fl_loop_check_closed(self) < 0
-        || want(self, call.leading[0], (int)fd, event, handle) < 0) {
+    if (fd_of_object(call.leading[0], &fd) < 0 || check_fd(fd) < 0 ||
+        fl_loop_check_closed(self) < 0 ||
+        want(self, call.leading[0], (int)fd, event, handle) < 0) {
         Py_DECREF(handle);
         return NULL;
     }
@@ -298,15 +299,15 @@ add_public(
         reading ? "add_reader" : "add_writer", {"fd", "callback"}, false
     };
     struct fl_callback_args call;
-    if (fl_args_parse(self->state, &signature, args, n_args, kwnames, &call) < 0
-        || check_no_transport(self, call.leading[0]) < 0) {
+    if (fl_args_parse(self->state, &signature, args, n_args, kwnames, &call) < 0 ||
+        check_no_transport(self, call.leading[0]) < 0) {
         return NULL;
     }
     uint32_t overridden = reading ? FL_OVERRIDES_ADD_READER : FL_OVERRIDES_ADD_WRITER;
     PyObject *handle;
     if (fl_loop_overrides(self) & overridden) {
-        PyObject *name = reading ? self->state->str__add_reader
-                                 : self->state->str__add_writer;
+        PyObject *name =
+            reading ? self->state->str__add_reader : self->state->str__add_writer;
         PyObject *method = PyObject_GetAttr(op, name);
         handle = method == NULL
                      ? NULL
@@ -403,8 +404,8 @@ remove_public(PyObject *op, PyObject *fd, uint32_t event)
     uint32_t overridden =
         reading ? FL_OVERRIDES_REMOVE_READER : FL_OVERRIDES_REMOVE_WRITER;
     if (fl_loop_overrides(self) & overridden) {
-        PyObject *name = reading ? self->state->str__remove_reader
-                                 : self->state->str__remove_writer;
+        PyObject *name =
+            reading ? self->state->str__remove_reader : self->state->str__remove_writer;
         return PyObject_CallMethodOneArg(op, name, fd);
     }
     return remove_direction(op, fd, event);

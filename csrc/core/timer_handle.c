@@ -41,8 +41,10 @@ fl_timer_handle_withdraw(TimerHandleObject *self)
     fl_handle_release(&self->base); /* escapes */
 }
 
-PyDoc_STRVAR(cancel_doc, "cancel($self, /)\n--\n\n"
-"Cancel the callback; its timer leaves the loop at once.");
+PyDoc_STRVAR(
+    cancel_doc, "cancel($self, /)\n--\n\n"
+                "Cancel the callback; its timer leaves the loop at once."
+);
 
 static PyObject *
 timer_handle_cancel(PyObject *op, PyObject *Py_UNUSED(ignored))
@@ -65,8 +67,10 @@ timer_handle_get_when(PyObject *op, void *Py_UNUSED(closure))
     return PyFloat_FromDouble(self->timer.when_s);
 }
 
-PyDoc_STRVAR(when_doc, "when($self, /)\n--\n\n"
-"Return the time the callback is due: seconds of loop.time().");
+PyDoc_STRVAR(
+    when_doc, "when($self, /)\n--\n\n"
+              "Return the time the callback is due: seconds of loop.time()."
+);
 
 static PyObject *
 timer_handle_when(PyObject *op, PyObject *Py_UNUSED(ignored))
@@ -100,7 +104,8 @@ add_inherited(PyObject *type)
     PyTypeObject *owner = (PyTypeObject *)type;
     for (PyGetSetDef *def = fl_handle_getset; def->name != NULL; def++) {
         PyObject *descr = PyDescr_NewGetSet(owner, def);
-        int status = descr == NULL ? -1 : PyObject_SetAttrString(type, def->name, descr);
+        int status =
+            descr == NULL ? -1 : PyObject_SetAttrString(type, def->name, descr);
         Py_XDECREF(descr);
         if (status < 0) {
             return -1;
@@ -121,8 +126,10 @@ add_inherited(PyObject *type)
     return 0;
 }
 
-PyDoc_STRVAR(timer_handle_doc, "A callback to run at a time, made by loop.call_later().\n\n"
-"Imitates asyncio.TimerHandle, its base class.");
+PyDoc_STRVAR(
+    timer_handle_doc, "A callback to run at a time, made by loop.call_later().\n\n"
+                      "Imitates asyncio.TimerHandle, its base class."
+);
 
 static PyType_Slot timer_handle_slots[] = {
     {Py_tp_doc, (void *)timer_handle_doc},
@@ -137,8 +144,8 @@ static PyType_Slot timer_handle_slots[] = {
 static PyType_Spec timer_handle_spec = {
     .name = "fastloop.TimerHandle",
     .basicsize = sizeof(TimerHandleObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC
-             | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = timer_handle_slots,
 };
 
@@ -161,8 +168,9 @@ fl_timer_handle_add_type(PyObject *module, struct fl_state *state)
         );
         return -1;
     }
-    PyObject *type =
-        PyType_FromModuleAndSpec(module, &timer_handle_spec, state->asyncio_TimerHandle);
+    PyObject *type = PyType_FromModuleAndSpec(
+        module, &timer_handle_spec, state->asyncio_TimerHandle
+    );
     if (type == NULL) {
         return -1;
     }

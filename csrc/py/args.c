@@ -14,8 +14,7 @@ parse_keyword(
     PyObject *name, PyObject *value, struct fl_callback_args *out
 )
 {
-    if (signature->takes_context
-        && PyUnicode_Compare(name, state->str_context) == 0) {
+    if (signature->takes_context && PyUnicode_Compare(name, state->str_context) == 0) {
         out->context = value == Py_None ? NULL : value;
         return 0;
     }

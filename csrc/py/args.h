@@ -11,10 +11,10 @@
 #include "py/state.h"
 
 struct fl_callback_args {
-    PyObject *leading[2];   /* borrowed */
-    PyObject *const *args;  /* borrowed */
+    PyObject *leading[2];  /* borrowed */
+    PyObject *const *args; /* borrowed */
     Py_ssize_t n_args;
-    PyObject *context;      /* borrowed, or NULL if absent or None */
+    PyObject *context; /* borrowed, or NULL if absent or None */
 };
 
 struct fl_callback_signature {

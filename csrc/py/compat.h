@@ -8,15 +8,15 @@
 /* 3.12: a Python class with a weakref slot keeps the list in front of the
  * object, and no longer in a word behind its slots. */
 #if PY_VERSION_HEX >= 0x030C0000
-#  define FL_HAVE_MANAGED_WEAKREF 1
+#define FL_HAVE_MANAGED_WEAKREF 1
 #endif
 
 /* 3.12: modules say whether they load in an interpreter with a GIL of its own. */
 #if PY_VERSION_HEX >= 0x030C0000
-#  define FL_MODULE_INTERPRETERS_SLOT \
-      {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#define FL_MODULE_INTERPRETERS_SLOT \
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #else
-#  define FL_MODULE_INTERPRETERS_SLOT
+#define FL_MODULE_INTERPRETERS_SLOT
 #endif
 
 /* The raised exception as one object, taken (cleared) and put back. */

@@ -32,9 +32,9 @@ fl_context_probe(struct fl_state *state)
     if (PyContext_Exit(context) < 0 || copy == NULL) {
         goto done;
     }
-    state->context_layout_known =
-        variables_of(context) != empty && variables_of(copy) == variables_of(context)
-        && ((struct context_mirror *)copy)->previous == NULL;
+    state->context_layout_known = variables_of(context) != empty &&
+                                  variables_of(copy) == variables_of(context) &&
+                                  ((struct context_mirror *)copy)->previous == NULL;
     result = 0;
 done:
     Py_XDECREF(copy);

@@ -17,6 +17,6 @@ fl_raise_errno(int err)
 bool
 fl_error_is_exit(void)
 {
-    return PyErr_ExceptionMatches(PyExc_SystemExit)
-           || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
+    return PyErr_ExceptionMatches(PyExc_SystemExit) ||
+           PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
 }

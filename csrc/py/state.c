@@ -36,11 +36,11 @@ create_task_takes_kwargs(struct fl_state *state)
 int
 fl_state_init(struct fl_state *state)
 {
-#define FL_INTERN(field, text)                        \
-    state->field = PyUnicode_InternFromString(text);  \
+#define FL_INTERN(field, text)                       \
+    state->field = PyUnicode_InternFromString(text); \
     ok = ok && state->field != NULL;
-#define FL_IMPORT(field, module, attribute)                               \
-    state->field = ok ? import_attribute(module, attribute) : NULL;       \
+#define FL_IMPORT(field, module, attribute)                         \
+    state->field = ok ? import_attribute(module, attribute) : NULL; \
     ok = ok && state->field != NULL;
     fl_list_init(&state->loops);
     bool ok = true;
@@ -54,7 +54,8 @@ fl_state_init(struct fl_state *state)
     state->kw_context = PyTuple_Pack(1, state->str_context);
     state->kw_loop = PyTuple_Pack(1, state->str_loop);
     state->kw_hooks = PyTuple_Pack(2, state->str_firstiter, state->str_finalizer);
-    if (state->kw_context == NULL || state->kw_loop == NULL || state->kw_hooks == NULL) {
+    if (state->kw_context == NULL || state->kw_loop == NULL ||
+        state->kw_hooks == NULL) {
         return -1;
     }
     return create_task_takes_kwargs(state);

@@ -19,62 +19,62 @@
     X(timer_handle_type)
 
 /* X(field, module, attribute): looked up when the module is made. */
-#define FL_STATE_IMPORTS(X)                                                \
-    X(asyncio_Handle, "asyncio.events", "Handle")                          \
-    X(asyncio_TimerHandle, "asyncio.events", "TimerHandle")                \
-    X(set_running_loop, "asyncio.events", "_set_running_loop")             \
-    X(get_running_loop, "asyncio.events", "_get_running_loop")             \
-    X(asyncio_Future, "asyncio.futures", "Future")                         \
-    X(isfuture, "asyncio.futures", "isfuture")                             \
-    X(asyncio_Task, "asyncio.tasks", "Task")                               \
-    X(ensure_future, "asyncio.tasks", "ensure_future")                     \
-    X(BaseEventLoop, "asyncio.base_events", "BaseEventLoop")               \
+#define FL_STATE_IMPORTS(X)                                                   \
+    X(asyncio_Handle, "asyncio.events", "Handle")                             \
+    X(asyncio_TimerHandle, "asyncio.events", "TimerHandle")                   \
+    X(set_running_loop, "asyncio.events", "_set_running_loop")                \
+    X(get_running_loop, "asyncio.events", "_get_running_loop")                \
+    X(asyncio_Future, "asyncio.futures", "Future")                            \
+    X(isfuture, "asyncio.futures", "isfuture")                                \
+    X(asyncio_Task, "asyncio.tasks", "Task")                                  \
+    X(ensure_future, "asyncio.tasks", "ensure_future")                        \
+    X(BaseEventLoop, "asyncio.base_events", "BaseEventLoop")                  \
     X(run_until_complete_cb, "asyncio.base_events", "_run_until_complete_cb") \
-    X(format_handle, "asyncio.base_events", "_format_handle")              \
-    X(is_debug_mode, "asyncio.coroutines", "_is_debug_mode")               \
-    X(extract_stack, "asyncio.format_helpers", "extract_stack")            \
-    X(logger, "asyncio.log", "logger")                                     \
-    X(get_asyncgen_hooks, "sys", "get_asyncgen_hooks")                     \
-    X(set_asyncgen_hooks, "sys", "set_asyncgen_hooks")                     \
-    X(set_wakeup_fd, "signal", "set_wakeup_fd")                            \
-    X(main_thread, "threading", "main_thread")                             \
-    X(WeakSet, "weakref", "WeakSet")                                       \
+    X(format_handle, "asyncio.base_events", "_format_handle")                 \
+    X(is_debug_mode, "asyncio.coroutines", "_is_debug_mode")                  \
+    X(extract_stack, "asyncio.format_helpers", "extract_stack")               \
+    X(logger, "asyncio.log", "logger")                                        \
+    X(get_asyncgen_hooks, "sys", "get_asyncgen_hooks")                        \
+    X(set_asyncgen_hooks, "sys", "set_asyncgen_hooks")                        \
+    X(set_wakeup_fd, "signal", "set_wakeup_fd")                               \
+    X(main_thread, "threading", "main_thread")                                \
+    X(WeakSet, "weakref", "WeakSet")                                          \
     X(WeakValueDictionary, "weakref", "WeakValueDictionary")
 
 /* X(field, text): interned strings. */
-#define FL_STATE_NAMES(X)                                \
-    X(str_add_done_callback, "add_done_callback")        \
-    X(str_call_at, "call_at")                            \
+#define FL_STATE_NAMES(X)                                   \
+    X(str_add_done_callback, "add_done_callback")           \
+    X(str_call_at, "call_at")                               \
     X(str_call_exception_handler, "call_exception_handler") \
-    X(str_call_later, "call_later")                      \
-    X(str_call_soon, "call_soon")                        \
-    X(str_call_soon_threadsafe, "call_soon_threadsafe")  \
-    X(str_callback, "callback")                          \
-    X(str_context, "context")                            \
-    X(str_coro, "coro")                                  \
-    X(str_create_task, "create_task")                    \
-    X(str_debug, "debug")                                \
-    X(str_delay, "delay")                                \
-    X(str_exception, "exception")                        \
-    X(str_fd, "fd")                                      \
-    X(str_finalizer, "finalizer")                        \
-    X(str_firstiter, "firstiter")                        \
-    X(str_handle, "handle")                              \
-    X(str_loop, "loop")                                  \
-    X(str_message, "message")                            \
-    X(str_name, "name")                                  \
-    X(str_remove_done_callback, "remove_done_callback")  \
-    X(str_run_forever, "run_forever")                    \
-    X(str_source_traceback, "source_traceback")          \
-    X(str_time, "time")                                  \
-    X(str_when, "when")                                  \
-    X(str__add_reader, "_add_reader")                    \
-    X(str__add_writer, "_add_writer")                    \
-    X(str__log_destroy_pending, "_log_destroy_pending")  \
-    X(str__remove_reader, "_remove_reader")              \
-    X(str__remove_writer, "_remove_writer")              \
-    X(str__run_once, "_run_once")                        \
-    X(str__source_traceback, "_source_traceback")        \
+    X(str_call_later, "call_later")                         \
+    X(str_call_soon, "call_soon")                           \
+    X(str_call_soon_threadsafe, "call_soon_threadsafe")     \
+    X(str_callback, "callback")                             \
+    X(str_context, "context")                               \
+    X(str_coro, "coro")                                     \
+    X(str_create_task, "create_task")                       \
+    X(str_debug, "debug")                                   \
+    X(str_delay, "delay")                                   \
+    X(str_exception, "exception")                           \
+    X(str_fd, "fd")                                         \
+    X(str_finalizer, "finalizer")                           \
+    X(str_firstiter, "firstiter")                           \
+    X(str_handle, "handle")                                 \
+    X(str_loop, "loop")                                     \
+    X(str_message, "message")                               \
+    X(str_name, "name")                                     \
+    X(str_remove_done_callback, "remove_done_callback")     \
+    X(str_run_forever, "run_forever")                       \
+    X(str_source_traceback, "source_traceback")             \
+    X(str_time, "time")                                     \
+    X(str_when, "when")                                     \
+    X(str__add_reader, "_add_reader")                       \
+    X(str__add_writer, "_add_writer")                       \
+    X(str__log_destroy_pending, "_log_destroy_pending")     \
+    X(str__remove_reader, "_remove_reader")                 \
+    X(str__remove_writer, "_remove_writer")                 \
+    X(str__run_once, "_run_once")                           \
+    X(str__source_traceback, "_source_traceback")           \
     X(str__thread_id, "_thread_id")
 
 struct fl_state {
@@ -87,13 +87,14 @@ struct fl_state {
 #undef FL_FIELD_TYPE
 #undef FL_FIELD_IMPORT
 #undef FL_FIELD_NAME
-    PyObject *kw_context;           /* ("context",) */
-    PyObject *kw_loop;              /* ("loop",) */
-    PyObject *kw_hooks;             /* ("firstiter", "finalizer") */
-    struct fl_list loops;           /* all live loops, for fork */
-    bool context_layout_known;      /* py/context.h */
-    bool create_task_takes_kwargs;  /* BaseEventLoop.create_task(coro, **kwargs) */
-    struct fl_counts {              /* live objects, for the debug build */
+    PyObject *kw_context;          /* ("context",) */
+    PyObject *kw_loop;             /* ("loop",) */
+    PyObject *kw_hooks;            /* ("firstiter", "finalizer") */
+    struct fl_list loops;          /* all live loops, for fork */
+    bool context_layout_known;     /* py/context.h */
+    bool create_task_takes_kwargs; /* BaseEventLoop.create_task(coro, **kwargs) */
+
+    struct fl_counts { /* live objects, for the debug build */
         Py_ssize_t loops;
         Py_ssize_t handles;
         Py_ssize_t watches;

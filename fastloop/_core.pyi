@@ -1,0 +1,93 @@
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextvars import Context
+from typing import Any, Protocol, TypedDict, TypeVar, TypeVarTuple, Unpack
+
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
+
+class _HasFileno(Protocol):
+    def fileno(self) -> int: ...
+
+class _Stats(TypedDict):
+    iterations: int
+    polls: int
+    ready: int
+    timers: int
+    watches: int
+    steps: int
+    longest_step_s: float
+
+_FileDescriptorLike = int | _HasFileno
+_ExceptionHandler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
+
+class EventLoop:
+    slow_callback_duration: float
+    def __init__(self) -> None: ...
+    def call_soon(
+        self,
+        callback: Callable[[Unpack[_Ts]], object],
+        /,
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> asyncio.Handle: ...
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[[Unpack[_Ts]], object],
+        /,
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> asyncio.Handle: ...
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        /,
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle: ...
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        /,
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle: ...
+    def time(self) -> float: ...
+    def create_future(self) -> asyncio.Future[Any]: ...
+    def create_task(
+        self, coro: Coroutine[Any, Any, _T] | Generator[Any, None, _T], /, **kwargs: Any
+    ) -> asyncio.Task[_T]: ...
+    def set_task_factory(self, factory: Callable[..., Any] | None, /) -> None: ...
+    def get_task_factory(self) -> Callable[..., Any] | None: ...
+    def set_exception_handler(self, handler: _ExceptionHandler | None, /) -> None: ...
+    def get_exception_handler(self) -> _ExceptionHandler | None: ...
+    def run_forever(self) -> None: ...
+    def run_until_complete(self, future: Awaitable[_T]) -> _T: ...
+    def stop(self) -> None: ...
+    def close(self) -> None: ...
+    def is_running(self) -> bool: ...
+    def is_closed(self) -> bool: ...
+    def get_debug(self) -> bool: ...
+    def set_debug(self, enabled: bool, /) -> None: ...
+    def add_reader(
+        self,
+        fd: _FileDescriptorLike,
+        callback: Callable[[Unpack[_Ts]], object],
+        /,
+        *args: *_Ts,
+    ) -> None: ...
+    def add_writer(
+        self,
+        fd: _FileDescriptorLike,
+        callback: Callable[[Unpack[_Ts]], object],
+        /,
+        *args: *_Ts,
+    ) -> None: ...
+    def remove_reader(self, fd: _FileDescriptorLike, /) -> bool: ...
+    def remove_writer(self, fd: _FileDescriptorLike, /) -> bool: ...
+    def stats(self) -> _Stats: ...
+    def _watched_events(self, fd: _FileDescriptorLike, /) -> int | None: ...
+
+def _after_fork() -> None: ...
