@@ -6,9 +6,9 @@ from asyncio import format_helpers
 from asyncio.log import logger
 from typing import Any
 
-# 3.13.? added debug=: without it, arguments are left out of the text.
+# From 3.13 on the callback's arguments are left out unless debug is true.
 _TAKES_DEBUG = (
-    "debug" in format_helpers._format_callback_source.__code__.co_varnames  # type: ignore[attr-defined]
+    "debug" in format_helpers._format_callback_source.__code__.co_varnames
 )
 # 3.12 runs a custom handler in the context of what failed.
 _HANDLER_HAS_CONTEXT = sys.version_info >= (3, 12)
@@ -35,7 +35,7 @@ class Reports:
     def _callback_failed(self: Any, handle: Any, exc: BaseException) -> None:
         """Report the exception of a handle's callback."""
         keywords = {"debug": self.get_debug()} if _TAKES_DEBUG else {}
-        callback = format_helpers._format_callback_source(  # type: ignore[attr-defined]
+        callback = format_helpers._format_callback_source(
             handle._callback, handle._args, **keywords
         )
         report = {

@@ -7,6 +7,7 @@
 #include "core/loop.h"
 
 #include "core/timer_handle.h"
+#include "py/args.h"
 #include "py/error.h"
 
 #define READY_CAPACITY 256
@@ -37,7 +38,7 @@ loop_set_defaults(LoopObject *self)
     PyObject *debug = PyObject_CallNoArgs(self->state->is_debug_mode);
     int truth = debug == NULL ? -1 : PyObject_IsTrue(debug);
     Py_XDECREF(debug);
-    self->debug = truth > 0;
+    self->debug = (char)(truth > 0);
     return self->slow_callback_duration == NULL || truth < 0 ? -1 : 0;
 }
 
@@ -334,15 +335,18 @@ loop_get_debug(PyObject *op, PyObject *Py_UNUSED(ignored))
 }
 
 PyDoc_STRVAR(
-    set_debug_doc, "set_debug($self, enabled, /)\n--\n\n"
+    set_debug_doc, "set_debug($self, enabled)\n--\n\n"
                    "Switch debug mode on or off."
 );
 
 static PyObject *
-loop_set_debug(PyObject *op, PyObject *enabled)
+loop_set_debug(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+)
 {
     LoopObject *self = (LoopObject *)op;
-    int truth = PyObject_IsTrue(enabled); /* escapes */
+    PyObject *enabled = fl_args_one("set_debug", "enabled", args, n_args, kwnames);
+    int truth = enabled == NULL ? -1 : PyObject_IsTrue(enabled); /* escapes */
     if (truth < 0) {
         return NULL;
     }
@@ -387,25 +391,25 @@ loop_nothing(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(ignored))
 
 PyDoc_STRVAR(
     call_soon_doc,
-    "call_soon($self, callback, /, *args, context=None)\n--\n\n"
+    "call_soon($self, callback, *args, context=None)\n--\n\n"
     "Run callback(*args) in the next iteration; return its Handle.\n\n"
     "context: the contextvars.Context to run it in; a copy of the current one if\n"
     "None. Raises RuntimeError if the loop is closed."
 );
 PyDoc_STRVAR(
     call_soon_threadsafe_doc,
-    "call_soon_threadsafe($self, callback, /, *args, context=None)\n--\n\n"
+    "call_soon_threadsafe($self, callback, *args, context=None)\n--\n\n"
     "Like call_soon(), from any thread; wakes the loop if it sleeps."
 );
 PyDoc_STRVAR(
     call_later_doc,
-    "call_later($self, delay, callback, /, *args, context=None)\n--\n\n"
+    "call_later($self, delay, callback, *args, context=None)\n--\n\n"
     "Run callback(*args) after delay seconds; return its TimerHandle.\n\n"
     "Raises TypeError if delay is None, RuntimeError if the loop is closed."
 );
 PyDoc_STRVAR(
     call_at_doc,
-    "call_at($self, when, callback, /, *args, context=None)\n--\n\n"
+    "call_at($self, when, callback, *args, context=None)\n--\n\n"
     "Run callback(*args) when loop.time() has reached when, in seconds; return its\n"
     "TimerHandle. Equal times run in the order of the calls."
 );
@@ -415,14 +419,14 @@ PyDoc_STRVAR(
 );
 PyDoc_STRVAR(
     create_task_doc,
-    "create_task($self, coro, /, **kwargs)\n--\n\n"
+    "create_task($self, coro, **kwargs)\n--\n\n"
     "Schedule a coroutine; return its Task.\n\n"
     "Keywords are those of the running Python's asyncio: name, context and, from\n"
     "3.14, eager_start. A task factory is called as that asyncio calls it."
 );
 PyDoc_STRVAR(
     set_task_factory_doc,
-    "set_task_factory($self, factory, /)\n--\n\n"
+    "set_task_factory($self, factory)\n--\n\n"
     "Make create_task() use factory(loop, coro, ...); None for the default."
 );
 PyDoc_STRVAR(
@@ -431,7 +435,7 @@ PyDoc_STRVAR(
 );
 PyDoc_STRVAR(
     set_exception_handler_doc,
-    "set_exception_handler($self, handler, /)\n--\n\n"
+    "set_exception_handler($self, handler)\n--\n\n"
     "Call handler(loop, context) for exceptions nobody took; None for the default."
 );
 PyDoc_STRVAR(
@@ -449,22 +453,22 @@ PyDoc_STRVAR(
 );
 PyDoc_STRVAR(
     add_reader_doc,
-    "add_reader($self, fd, callback, /, *args)\n--\n\n"
+    "add_reader($self, fd, callback, *args)\n--\n\n"
     "Call callback(*args) whenever fd, an int or an object with fileno(), can be\n"
     "read. Replaces the fd's reader. Raises OSError if fd can't be watched."
 );
 PyDoc_STRVAR(
     add_writer_doc,
-    "add_writer($self, fd, callback, /, *args)\n--\n\n"
+    "add_writer($self, fd, callback, *args)\n--\n\n"
     "Call callback(*args) whenever fd, an int or an object with fileno(), can be\n"
     "written. Replaces the fd's writer. Raises OSError if fd can't be watched."
 );
 PyDoc_STRVAR(
-    remove_reader_doc, "remove_reader($self, fd, /)\n--\n\n"
+    remove_reader_doc, "remove_reader($self, fd)\n--\n\n"
                        "Stop watching fd for reading; return whether it was watched."
 );
 PyDoc_STRVAR(
-    remove_writer_doc, "remove_writer($self, fd, /)\n--\n\n"
+    remove_writer_doc, "remove_writer($self, fd)\n--\n\n"
                        "Stop watching fd for writing; return whether it was watched."
 );
 PyDoc_STRVAR(
@@ -476,7 +480,7 @@ PyDoc_STRVAR(
 );
 
 #define FASTCALL(f) ((PyCFunction)(void (*)(void))(f))
-#define CALLBACK_METHOD METH_FASTCALL | METH_KEYWORDS
+#define CALLBACK_METHOD (METH_FASTCALL | METH_KEYWORDS)
 
 static PyMethodDef loop_methods[] = {
     {"call_soon", FASTCALL(fl_loop_call_soon), CALLBACK_METHOD, call_soon_doc},
@@ -487,9 +491,10 @@ static PyMethodDef loop_methods[] = {
     {"time", loop_time, METH_NOARGS, time_doc},
     {"create_future", fl_loop_create_future, METH_NOARGS, create_future_doc},
     {"create_task", FASTCALL(fl_loop_create_task), CALLBACK_METHOD, create_task_doc},
-    {"set_task_factory", fl_loop_set_task_factory, METH_O, set_task_factory_doc},
+    {"set_task_factory", FASTCALL(fl_loop_set_task_factory), CALLBACK_METHOD,
+     set_task_factory_doc},
     {"get_task_factory", fl_loop_get_task_factory, METH_NOARGS, get_task_factory_doc},
-    {"set_exception_handler", fl_loop_set_exception_handler, METH_O,
+    {"set_exception_handler", FASTCALL(fl_loop_set_exception_handler), CALLBACK_METHOD,
      set_exception_handler_doc},
     {"get_exception_handler", fl_loop_get_exception_handler, METH_NOARGS,
      get_exception_handler_doc},
@@ -501,11 +506,13 @@ static PyMethodDef loop_methods[] = {
     {"is_running", loop_is_running, METH_NOARGS, is_running_doc},
     {"is_closed", loop_is_closed, METH_NOARGS, is_closed_doc},
     {"get_debug", loop_get_debug, METH_NOARGS, get_debug_doc},
-    {"set_debug", loop_set_debug, METH_O, set_debug_doc},
+    {"set_debug", FASTCALL(loop_set_debug), CALLBACK_METHOD, set_debug_doc},
     {"add_reader", FASTCALL(fl_loop_add_reader), CALLBACK_METHOD, add_reader_doc},
     {"add_writer", FASTCALL(fl_loop_add_writer), CALLBACK_METHOD, add_writer_doc},
-    {"remove_reader", fl_loop_remove_reader, METH_O, remove_reader_doc},
-    {"remove_writer", fl_loop_remove_writer, METH_O, remove_writer_doc},
+    {"remove_reader", FASTCALL(fl_loop_remove_reader), CALLBACK_METHOD,
+     remove_reader_doc},
+    {"remove_writer", FASTCALL(fl_loop_remove_writer), CALLBACK_METHOD,
+     remove_writer_doc},
     {"stats", fl_loop_stats, METH_NOARGS, stats_doc},
     {"_add_callback", fl_loop_add_callback, METH_O, NULL},
     {"_add_callback_signalsafe", fl_loop_add_callback_signalsafe, METH_O, NULL},

@@ -203,8 +203,12 @@ PyObject *
 fl_loop_add_reader(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject *kw);
 PyObject *
 fl_loop_add_writer(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject *kw);
-PyObject *fl_loop_remove_reader(PyObject *op, PyObject *fd);
-PyObject *fl_loop_remove_writer(PyObject *op, PyObject *fd);
+PyObject *fl_loop_remove_reader(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+);
+PyObject *fl_loop_remove_writer(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+);
 PyObject *
 fl_loop__add_reader(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject *kw);
 PyObject *
@@ -238,9 +242,13 @@ PyObject *fl_loop_create_future(PyObject *op, PyObject *ignored);
 PyObject *fl_loop_create_task(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 );
-PyObject *fl_loop_set_task_factory(PyObject *op, PyObject *factory);
+PyObject *fl_loop_set_task_factory(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+);
 PyObject *fl_loop_get_task_factory(PyObject *op, PyObject *ignored);
-PyObject *fl_loop_set_exception_handler(PyObject *op, PyObject *handler);
+PyObject *fl_loop_set_exception_handler(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+);
 PyObject *fl_loop_get_exception_handler(PyObject *op, PyObject *ignored);
 PyObject *fl_loop_asyncgen_firstiter(PyObject *op, PyObject *agen);
 PyObject *fl_loop_asyncgen_finalizer(PyObject *op, PyObject *agen);

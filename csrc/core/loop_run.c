@@ -7,6 +7,7 @@
  */
 #include "core/loop.h"
 #include "core/timer_handle.h"
+#include "py/args.h"
 #include "py/error.h"
 
 /* ---- one iteration ---- */
@@ -401,21 +402,16 @@ fl_loop_run_until_complete(
 )
 {
     LoopObject *self = (LoopObject *)op;
-    Py_ssize_t n_keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
-    if (n_args + n_keywords != 1 ||
-        (n_keywords == 1 &&
-         PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "future") !=
-             0)) {
-        PyErr_SetString(
-            PyExc_TypeError, "run_until_complete() takes exactly one argument: 'future'"
-        );
+    PyObject *awaitable =
+        fl_args_one("run_until_complete", "future", args, n_args, kwnames);
+    if (awaitable == NULL) {
         return NULL;
     }
     if (fl_loop_check_closed(self) < 0 || check_not_running(self) < 0) {
         return NULL;
     }
     bool new_task;
-    PyObject *future = prepare_future(self, args[0], &new_task);
+    PyObject *future = prepare_future(self, awaitable, &new_task);
     if (future == NULL) {
         return NULL;
     }

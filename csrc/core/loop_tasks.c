@@ -4,6 +4,7 @@
  * set_exception_handler and the asyncgen hooks.
  */
 #include "core/loop.h"
+#include "py/args.h"
 
 PyObject *
 fl_loop_create_future(PyObject *op, PyObject *Py_UNUSED(ignored))
@@ -107,8 +108,15 @@ fl_loop_create_task(
 }
 
 PyObject *
-fl_loop_set_task_factory(PyObject *op, PyObject *factory)
+fl_loop_set_task_factory(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+)
 {
+    PyObject *factory =
+        fl_args_one("set_task_factory", "factory", args, n_args, kwnames);
+    if (factory == NULL) {
+        return NULL;
+    }
     if (factory != Py_None && !PyCallable_Check(factory)) {
         PyErr_SetString(PyExc_TypeError, "task factory must be a callable or None");
         return NULL;
@@ -126,8 +134,15 @@ fl_loop_get_task_factory(PyObject *op, PyObject *Py_UNUSED(ignored))
 }
 
 PyObject *
-fl_loop_set_exception_handler(PyObject *op, PyObject *handler)
+fl_loop_set_exception_handler(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+)
 {
+    PyObject *handler =
+        fl_args_one("set_exception_handler", "handler", args, n_args, kwnames);
+    if (handler == NULL) {
+        return NULL;
+    }
     if (handler != Py_None && !PyCallable_Check(handler)) {
         PyErr_Format(
             PyExc_TypeError, "A callable object or None is expected, got %R", handler

@@ -412,15 +412,21 @@ remove_public(PyObject *op, PyObject *fd, uint32_t event)
 }
 
 PyObject *
-fl_loop_remove_reader(PyObject *op, PyObject *fd)
+fl_loop_remove_reader(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+)
 {
-    return remove_public(op, fd, FL_POLL_READ);
+    PyObject *fd = fl_args_one("remove_reader", "fd", args, n_args, kwnames);
+    return fd == NULL ? NULL : remove_public(op, fd, FL_POLL_READ);
 }
 
 PyObject *
-fl_loop_remove_writer(PyObject *op, PyObject *fd)
+fl_loop_remove_writer(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+)
 {
-    return remove_public(op, fd, FL_POLL_WRITE);
+    PyObject *fd = fl_args_one("remove_writer", "fd", args, n_args, kwnames);
+    return fd == NULL ? NULL : remove_public(op, fd, FL_POLL_WRITE);
 }
 
 /* ---- for the rest of the loop ---- */

@@ -84,3 +84,28 @@ fl_args_parse(
     }
     return check_leading(signature, out);
 }
+
+PyObject *
+fl_args_one(
+    const char *function, const char *name, PyObject *const *args, Py_ssize_t n_args,
+    PyObject *kwnames
+)
+{
+    Py_ssize_t n_keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    if (n_args + n_keywords != 1) {
+        PyErr_Format(
+            PyExc_TypeError, "%s() takes exactly one argument (%zd given)", function,
+            n_args + n_keywords
+        );
+        return NULL;
+    }
+    if (n_keywords == 1 &&
+        PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), name) != 0) {
+        PyErr_Format(
+            PyExc_TypeError, "%s() got an unexpected keyword argument '%U'", function,
+            PyTuple_GET_ITEM(kwnames, 0)
+        );
+        return NULL;
+    }
+    return args[0];
+}

@@ -23,6 +23,13 @@ struct fl_callback_signature {
     bool takes_context;
 };
 
+/* The one argument of a method, by position or by keyword; borrowed, or NULL with
+ * TypeError. */
+PyObject *fl_args_one(
+    const char *function, const char *name, PyObject *const *args, Py_ssize_t n_args,
+    PyObject *kwnames
+);
+
 /* 0, or -1 with TypeError as a Python function of that signature raises it. */
 int fl_args_parse(
     const struct fl_state *state, const struct fl_callback_signature *signature,
