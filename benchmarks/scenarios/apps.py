@@ -40,19 +40,19 @@ def _hello(env: Env, kind: str, n: int) -> float:
         )
 
 
-@case(n=5_000, clock="server cpu")
+@case(n=3_000, clock="server cpu")
 def uvicorn_hello(env: Env, n: int) -> float:
     """uvicorn (httptools) with an ASGI hello; per request."""
     return _hello(env, "uvicorn", n)
 
 
-@case(n=5_000, clock="server cpu")
+@case(n=3_000, clock="server cpu")
 def aiohttp_hello(env: Env, n: int) -> float:
     """aiohttp's server with a hello; per request."""
     return _hello(env, "aiohttp", n)
 
 
-@case(n=5_000, clock="server cpu")
+@case(n=3_000, clock="server cpu")
 def websockets_echo(env: Env, n: int) -> float:
     """The websockets package echoes 64 bytes; per message."""
     with serving(env, "websockets") as server:

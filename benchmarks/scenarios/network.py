@@ -32,7 +32,7 @@ def _echo(name, doc, kind, n, size, connections, depth=1, family="tcp", limit=Tr
     case(n=n, clock="server cpu", limit=limit, name=name)(run)
 
 
-for _connections, _n in ((1, 10_000), (10, 20_000), (100, 20_000), (1000, 20_000)):
+for _connections, _n in ((1, 3_000), (10, 10_000), (100, 10_000), (1000, 10_000)):
     _echo(
         f"tcp_proto_1k_c{_connections}",
         f"A Protocol echoes 1 KiB to {_connections} connections; per message.",
@@ -45,7 +45,7 @@ _echo(
     "tcp_proto_64_c10_d16",
     "A Protocol echoes 64 B, 16 in flight on each of 10 connections; per message.",
     "proto",
-    200_000,
+    100_000,
     64,
     10,
     depth=16,
@@ -54,7 +54,7 @@ _echo(
     "tcp_proto_100k_c10",
     "A Protocol echoes 100 KiB to 10 connections; per message.",
     "proto",
-    2_000,
+    1_000,
     100 * 1024,
     10,
 )
@@ -62,7 +62,7 @@ _echo(
     "tcp_exact_1k_c10",
     "Streams: `readexactly`, `write`, `drain`, 1 KiB, 10 connections; per message.",
     "exact",
-    10_000,
+    5_000,
     1024,
     10,
 )
@@ -70,7 +70,7 @@ _echo(
     "tcp_exact_64_c10_d16",
     "The same with 64 B and 16 in flight on each connection; per message.",
     "exact",
-    50_000,
+    20_000,
     64,
     10,
     depth=16,
@@ -79,7 +79,7 @@ _echo(
     "tcp_exact_100k_c10",
     "The same with 100 KiB; per message.",
     "exact",
-    2_000,
+    1_000,
     100 * 1024,
     10,
 )
@@ -87,7 +87,7 @@ _echo(
     "tcp_line_1k_c10",
     "Streams: `readline`, `write`, `drain`, lines of 1 KiB; per message.",
     "line",
-    10_000,
+    5_000,
     1024,
     10,
 )
@@ -95,7 +95,7 @@ _echo(
     "tcp_sock_1k_c10",
     "`sock_recv` and `sock_sendall` of 1 KiB, 10 connections; per message.",
     "sock",
-    10_000,
+    5_000,
     1024,
     10,
 )
@@ -103,7 +103,7 @@ _echo(
     "tcp_sock_100k_c10",
     "The same with 100 KiB; per message.",
     "sock",
-    2_000,
+    1_000,
     100 * 1024,
     10,
 )
@@ -111,7 +111,7 @@ _echo(
     "unix_proto_1k_c10",
     "A Protocol echoes 1 KiB over a Unix socket; per message.",
     "proto",
-    20_000,
+    10_000,
     1024,
     10,
     family="unix",
@@ -120,14 +120,14 @@ _echo(
     "udp_proto_64_c10",
     "A DatagramProtocol echoes 64 B to 10 clients; per datagram.",
     "datagram",
-    20_000,
+    10_000,
     64,
     10,
     family="udp",
 )
 
 
-@case(n=20_000, clock="server cpu")
+@case(n=10_000, clock="server cpu")
 def two_writes_c100(env: Env, n: int) -> float:
     """A Protocol answers 64 B with two `write`s, 100 connections; per request."""
     with serving(env, "two_writes", 64) as server:
@@ -136,7 +136,7 @@ def two_writes_c100(env: Env, n: int) -> float:
         )
 
 
-@case(n=2_000, clock="server cpu", limit=True)
+@case(n=1_000, clock="server cpu", limit=True)
 def accept_proto(env: Env, n: int) -> float:
     """Connect, send 64 B, get them back, close, 10 at a time; per connection."""
     with serving(env, "proto") as server:
