@@ -15,6 +15,7 @@ struct model_timer {
 EXPORT struct fl_timers *model_timers_new(double now_s);
 EXPORT void model_timers_free(struct fl_timers *timers);
 EXPORT struct model_timer *model_timer_new(int64_t id);
+EXPORT void model_timer_free(struct model_timer *timer);
 EXPORT int model_timers_add(struct fl_timers *, struct model_timer *, double when_s);
 EXPORT void model_timers_remove(struct fl_timers *, struct model_timer *);
 EXPORT int64_t model_timers_pop_due(struct fl_timers *timers, double end_s);
@@ -53,6 +54,12 @@ model_timer_new(int64_t id)
         timer->id = id;
     }
     return timer;
+}
+
+void
+model_timer_free(struct model_timer *timer)
+{
+    free(timer);
 }
 
 int

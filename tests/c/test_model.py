@@ -33,6 +33,7 @@ SIGNATURES = {
     "model_timers_new": (POINTER, DOUBLE),
     "model_timers_free": (None, POINTER),
     "model_timer_new": (POINTER, ctypes.c_int64),
+    "model_timer_free": (None, POINTER),
     "model_timers_add": (ctypes.c_int, POINTER, POINTER, DOUBLE),
     "model_timers_remove": (None, POINTER, POINTER),
     "model_timers_pop_due": (ctypes.c_int64, POINTER, DOUBLE),
@@ -50,7 +51,6 @@ SIGNATURES = {
     "model_ring_count": (SIZE, POINTER),
     "fl_ring_check": (ctypes.c_int, POINTER),
     "model_clock_s": (DOUBLE,),
-    "free": (None, POINTER),
 }
 
 
@@ -113,7 +113,7 @@ class TimersMachine(RuleBasedStateMachine):
             self.lib.model_timers_free(self.timers)
             for pointer in self.pointers:
                 assert self.lib.model_timer_where(pointer) == 0
-                self.lib.free(pointer)
+                self.lib.model_timer_free(pointer)
 
     def add_at(self, when):
         number = len(self.pointers)
