@@ -55,11 +55,17 @@ def loop(loop_factory):
 
 
 @pytest.fixture
-def fast_loop():
-    """A loop of ours only, for what asyncio has not or leaves open."""
+def fast_kind():
+    """The kind "fastloop" only, for what asyncio has not or leaves open."""
     if "fastloop" not in KINDS:
         pytest.skip("FASTLOOP_TESTS_ASYNCIO_ONLY is set")
-    loop = factory_of("fastloop")()
+    return "fastloop"
+
+
+@pytest.fixture
+def fast_loop(fast_kind):
+    """A loop of ours only."""
+    loop = factory_of(fast_kind)()
     yield loop
     if not loop.is_closed():
         finish(loop)
@@ -192,17 +198,12 @@ def leftovers(before):
     return "; ".join(found)
 
 
-def pytest_collection_finish():
-    # Everything imported by now stays: leave it out of each test's collection.
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item):
     logs = item.stash[logs_key] = Logs()
     unraisable = item.stash[unraisable_key] = Unraisable()
     gc.collect()
+    gc.freeze()  # what is here by now need not be walked after this test again
     item.stash[state_key] = snapshot()
     item.stash[failed_key] = False
     for name in ("asyncio", "fastloop"):

@@ -364,6 +364,7 @@ def fds(loop):
 
 @case
 def an_fd_closed_while_watched(loop):
+    run_once(loop)
     left, right = socket.socketpair()
     fd = left.fileno()
     loop.add_reader(left, do_nothing)
