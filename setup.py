@@ -34,6 +34,7 @@ SOURCES = {
     "core": [
         "handle.c",
         "timer_handle.c",
+        "threadsafe_handle.c",
         "loop.c",
         "loop_attrs.c",
         "loop_poll.c",

@@ -1,6 +1,7 @@
 /* fastloop._core: makes the types in order; no logic. */
 #include "core/handle.h"
 #include "core/loop.h"
+#include "core/threadsafe_handle.h"
 #include "core/timer_handle.h"
 #include "py/context.h"
 #include "py/state.h"
@@ -47,6 +48,7 @@ module_exec(PyObject *module)
     if (fl_state_init(state) < 0 || fl_context_probe(state) < 0 ||
         fl_handle_add_type(module, state) < 0 ||
         fl_timer_handle_add_type(module, state) < 0 ||
+        fl_threadsafe_handle_add_type(module, state) < 0 ||
         fl_loop_add_type(module, state) < 0) {
         return -1;
     }

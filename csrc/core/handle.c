@@ -178,6 +178,9 @@ static struct fl_handle_freelist *
 freelist_of(HandleObject *self)
 {
     LoopObject *loop = self->loop;
+    if (self->threadsafe) {
+        return &loop->free_threadsafe_handles;
+    }
     return Py_IS_TYPE(self, loop->state->handle_type) ? &loop->free_handles
                                                       : &loop->free_timer_handles;
 }
@@ -292,6 +295,7 @@ fl_handle_free_lists(LoopObject *loop)
 {
     free_list(&loop->free_handles);
     free_list(&loop->free_timer_handles);
+    free_list(&loop->free_threadsafe_handles);
 }
 
 /* ---- running and cancelling ---- */
@@ -340,9 +344,15 @@ fl_handle_run(HandleObject *self)
         return handle_report(self);
     }
     char outer = self->running;
+    if (self->threadsafe) {
+        fl_handle_run_begins(self);
+    }
     self->running = 1;
     PyObject *result = handle_call(self);
     self->running = outer;
+    if (self->threadsafe && !outer) {
+        fl_handle_run_ended(self);
+    }
     if (PyContext_Exit(context) < 0) {
         Py_CLEAR(result);
     }
@@ -572,6 +582,39 @@ fl_handle_layout_matches(
         }
     }
     return true;
+}
+
+/* Adds descr to the type unless it has an attribute of that name of its own. */
+static int
+add_descriptor(PyObject *type, const char *name, PyObject *descr)
+{
+    int status = -1;
+    PyObject *key = descr == NULL ? NULL : PyUnicode_InternFromString(name);
+    if (key != NULL) {
+        /* not PyObject_GetAttr: asyncio's class has them all */
+        int own = PyDict_Contains(((PyTypeObject *)type)->tp_dict, key);
+        status = own != 0 ? (own < 0 ? -1 : 0) : PyObject_SetAttr(type, key, descr);
+    }
+    Py_XDECREF(key);
+    Py_XDECREF(descr);
+    return status;
+}
+
+int
+fl_handle_add_inherited(PyObject *type)
+{
+    PyTypeObject *owner = (PyTypeObject *)type;
+    for (PyGetSetDef *def = fl_handle_getset; def->name != NULL; def++) {
+        if (add_descriptor(type, def->name, PyDescr_NewGetSet(owner, def)) < 0) {
+            return -1;
+        }
+    }
+    for (PyMethodDef *def = fl_handle_methods; def->ml_name != NULL; def++) {
+        if (add_descriptor(type, def->ml_name, PyDescr_NewMethod(owner, def)) < 0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 int

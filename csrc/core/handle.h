@@ -49,6 +49,7 @@ typedef struct {
     char cancelled;
     char running;
     char queued;
+    char threadsafe;     /* is a ThreadSafeHandleObject */
     char context_shared; /* context is a snapshot: py/context.h */
 } HandleObject;
 
@@ -93,6 +94,10 @@ int fl_handle_run(HandleObject *self);
  * repr kept in debug mode raised. */
 int fl_handle_cancel(HandleObject *self);
 
+/* Tell a thread-safe handle that its callback runs, and has ended. */
+void fl_handle_run_begins(HandleObject *self);
+void fl_handle_run_ended(HandleObject *self);
+
 /* Frees what a loop's freelists hold. */
 void fl_handle_free_lists(LoopObject *loop);
 
@@ -106,6 +111,9 @@ int fl_handle_fill(
 );
 HandleObject *
 fl_handle_alloc(PyTypeObject *type, LoopObject *loop, struct fl_handle_freelist *list);
+/* Adds to a type whose base derives from asyncio.Handle, and so not from ours,
+ * what ours has and the type has not. */
+int fl_handle_add_inherited(PyObject *type);
 int fl_handle_traverse(PyObject *op, visitproc visit, void *arg);
 int fl_handle_clear(PyObject *op);
 void fl_handle_dealloc(PyObject *op);

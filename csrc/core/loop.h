@@ -57,6 +57,7 @@ typedef struct LoopObject {
     struct fl_ring ready;
     struct fl_handle_freelist free_handles;
     struct fl_handle_freelist free_timer_handles;
+    struct fl_handle_freelist free_threadsafe_handles;
     PyObject *context_cache; /* py/context.h */
 
     /* overrides: what the type and the instance replace */

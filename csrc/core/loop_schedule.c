@@ -4,6 +4,7 @@
  * they check thread and callback first, through the inherited _check_callback.
  */
 #include "core/loop.h"
+#include "core/threadsafe_handle.h"
 #include "core/timer_handle.h"
 #include "py/args.h"
 #include "py/error.h"
@@ -47,15 +48,6 @@ push_handle(LoopObject *self, HandleObject *handle)
     return Py_NewRef((PyObject *)handle);
 }
 
-static PyObject *
-push_call(LoopObject *self, const struct fl_callback_args *call)
-{
-    return push_handle(
-        self,
-        fl_handle_new(self, call->leading[0], call->args, call->n_args, call->context)
-    );
-}
-
 PyObject *
 fl_loop_call_soon(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
@@ -79,7 +71,9 @@ fl_loop_call_soon(
     if (self->debug && check_debug(self, call.leading[0], "call_soon", true) < 0) {
         return NULL;
     }
-    return push_call(self, &call);
+    return push_handle(
+        self, fl_handle_new(self, call.leading[0], call.args, call.n_args, call.context)
+    );
 }
 
 PyObject *
@@ -100,7 +94,11 @@ fl_loop_call_soon_threadsafe(
         check_debug(self, call.leading[0], "call_soon_threadsafe", false) < 0) {
         return NULL;
     }
-    PyObject *handle = push_call(self, &call);
+    PyObject *handle = push_handle(
+        self, fl_threadsafe_handle_new(
+                  self, call.leading[0], call.args, call.n_args, call.context
+              )
+    );
     if (handle != NULL) {
         fl_loop_wake(self);
         fl_loop_note_io(self);
@@ -272,7 +270,8 @@ fl_loop_add_callback(PyObject *op, PyObject *handle)
 {
     LoopObject *self = (LoopObject *)op;
     PyTypeObject *type = Py_TYPE(handle);
-    if (type == self->state->handle_type || type == self->state->timer_handle_type) {
+    if (type == self->state->handle_type || type == self->state->timer_handle_type ||
+        type == self->state->threadsafe_handle_type) {
         fl_handle_settle((HandleObject *)handle); /* it may be queued already */
         if (!((HandleObject *)handle)->cancelled &&
             fl_loop_push(self, (uintptr_t)handle | FL_ENTRY_HANDLE) == 0) {

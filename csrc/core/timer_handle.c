@@ -96,36 +96,6 @@ static PyMethodDef timer_handle_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* asyncio.TimerHandle derives from asyncio.Handle, not from ours: what Handle
- * adds is added here again from the same tables. */
-static int
-add_inherited(PyObject *type)
-{
-    PyTypeObject *owner = (PyTypeObject *)type;
-    for (PyGetSetDef *def = fl_handle_getset; def->name != NULL; def++) {
-        PyObject *descr = PyDescr_NewGetSet(owner, def);
-        int status =
-            descr == NULL ? -1 : PyObject_SetAttrString(type, def->name, descr);
-        Py_XDECREF(descr);
-        if (status < 0) {
-            return -1;
-        }
-    }
-    for (PyMethodDef *def = fl_handle_methods; def->ml_name != NULL; def++) {
-        if (strcmp(def->ml_name, "cancel") == 0) {
-            continue;
-        }
-        PyObject *descr = PyDescr_NewMethod(owner, def);
-        int status =
-            descr == NULL ? -1 : PyObject_SetAttrString(type, def->ml_name, descr);
-        Py_XDECREF(descr);
-        if (status < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
 PyDoc_STRVAR(
     timer_handle_doc, "A callback to run at a time, made by loop.call_later().\n\n"
                       "Imitates asyncio.TimerHandle, its base class."
@@ -175,5 +145,5 @@ fl_timer_handle_add_type(PyObject *module, struct fl_state *state)
         return -1;
     }
     state->timer_handle_type = (PyTypeObject *)type;
-    return add_inherited(type);
+    return fl_handle_add_inherited(type);
 }

@@ -16,7 +16,8 @@
 #define FL_STATE_TYPES(X) \
     X(loop_type)          \
     X(handle_type)        \
-    X(timer_handle_type)
+    X(timer_handle_type)  \
+    X(threadsafe_handle_type)
 
 /* X(field, module, attribute): looked up when the module is made. */
 #define FL_STATE_IMPORTS(X)                                                   \
