@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -62,13 +63,17 @@ def start(door, *program, flags=(), **options):
     """A program running behind one door: a Popen with text pipes, dead at the end."""
     options.setdefault("env", environment())
     options.setdefault("stdin", subprocess.DEVNULL)
-    with subprocess.Popen(
-        command(door, *program, flags=flags),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    ) as process:
+    options.setdefault("stdout", subprocess.PIPE)
+    options.setdefault("stderr", subprocess.PIPE)
+    # A shell's background job ignores SIGINT, and what it starts would.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            command(door, *program, flags=flags), text=True, **options
+        )
+    finally:
+        signal.signal(signal.SIGINT, inherited)
+    with process:
         try:
             yield process
         finally:

@@ -2,13 +2,12 @@
 
 import contextlib
 import os
-import pty
 import select
 import time
 
 import pytest
 
-from .programs import FASTLOOP, TIMEOUT_S, command, environment, run
+from .programs import FASTLOOP, TIMEOUT_S, environment, run, start
 
 TYPED = """\
 import fastloop
@@ -58,10 +57,9 @@ def terminal(door, *program):
 
     expect(None) waits for the program's end, which must be status 0.
     """
-    pid, fd = pty.fork()
-    if pid == 0:
-        variables = environment(TERM="xterm", PYTHON_HISTORY="/dev/null")
-        os.execve(door[0], command(door, *program), variables)
+    fd, terminal = os.openpty()
+    variables = environment(TERM="xterm", PYTHON_HISTORY="/dev/null")
+    ends = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
     seen = ""
 
     def expect(text):
@@ -85,12 +83,9 @@ def terminal(door, *program):
         os.write(fd, (text + end).encode())
 
     try:
-        yield expect, type_line
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        pid = None
-        assert status == 0
+        with start(door, *program, env=variables, **ends) as process:
+            os.close(terminal)
+            yield expect, type_line
+            assert process.wait(TIMEOUT_S) == 0
     finally:
         os.close(fd)
-        if pid is not None:
-            os.kill(pid, 9)
-            os.waitpid(pid, 0)

@@ -149,8 +149,10 @@ if __name__ == "__main__":
 
 
 def test_annotations_at_module_level(tmp_path):
-    (tmp_path / "script.py").write_text("x: int = 1\nprint(__annotations__)\n")
-    assert run_both("script.py", cwd=tmp_path).returncode == 0
+    source = "x: int = 1\nimport __main__\nprint(__main__.__annotations__)\n"
+    (tmp_path / "script.py").write_text(source)
+    done = run_both("script.py", cwd=tmp_path)
+    assert done.stdout == "{'x': <class 'int'>}\n"
 
 
 def test_future_imports_are_the_programs_own():
