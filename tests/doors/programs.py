@@ -26,30 +26,30 @@ def command(door, *program, flags=()):
     return [door[0], *flags, *door[1:], *program]
 
 
-def run(door, *program, flags=(), **options):
+def run(door, *program, input=None, **options):
     """Run a program through one door; returns a CompletedProcess of text."""
-    options.setdefault("env", environment())
-    if "input" not in options:
-        options.setdefault("stdin", subprocess.DEVNULL)
-    return subprocess.run(
-        command(door, *program, flags=flags),
-        stdout=options.pop("stdout", subprocess.PIPE),
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=TIMEOUT_S,
-        **options,
-    )
+    with start(door, *program, feed=input is not None, **options) as process:
+        return finish(process, input)
 
 
-def run_both(*program, flags=(), **options):
+def run_both(*program, input=None, **options):
     """Run a program with `python` and on fastloop, which must end alike.
 
     Returns what both did: exit status, standard output and standard error.
     """
-    plain = run(PYTHON, *program, flags=flags, **options)
-    ours = run(FASTLOOP, *program, flags=flags, **options)
+    options["feed"] = input is not None
+    with (
+        start(PYTHON, *program, **options) as plain,
+        start(FASTLOOP, *program, **options) as ours,
+    ):
+        plain, ours = finish(plain, input), finish(ours, input)
     assert seen(ours) == seen(plain)
     return plain
+
+
+def finish(process, input):
+    output, error = process.communicate(input, timeout=TIMEOUT_S)
+    return subprocess.CompletedProcess(process.args, process.returncode, output, error)
 
 
 def seen(done):
@@ -59,10 +59,10 @@ def seen(done):
 
 
 @contextlib.contextmanager
-def start(door, *program, flags=(), **options):
+def start(door, *program, flags=(), feed=False, **options):
     """A program running behind one door: a Popen with text pipes, dead at the end."""
     options.setdefault("env", environment())
-    options.setdefault("stdin", subprocess.DEVNULL)
+    options.setdefault("stdin", subprocess.PIPE if feed else subprocess.DEVNULL)
     options.setdefault("stdout", subprocess.PIPE)
     options.setdefault("stderr", subprocess.PIPE)
     # A shell's background job ignores SIGINT, and what it starts would.

@@ -101,12 +101,16 @@ ENDS = {
     ),
     "no stdout": ("import sys; sys.stdout = None; print('lost')", 0, ""),
 }
-FORMS = ["script.py", "-m", "-c", "-"]
+IN_EVERY_FORM = ["exit 7", "cause", "interrupt", "syntax", "after an exception"]
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("source, status, error", ENDS.values(), ids=ENDS)
-def test_program_ends(tmp_path, form, source, status, error):
+@pytest.mark.parametrize(
+    "form, name",
+    [("script.py", name) for name in ENDS]
+    + [(form, name) for form in ("-m", "-c", "-") for name in IN_EVERY_FORM],
+)
+def test_program_ends(tmp_path, form, name):
+    source, status, error = ENDS[name]
     (tmp_path / "script.py").write_text(source)
     program = {"-m": ["-m", "script"], "-c": ["-c", source]}.get(form, [form])
     done = run_both(*program, cwd=tmp_path, input=source)

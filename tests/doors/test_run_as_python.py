@@ -17,10 +17,8 @@ print(type(__builtins__), list(globals())[:5], vars(_main) is globals())
 print(_sys.argv, _sys.path, _sys.flags)
 """
 
-FLAGS = {
-    "none": (),
-    "safe path": ("-P",),
-    "isolated": ("-I",),
+FLAGS_FOR_PATHS = {"none": (), "safe path": ("-P",), "isolated": ("-I",)}
+FLAGS = FLAGS_FOR_PATHS | {
     "no environment": ("-E",),
     "optimised": ("-OO",),
     "developer": ("-X", "dev"),
@@ -45,27 +43,30 @@ def place(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("flags", FLAGS.values(), ids=FLAGS)
+PROGRAMS = {
+    "script": ["look.py"],
+    "script by a long way": ["./deep/../look.py"],
+    "link": ["deep/link.py"],
+    "folder": ["folder"],
+    "archive": ["app.zip"],
+    "module": ["-m", "look"],
+    "package": ["-mpackage"],
+    "module of a package": ["-m", "package.part"],
+    "command": ["-c", LOOK],
+    "command without a space": ["-c" + LOOK],
+    "standard input": ["-"],
+}
+
+
 @pytest.mark.parametrize(
-    "program",
-    [
-        ["look.py"],
-        ["./deep/../look.py"],
-        ["deep/link.py"],
-        ["folder"],
-        ["app.zip"],
-        ["-m", "look"],
-        ["-mpackage"],
-        ["-m", "package.part"],
-        ["-c", LOOK],
-        ["-c" + LOOK],
-        ["-"],
-    ],
-    ids=lambda program: " ".join(program)[:16].replace("\n", " "),
+    "form, flags",
+    [(form, flags) for form in PROGRAMS for flags in FLAGS_FOR_PATHS]
+    + [("script", flags) for flags in FLAGS if flags not in FLAGS_FOR_PATHS],
 )
-def test_program_finds_what_python_lays(place, program, flags):
+def test_program_finds_what_python_lays(place, form, flags):
+    program, flags = PROGRAMS[form], FLAGS[flags]
     done = run_both(*program, "one", "-two", "--", flags=flags, cwd=place, input=LOOK)
-    if "-m" in program[0] and "-P" in flags + ("-P",) * ("-I" in flags):
+    if program[0].startswith("-m") and flags in (("-P",), ("-I",)):
         assert done.returncode == 1  # the module is not on sys.path
     else:
         assert done.returncode == 0
