@@ -24,6 +24,11 @@ WARNINGS = [
 
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 
+OPTIONS = {
+    "plain": ["-O1"],
+    "sanitized": ["-O1", "-fno-omit-frame-pointer", *SANITIZE],
+}
+
 # Calls of the floors that check.c passes on, or makes fail.
 WRAPPED = [
     "malloc",
@@ -51,13 +56,17 @@ def environment():
     return env
 
 
-def compile_c(sources, output, *options):
-    """Compile and link sources into output; fail the test with what gcc says."""
+def compile_c(sources, output, *options, cwd=None):
+    """Compile sources, and link unless told not to; fail with what gcc says."""
     # The compiler of this Python, without the options meant for extensions.
     compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
     command = [compiler, "-std=c11", "-D_GNU_SOURCE", "-g", f"-I{CSRC}", *WARNINGS]
-    command += [*options, *map(str, sources), "-o", str(output), "-lm", "-lpthread"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment())
+    command += [*options, *map(str, sources)]
+    if output is not None:
+        command += ["-o", str(output), "-lm", "-lpthread"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment(), cwd=cwd
+    )
     if done.returncode != 0:
         pytest.fail(f"{shlex.join(command)}\n{done.stderr}", pytrace=False)
     return output
@@ -75,12 +84,17 @@ def has_sanitizers(folder):
     return subprocess.run([program], env=environment()).returncode == 0
 
 
-def compile_program(test_source, folder, variant):
-    """Build a test program ("plain" or "sanitized") over the floors; its path."""
-    options = ["-O2"]
-    if variant == "sanitized":
-        options = ["-O1", "-fno-omit-frame-pointer", *SANITIZE]
-    options += [f"-Wl,--wrap={name}" for name in WRAPPED]
-    sources = [HERE / test_source, HERE / "check.c", *floor_sources()]
-    output = folder / f"{Path(test_source).stem}-{variant}"
-    return compile_c(sources, output, *options)
+def compile_objects(folder, variant):
+    """Compile the floors and check.c, "plain" or "sanitized"; the object files."""
+    folder.mkdir()
+    sources = [HERE / "check.c", *floor_sources()]
+    compile_c(sources, None, *OPTIONS[variant], "-c", cwd=folder)
+    return sorted(folder.glob("*.o"))
+
+
+def compile_program(test_source, objects, output, variant):
+    """Link a test program with what compile_objects made; its path."""
+    wraps = [f"-Wl,--wrap={name}" for name in WRAPPED]
+    return compile_c(
+        [test_source, *objects], output, *OPTIONS[variant], f"-I{HERE}", *wraps
+    )

@@ -20,7 +20,6 @@ from hypothesis.stateful import (
 from . import floors
 
 PROFILE = settings(
-    max_examples=150,
     stateful_step_count=60,
     deadline=None,
     derandomize=True,
@@ -99,6 +98,7 @@ offsets = st.one_of(near, minutes, st.floats(0, 2000), st.sampled_from([255, 256
 class TimersMachine(RuleBasedStateMachine):
     """The model: a dict of (deadline, sequence) by id, its minimum by looking."""
 
+    n_examples = 150
     lib = None
 
     @initialize(now=st.one_of(st.floats(-1e5, 1e5), st.sampled_from(EDGES)))
@@ -202,6 +202,7 @@ class TimersMachine(RuleBasedStateMachine):
 class RingMachine(RuleBasedStateMachine):
     """The model: a deque."""
 
+    n_examples = 40
     lib = None
 
     @initialize(
@@ -243,7 +244,9 @@ class RingMachine(RuleBasedStateMachine):
 @pytest.mark.parametrize("machine", [TimersMachine, RingMachine])
 def test_follows_its_model(lib, machine):
     bound = type(machine.__name__, (machine,), {"lib": lib})
-    run_state_machine_as_test(bound, settings=PROFILE)
+    run_state_machine_as_test(
+        bound, settings=settings(PROFILE, max_examples=machine.n_examples)
+    )
 
 
 def test_the_clock_is_time_monotonic(lib):
