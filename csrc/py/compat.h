@@ -3,6 +3,8 @@
 #define FASTLOOP_PY_COMPAT_H
 
 #include <Python.h>
+#include <stdbool.h>
+#include <string.h>
 #include <structmember.h>
 
 /* 3.12: a Python class with a weakref slot keeps the list in front of the
@@ -59,6 +61,47 @@ fl_error_restore(PyObject *exc)
         return;
     }
     PyErr_Restore(Py_NewRef(Py_TYPE(exc)), exc, PyException_GetTraceback(exc));
+}
+#endif
+
+/* 3.12: throw(type, value, traceback) is deprecated. */
+#if PY_VERSION_HEX >= 0x030C0000
+#define FL_THROW_WARNS true
+#else
+#define FL_THROW_WARNS false
+#endif
+
+/* 3.13 made it public: *value new, or NULL if there is no such attribute. 0 or -1. */
+static inline int
+fl_optional_attribute(PyObject *op, PyObject *name, PyObject **value)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyObject_GetOptionalAttr(op, name, value) < 0 ? -1 : 0;
+#else
+    return _PyObject_LookupAttr(op, name, value) < 0 ? -1 : 0;
+#endif
+}
+
+/* What __name__ of the type says. */
+static inline const char *
+fl_type_short_name(const PyTypeObject *type)
+{
+    const char *dot = strrchr(type->tp_name, '.');
+    return dot == NULL ? type->tp_name : dot + 1;
+}
+
+/* 3.13 made it public. */
+#if PY_VERSION_HEX >= 0x030D0000
+static inline bool
+fl_is_finalizing(void)
+{
+    return Py_IsFinalizing();
+}
+#else
+static inline bool
+fl_is_finalizing(void)
+{
+    return _Py_IsFinalizing();
 }
 #endif
 

@@ -43,6 +43,7 @@ fl_state_init(struct fl_state *state)
     state->field = ok ? import_attribute(module, attribute) : NULL; \
     ok = ok && state->field != NULL;
     fl_list_init(&state->loops);
+    fl_list_init(&state->types.pending);
     bool ok = true;
     FL_STATE_NAMES(FL_INTERN)
     FL_STATE_IMPORTS(FL_IMPORT)
@@ -76,6 +77,8 @@ fl_state_traverse(struct fl_state *state, visitproc visit, void *arg)
     Py_VISIT(state->kw_context);
     Py_VISIT(state->kw_loop);
     Py_VISIT(state->kw_hooks);
+    Py_VISIT(state->types.current_tasks);
+    Py_VISIT(state->types.coroutine_types);
     return 0;
 }
 
@@ -94,6 +97,8 @@ fl_state_clear(struct fl_state *state)
     Py_CLEAR(state->kw_context);
     Py_CLEAR(state->kw_loop);
     Py_CLEAR(state->kw_hooks);
+    Py_CLEAR(state->types.current_tasks);
+    Py_CLEAR(state->types.coroutine_types);
 }
 
 struct fl_state *

@@ -9,15 +9,17 @@
 
 #include "base/list.h"
 #include "py/compat.h"
+#include "py/types_state.h"
 
 #include <stdbool.h>
 
 /* Types of ours, set by each room's fl_…_add_type. */
-#define FL_STATE_TYPES(X) \
-    X(loop_type)          \
-    X(handle_type)        \
-    X(timer_handle_type)  \
-    X(threadsafe_handle_type)
+#define FL_STATE_TYPES(X)     \
+    X(loop_type)              \
+    X(handle_type)            \
+    X(timer_handle_type)      \
+    X(threadsafe_handle_type) \
+    FL_TYPES_STATE_TYPES(X)
 
 /* X(field, module, attribute): looked up when the module is made. */
 #define FL_STATE_IMPORTS(X)                                                   \
@@ -40,7 +42,8 @@
     X(set_wakeup_fd, "signal", "set_wakeup_fd")                               \
     X(main_thread, "threading", "main_thread")                                \
     X(WeakSet, "weakref", "WeakSet")                                          \
-    X(WeakValueDictionary, "weakref", "WeakValueDictionary")
+    X(WeakValueDictionary, "weakref", "WeakValueDictionary")                  \
+    FL_TYPES_STATE_IMPORTS(X)
 
 /* X(field, text): interned strings. */
 #define FL_STATE_NAMES(X)                                   \
@@ -76,7 +79,8 @@
     X(str__remove_writer, "_remove_writer")                 \
     X(str__run_once, "_run_once")                           \
     X(str__source_traceback, "_source_traceback")           \
-    X(str__thread_id, "_thread_id")
+    X(str__thread_id, "_thread_id")                         \
+    FL_TYPES_STATE_NAMES(X)
 
 struct fl_state {
 #define FL_FIELD_TYPE(field) PyTypeObject *field;
@@ -95,10 +99,14 @@ struct fl_state {
     bool context_layout_known;     /* py/context.h */
     bool create_task_takes_kwargs; /* BaseEventLoop.create_task(coro, **kwargs) */
 
+    struct fl_types_state types; /* futures and tasks */
+
     struct fl_counts { /* live objects, for the debug build */
         Py_ssize_t loops;
         Py_ssize_t handles;
         Py_ssize_t watches;
+        Py_ssize_t futures;
+        Py_ssize_t tasks;
     } counts;
 };
 
