@@ -1,9 +1,13 @@
 /* fastloop._core: makes the types in order; no logic. */
+#include "core/future.h"
 #include "core/handle.h"
 #include "core/loop.h"
+#include "core/task.h"
+#include "core/task_registry.h"
 #include "core/threadsafe_handle.h"
 #include "core/timer_handle.h"
 #include "py/context.h"
+#include "py/mirror.h"
 #include "py/state.h"
 
 static PyObject *
@@ -21,20 +25,27 @@ module_after_fork(PyObject *module, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+static PyObject *
+module_pending_tasks(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    return fl_task_list_pending(fl_state_of_module(module));
+}
+
 #ifdef FASTLOOP_DEBUG
 static PyObject *
 module_debug_counts(PyObject *module, PyObject *Py_UNUSED(ignored))
 {
     const struct fl_counts *counts = &fl_state_of_module(module)->counts;
     return Py_BuildValue(
-        "{s:n,s:n,s:n}", "loops", counts->loops, "handles", counts->handles, "watches",
-        counts->watches
+        "{s:n,s:n,s:n,s:n,s:n}", "loops", counts->loops, "handles", counts->handles,
+        "watches", counts->watches, "futures", counts->futures, "tasks", counts->tasks
     );
 }
 #endif
 
 static PyMethodDef module_methods[] = {
     {"_after_fork", module_after_fork, METH_NOARGS, NULL},
+    {"_pending_tasks", module_pending_tasks, METH_NOARGS, NULL},
 #ifdef FASTLOOP_DEBUG
     {"_debug_counts", module_debug_counts, METH_NOARGS, NULL},
 #endif
@@ -49,7 +60,8 @@ module_exec(PyObject *module)
         fl_handle_add_type(module, state) < 0 ||
         fl_timer_handle_add_type(module, state) < 0 ||
         fl_threadsafe_handle_add_type(module, state) < 0 ||
-        fl_loop_add_type(module, state) < 0) {
+        fl_loop_add_type(module, state) < 0 || fl_mirror_probe(state) < 0 ||
+        fl_future_add_type(module, state) < 0 || fl_task_add_type(module, state) < 0) {
         return -1;
     }
     return 0;

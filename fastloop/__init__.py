@@ -28,6 +28,7 @@ except ModuleNotFoundError:
         sys.exit(_NOT_BUILT)
     raise ImportError(_NOT_BUILT, name="fastloop") from None
 
+from ._core import Future, Task
 from ._loop import Loop
 from ._run import new_event_loop, run
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from ._policy import EventLoopPolicy as EventLoopPolicy
     from ._policy import install as install
 
-__all__ = ["Loop", "__version__", "new_event_loop", "run"]
+__all__ = ["Future", "Loop", "Task", "__version__", "new_event_loop", "run"]
 
 # asyncio's policies end with Python 3.15, so these are made only for who asks, and
 # a star import does not ask.

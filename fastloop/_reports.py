@@ -7,9 +7,7 @@ from asyncio.log import logger
 from typing import Any
 
 # From 3.13 on the callback's arguments are left out unless debug is true.
-_TAKES_DEBUG = (
-    "debug" in format_helpers._format_callback_source.__code__.co_varnames
-)
+_TAKES_DEBUG = "debug" in format_helpers._format_callback_source.__code__.co_varnames
 # 3.12 runs a custom handler in the context of what failed.
 _HANDLER_HAS_CONTEXT = sys.version_info >= (3, 12)
 

@@ -110,7 +110,11 @@ loop_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->transports);
     Py_VISIT(self->unix_server_sockets);
     for (size_t i = 0; i < fl_ring_count(&self->ready); i++) {
-        uintptr_t word = fl_ring_peek(&self->ready, i) & ~FL_ENTRY_KIND_MASK;
+        uintptr_t word = fl_ring_peek(&self->ready, i);
+        if ((word & FL_ENTRY_KIND_MASK) != FL_ENTRY_HANDLE) {
+            Py_VISIT((PyObject *)(word & ~FL_ENTRY_KIND_MASK));
+            continue;
+        }
         int status = fl_handle_traverse_queued((HandleObject *)word, visit, arg);
         if (status != 0) {
             return status;

@@ -27,6 +27,8 @@
  * bits (objects are at least 8-aligned). */
 #define FL_ENTRY_KIND_MASK ((uintptr_t)7)
 #define FL_ENTRY_HANDLE ((uintptr_t)0)
+#define FL_ENTRY_STEP ((uintptr_t)1)   /* a Task to step */
+#define FL_ENTRY_WAKEUP ((uintptr_t)2) /* a Task whose awaited future is done */
 
 /* Methods a subclass, an instance or a patch may replace, and whose
  * replacement C code calls. Order as in override_names (loop_attrs.c). */
@@ -77,6 +79,7 @@ typedef struct LoopObject {
     char asyncgens_shutdown_called;
     char coroutine_origin_tracking_enabled;
     char took_wakeup_fd;
+    char current_is_stale; /* core/task_registry.h */
     char may_skip_polls; /* switch: poll in every iteration if false */
 
     unsigned long thread_id; /* valid while running */
@@ -184,6 +187,11 @@ PyObject *fl_loop_run_until_complete(
 PyObject *fl_loop_run_once(PyObject *op, PyObject *ignored);
 PyObject *fl_loop_run_forever_setup(PyObject *op, PyObject *ignored);
 PyObject *fl_loop_run_forever_cleanup(PyObject *op, PyObject *ignored);
+
+/* loop_steps.c */
+/* Runs a ring entry that is a task; steals the ring's reference. escapes. 0, or -1
+ * with an exception that leaves the loop. */
+int fl_loop_run_task(LoopObject *self, uintptr_t word);
 
 /* loop_poll.c */
 /* The poll of one iteration, or its permitted skip; runs signal handlers.

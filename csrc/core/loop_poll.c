@@ -10,6 +10,7 @@
  * I/O has happened sees the same counts.
  */
 #include "core/loop.h"
+#include "core/task_registry.h"
 #include "py/error.h"
 
 #include <errno.h>
@@ -117,6 +118,7 @@ fl_loop_poll(LoopObject *self)
         }
     }
     else {
+        fl_current_retract(self);
         timeout_ns = sleep_time(self);
         if (timeout_ns == -2) {
             return -1;

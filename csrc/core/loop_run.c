@@ -6,6 +6,7 @@
  * run_until_complete.
  */
 #include "core/loop.h"
+#include "core/task_registry.h"
 #include "core/timer_handle.h"
 #include "py/args.h"
 #include "py/error.h"
@@ -76,6 +77,10 @@ run_handle_debug(LoopObject *self, HandleObject *handle)
 static int
 run_entry(LoopObject *self, uintptr_t word)
 {
+    if ((word & FL_ENTRY_KIND_MASK) != FL_ENTRY_HANDLE) {
+        return fl_loop_run_task(self, word);
+    }
+    fl_current_retract(self);
     HandleObject *handle = (HandleObject *)(word & ~FL_ENTRY_KIND_MASK);
     int status = 0;
     if (!handle->cancelled) {
@@ -248,6 +253,7 @@ static int
 cleanup(LoopObject *self)
 {
     PyObject *exc = fl_error_take();
+    fl_current_retract(self);
     if (self->running) {
         self->running = 0;
         self->stopping = 0;

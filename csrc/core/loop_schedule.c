@@ -316,7 +316,12 @@ fl_loop_drop_queued(LoopObject *self, bool dying)
     void (*drop)(HandleObject *) = dying ? fl_handle_orphan : fl_handle_release;
     while (fl_ring_count(&self->ready) > 0) {
         uintptr_t word = fl_ring_pop(&self->ready);
-        drop((HandleObject *)(word & ~FL_ENTRY_KIND_MASK)); /* escapes */
+        if ((word & FL_ENTRY_KIND_MASK) == FL_ENTRY_HANDLE) {
+            drop((HandleObject *)word); /* escapes */
+        }
+        else {
+            Py_DECREF((PyObject *)(word & ~FL_ENTRY_KIND_MASK)); /* escapes */
+        }
     }
     struct fl_timer *timer;
     while ((timer = fl_timers_any(&self->timers)) != NULL) {

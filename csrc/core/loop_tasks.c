@@ -4,12 +4,16 @@
  * set_exception_handler and the asyncgen hooks.
  */
 #include "core/loop.h"
+#include "core/task.h"
 #include "py/args.h"
 
 PyObject *
 fl_loop_create_future(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     struct fl_state *state = ((LoopObject *)op)->state;
+    if (state->types.own) {
+        return fl_future_new(state, op);
+    }
     return PyObject_Vectorcall(state->asyncio_Future, &op, 0, state->kw_loop);
 }
 
@@ -58,11 +62,62 @@ check_task_keyword(const struct fl_state *state, PyObject *name)
 
 #define MAX_TASK_KEYWORDS 6
 
+/* Takes one keyword of create_task: 1, 0 if it is none of Task's, or -1. */
+static int
+take_task_keyword(
+    const struct fl_state *state, struct fl_task_args *args, PyObject *name,
+    PyObject *value
+)
+{
+    if (PyUnicode_Compare(name, state->str_name) == 0) {
+        args->name = value;
+        return 1;
+    }
+    if (PyUnicode_Compare(name, state->str_context) == 0) {
+        args->context = value;
+        return 1;
+    }
+#if defined(FL_HAVE_EAGER_START)
+    if (PyUnicode_Compare(name, state->str_eager_start) == 0) {
+        int truth = PyObject_IsTrue(value); /* escapes */
+        args->eager_start = truth > 0;
+        return truth < 0 ? -1 : 1;
+    }
+#endif
+    return 0;
+}
+
+/* Our Task, without the round through its constructor's argument parsing. */
+static PyObject *
+make_own_task(
+    LoopObject *self, PyObject *coro, PyObject *const *values, PyObject *kwnames
+)
+{
+    struct fl_task_args args = {coro, (PyObject *)self, NULL, NULL, false};
+    Py_ssize_t n_keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    for (Py_ssize_t i = 0; i < n_keywords; i++) {
+        PyObject *name = PyTuple_GET_ITEM(kwnames, i);
+        int taken = take_task_keyword(self->state, &args, name, values[i]);
+        if (taken == 0) {
+            PyErr_Format(
+                PyExc_TypeError, "Task() got an unexpected keyword argument '%U'", name
+            );
+        }
+        if (taken <= 0) {
+            return NULL;
+        }
+    }
+    return fl_task_new(self->state, &args);
+}
+
 /* Task(coro, loop=loop, **keywords) */
 static PyObject *
 make_task(LoopObject *self, PyObject *coro, PyObject *const *values, PyObject *kwnames)
 {
     struct fl_state *state = self->state;
+    if (state->types.own) {
+        return make_own_task(self, coro, values, kwnames);
+    }
     Py_ssize_t n_keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
     PyObject *stack[2 + MAX_TASK_KEYWORDS] = {coro, (PyObject *)self};
     if (n_keywords == 0) {

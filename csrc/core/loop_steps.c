@@ -1,0 +1,60 @@
+/* The ready ring's entries that are tasks. */
+#include "core/sched.h"
+#include "core/task_registry.h"
+#include "core/task_step.h"
+#include "py/error.h"
+
+/* A stand-in for the Handle that asyncio would have queued: new, or NULL. */
+static HandleObject *
+handle_of_step(LoopObject *self, TaskObject *task, bool waking)
+{
+    PyObject *callable = waking ? fl_task_wakeup_method(self->state, (PyObject *)task)
+                                : fl_task_step_callable(task, NULL);
+    if (callable == NULL) {
+        return NULL;
+    }
+    PyObject *waiter = waking ? task->waiter : NULL;
+    HandleObject *handle = fl_handle_new(
+        self, callable, &waiter, waiter != NULL ? 1 : 0, task->base.context
+    );
+    Py_DECREF(callable);
+    if (handle != NULL) {
+        fl_handle_settle(handle); /* the exception handler may keep it */
+    }
+    return handle;
+}
+
+/* The machinery of a step failed, as it does for a task that is done already: the
+ * exception handler hears of it, as of any callback's exception. */
+static int
+report(LoopObject *self, TaskObject *task, bool waking)
+{
+    if (fl_error_is_exit()) {
+        return -1;
+    }
+    PyObject *exc = fl_error_take();
+    fl_current_retract(self);
+    HandleObject *handle = handle_of_step(self, task, waking);
+    PyObject *result = handle == NULL
+                           ? NULL
+                           : PyObject_CallMethod(
+                                 (PyObject *)self, "_callback_failed", "OO", handle, exc
+                             ); /* escapes */
+    Py_XDECREF(handle);
+    Py_XDECREF(exc);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+int
+fl_loop_run_task(LoopObject *self, uintptr_t word)
+{
+    TaskObject *task = (TaskObject *)(word & ~FL_ENTRY_KIND_MASK);
+    bool waking = (word & FL_ENTRY_KIND_MASK) == FL_ENTRY_WAKEUP;
+    int status = fl_task_run(task, waking); /* escapes */
+    if (status < 0) {
+        status = report(self, task, waking);
+    }
+    Py_DECREF(task); /* escapes */
+    return status;
+}

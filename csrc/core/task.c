@@ -1,0 +1,359 @@
+/* Task: the type; how tasks are made and die.
+ *
+ * As with Future, nothing of asyncio's is inherited but the struct.
+ */
+#include "core/task.h"
+
+#include "core/future_iter.h"
+#include "core/task_registry.h"
+#include "core/task_step.h"
+
+static TaskObject *
+task_of(PyObject *op)
+{
+    return (TaskObject *)(void *)op;
+}
+
+/* ---- making ---- */
+
+/* asyncio.iscoroutine(coro), its answers kept by type as asyncio keeps them: 1, 0 or
+ * -1. escapes unless it is a plain coroutine. */
+static int
+is_coroutine(struct fl_state *state, PyObject *coro)
+{
+    /* types, not objects: a program has few */
+    enum { MAX_KEPT = 100 };
+
+    if (PyCoro_CheckExact(coro)) {
+        return 1;
+    }
+    if (state->types.coroutine_types == NULL) {
+        state->types.coroutine_types = PySet_New(NULL);
+        if (state->types.coroutine_types == NULL) {
+            return -1;
+        }
+    }
+    PyObject *type = (PyObject *)Py_TYPE(coro);
+    int known = PySet_Contains(state->types.coroutine_types, type);
+    if (known != 0) {
+        return known;
+    }
+    PyObject *answer = PyObject_CallOneArg(state->iscoroutine, coro); /* escapes */
+    int truth = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(answer);
+    if (truth > 0 && PySet_GET_SIZE(state->types.coroutine_types) < MAX_KEPT &&
+        PySet_Add(state->types.coroutine_types, type) < 0) {
+        return -1;
+    }
+    return truth;
+}
+
+/* Task-N; the text is made when it is asked for. New, or NULL. */
+static PyObject *
+make_name(struct fl_state *state, PyObject *name)
+{
+    if (name == NULL || name == Py_None) {
+        return PyLong_FromUnsignedLongLong(++state->types.n_task_names);
+    }
+    return PyUnicode_CheckExact(name) ? Py_NewRef(name) : PyObject_Str(name);
+}
+
+static PyObject *
+make_context(const struct fl_state *state, TaskObject *self, PyObject *context)
+{
+    if (context == NULL || context == Py_None) {
+        return PyContext_CopyCurrent();
+    }
+    if (state->types.checks_context && !PyContext_CheckExact(context)) {
+        self->log_destroy_pending = false;
+        PyErr_Format(
+            PyExc_TypeError, "a contextvars.Context was expected, got %s",
+            Py_TYPE(context)->tp_name
+        );
+        return NULL;
+    }
+    return Py_NewRef(context);
+}
+
+/* Whether the loop runs, as eager start wants it: 1, 0 or -1. */
+static int
+loop_is_running(TaskObject *self)
+{
+    if (self->own.loop_is_ours) {
+        return ((LoopObject *)(void *)self->own.loop)->running != 0;
+    }
+    PyObject *answer = PyObject_CallMethodNoArgs(
+        self->own.loop, self->own.state->str_is_running
+    ); /* escapes */
+    int running = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(answer);
+    return running;
+}
+
+static int
+start(TaskObject *self, bool eager_start)
+{
+    int eagerly = eager_start ? loop_is_running(self) : 0;
+    if (eagerly < 0) {
+        return -1;
+    }
+    if (eagerly) {
+        return fl_task_start_eagerly(self);
+    }
+    if (fl_task_step_soon(self, NULL) < 0) {
+        return -1;
+    }
+    return fl_task_register(self);
+}
+
+static int
+task_init(TaskObject *self, const struct fl_task_args *args)
+{
+    struct fl_state *state = self->own.state;
+    if (fl_future_init((PyObject *)self, &self->own, args->loop) < 0) {
+        return -1;
+    }
+#if defined(FL_HAVE_THREAD_TASKS)
+    self->base.future.is_task = 1;
+#endif
+    int good = is_coroutine(state, args->coro);
+    if (good <= 0) {
+        self->log_destroy_pending = false;
+        if (good == 0) {
+            PyErr_Format(
+                PyExc_TypeError, "a coroutine was expected, got %R", args->coro
+            );
+        }
+        return -1;
+    }
+    PyObject *context = make_context(state, self, args->context);
+    if (context == NULL) {
+        return -1;
+    }
+    Py_XSETREF(self->base.context, context);
+    Py_CLEAR(self->waiter);
+    self->must_cancel = false;
+    self->log_destroy_pending = true;
+    self->n_cancels = 0;
+    Py_XSETREF(self->base.coro, Py_NewRef(args->coro));
+    PyObject *name = make_name(state, args->name);
+    if (name == NULL) {
+        return -1;
+    }
+    Py_XSETREF(self->base.name, name);
+    return start(self, args->eager_start); /* escapes */
+}
+
+static PyObject *
+task_alloc(struct fl_state *state, PyTypeObject *type)
+{
+    PyObject *op = type->tp_alloc(type, 0);
+    if (op == NULL) {
+        return NULL;
+    }
+    task_of(op)->own.state = state;
+#if defined(FL_HAVE_TASK_SETS)
+    fl_list_init(&task_of(op)->pending);
+#endif
+    state->counts.tasks++;
+    return op;
+}
+
+PyObject *
+fl_task_new(struct fl_state *state, const struct fl_task_args *args)
+{
+    PyObject *op = task_alloc(state, state->task_type);
+    if (op != NULL && task_init(task_of(op), args) < 0) {
+        Py_CLEAR(op);
+    }
+    return op;
+}
+
+static PyObject *
+task_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwds))
+{
+    struct fl_state *state = fl_state_of_type(type);
+    return state == NULL ? NULL : task_alloc(state, type);
+}
+
+static int
+task_tp_init(PyObject *op, PyObject *args, PyObject *kwds)
+{
+    struct fl_task_args parsed = {NULL, NULL, NULL, NULL, false};
+#if defined(FL_HAVE_EAGER_START)
+    static char *names[] = {"coro", "loop", "name", "context", "eager_start", NULL};
+    int eager_start = 0;
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwds, "O|$OOOp:Task", names, &parsed.coro, &parsed.loop, &parsed.name,
+            &parsed.context, &eager_start
+        )) {
+        return -1;
+    }
+    parsed.eager_start = eager_start != 0;
+#else
+    static char *names[] = {"coro", "loop", "name", "context", NULL};
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwds, "O|$OOO:Task", names, &parsed.coro, &parsed.loop, &parsed.name,
+            &parsed.context
+        )) {
+        return -1;
+    }
+#endif
+    return task_init(task_of(op), &parsed);
+}
+
+/* ---- dying ---- */
+
+static int
+task_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    TaskObject *self = task_of(op);
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(self->base.context);
+    Py_VISIT(self->base.coro);
+    Py_VISIT(self->base.name);
+    Py_VISIT(self->waiter);
+#if defined(FL_HAVE_THREAD_TASKS)
+    Py_VISIT(self->base.future.awaited_by);
+#endif
+    int status = fl_future_traverse_own(&self->own, visit, arg);
+    return status != 0 ? status : fl_mirror_traverse_dict(op, visit, arg);
+}
+
+static int
+task_clear(PyObject *op)
+{
+    TaskObject *self = task_of(op);
+    fl_future_clear_own(&self->own); /* escapes */
+    Py_CLEAR(self->base.context);
+    Py_CLEAR(self->base.coro);
+    Py_CLEAR(self->base.name);
+    Py_CLEAR(self->waiter);
+#if defined(FL_HAVE_THREAD_TASKS)
+    Py_CLEAR(self->base.future.awaited_by);
+    self->base.future.awaited_by_is_set = 0;
+#endif
+    fl_mirror_clear_dict(op);
+    return 0;
+}
+
+static bool
+dies_pending(const TaskObject *self)
+{
+    return self->own.status == FL_FUTURE_PENDING && self->log_destroy_pending &&
+           self->own.loop != NULL;
+}
+
+static void
+task_finalize(PyObject *op)
+{
+    TaskObject *self = task_of(op);
+    if (dies_pending(self)) {
+        PyObject *outer = fl_error_take();
+        PyObject *message =
+            PyUnicode_FromString("Task was destroyed but it is pending!");
+        fl_future_report(
+            op, &self->own, message, self->own.state->str_task, NULL
+        ); /* escapes */
+        fl_error_restore(outer);
+    }
+    fl_future_report_unretrieved(op, &self->own); /* escapes */
+}
+
+static void
+task_dealloc(PyObject *op)
+{
+    TaskObject *self = task_of(op);
+    if ((dies_pending(self) || self->own.log_traceback) &&
+        PyObject_CallFinalizerFromDealloc(op) < 0) {
+        return; /* resurrected */
+    }
+    PyTypeObject *type = Py_TYPE(op);
+    struct fl_state *state = self->own.state;
+    fl_task_unregister(self);
+    PyObject_GC_UnTrack(op);
+    PyObject_ClearWeakRefs(op);
+    task_clear(op); /* escapes */
+    state->counts.tasks--;
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+static PyObject *
+task_repr(PyObject *op)
+{
+    const struct fl_future_state *own = &task_of(op)->own;
+    if (fl_future_check_alive(own) < 0) {
+        return NULL;
+    }
+    return PyObject_CallOneArg(own->state->task_repr, op); /* escapes */
+}
+
+static PyObject *
+task_iter(PyObject *op)
+{
+    return fl_future_iter_new(op, &task_of(op)->own);
+}
+
+/* ---- the type ---- */
+
+#if defined(FL_HAVE_EAGER_START)
+#define TASK_SIGNATURE \
+    "Task(coro, *, loop=None, name=None, context=None, eager_start=False)\n--\n\n"
+#else
+#define TASK_SIGNATURE "Task(coro, *, loop=None, name=None, context=None)\n--\n\n"
+#endif
+
+PyDoc_STRVAR(
+    task_doc, TASK_SIGNATURE
+    "A coroutine driven by an event loop: asyncio.Task, which it derives from, in "
+    "C.\n\n"
+    "loop: the event loop; by default the current one. name: str() of it is the name.\n"
+    "context: the contextvars.Context to run in; by default a copy of the current "
+    "one.\n"
+    "eager_start (3.12+): run up to the first suspension at once, if the loop runs.\n"
+    "Raises: TypeError if coro is no coroutine."
+);
+
+static PyType_Slot task_slots[] = {
+    {Py_tp_doc, (void *)task_doc},
+    {Py_tp_new, task_tp_new},
+    {Py_tp_init, task_tp_init},
+    {Py_tp_traverse, task_traverse},
+    {Py_tp_clear, task_clear},
+    {Py_tp_finalize, task_finalize},
+    {Py_tp_dealloc, task_dealloc},
+    {Py_tp_repr, task_repr},
+    {Py_tp_iter, task_iter},
+    {Py_am_await, task_iter},
+    {Py_tp_methods, fl_task_methods},
+    {Py_tp_getset, fl_task_getset},
+    {0, NULL},
+};
+
+static PyType_Spec task_spec = {
+    .name = "fastloop.Task",
+    .basicsize = sizeof(TaskObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
+             Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = task_slots,
+};
+
+int
+fl_task_add_type(PyObject *module, struct fl_state *state)
+{
+    if (!state->types.own) {
+        return PyModule_AddObjectRef(module, "Task", state->asyncio_Task);
+    }
+    if (fl_task_callable_add_types(module, state) < 0) {
+        return -1;
+    }
+    PyObject *base = fl_base_type("Task");
+    if (base == NULL) {
+        return -1;
+    }
+    state->task_type =
+        (PyTypeObject *)PyType_FromModuleAndSpec(module, &task_spec, base);
+    Py_DECREF(base);
+    return state->task_type == NULL ? -1 : PyModule_AddType(module, state->task_type);
+}

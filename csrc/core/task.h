@@ -1,0 +1,69 @@
+/* Task: a coroutine driven by the loop, and the future of its result.
+ *
+ * A C subclass of asyncio's own Task. The coroutine, its context and the name
+ * are kept in the inherited struct (see py/mirror.h), the rest behind it. The
+ * struct of Future cannot be the first member, because the inherited structs
+ * differ in length: Task is no subclass of fastloop.Future.
+ *
+ *   task.c           the type; how tasks are made and die
+ *   task_methods.c   its methods and attributes
+ *   task_step.c      one step of the coroutine
+ *   task_yield.c     what the coroutine yielded, and waiting for it
+ *   task_callable.c  a step as a callable, for loops that are not ours
+ *   task_registry.c  the current task, and all tasks
+ *
+ * A pending task is in one of three states: waiter is set, and the task is among
+ * its callbacks; or a step is scheduled; or a step is running.
+ */
+#ifndef FASTLOOP_CORE_TASK_H
+#define FASTLOOP_CORE_TASK_H
+
+#include "core/future.h"
+
+typedef struct {
+    struct fl_base_task base;
+    struct fl_future_state own;
+    PyObject *waiter; /* what it awaits; kept until its next step */
+#if defined(FL_HAVE_TASK_SETS)
+    struct fl_list pending; /* in state->types.pending until it is done */
+#endif
+    int32_t n_cancels;        /* requested and not yet taken back */
+    bool must_cancel;         /* throw CancelledError in the next step */
+    bool log_destroy_pending; /* tell if it dies pending */
+} TaskObject;
+
+struct fl_task_args {
+    PyObject *coro; /* all borrowed; NULL or None: the default */
+    PyObject *loop;
+    PyObject *name;
+    PyObject *context;
+    bool eager_start;
+};
+
+int fl_task_add_type(PyObject *module, struct fl_state *state);
+
+/* Task(coro, loop=loop, ...): scheduled or, if eager, begun. escapes. New or
+ * NULL. */
+PyObject *fl_task_new(struct fl_state *state, const struct fl_task_args *args);
+
+/* task.cancel(msg=message). escapes. 1, 0 if it is done, -1 with an exception. */
+int fl_task_cancel(TaskObject *self, PyObject *message);
+
+/* task_methods.c */
+extern PyMethodDef fl_task_methods[];
+extern PyGetSetDef fl_task_getset[];
+
+/* The state of an object that is exactly one of our types, or NULL. */
+static inline struct fl_future_state *
+fl_future_of(const struct fl_state *state, PyObject *op)
+{
+    if (Py_IS_TYPE(op, state->future_type)) {
+        return fl_future_own(op);
+    }
+    if (Py_IS_TYPE(op, state->task_type)) {
+        return &((TaskObject *)(void *)op)->own;
+    }
+    return NULL;
+}
+
+#endif

@@ -1,0 +1,285 @@
+/* Which task runs, and which tasks there are. */
+#include "core/task_registry.h"
+
+static int
+raise_other_task(PyObject *task, PyObject *other)
+{
+    Py_INCREF(other);
+    PyErr_Format(
+        PyExc_RuntimeError,
+        "Cannot enter into task %R while another task %R is being executed.", task,
+        other
+    ); /* escapes */
+    Py_DECREF(other);
+    return -1;
+}
+
+#if defined(FL_HAVE_TASK_SETS)
+
+/* ---- all tasks: a list of ours ---- */
+
+/* Makes asyncio's sets of tasks show ours; once per interpreter. */
+static int
+open_asyncio_sets(struct fl_state *state)
+{
+    PyObject *module = PyImport_ImportModule("fastloop._registry");
+    if (module == NULL) {
+        return -1;
+    }
+    PyObject *result = PyObject_CallMethod(module, "join", NULL);
+    Py_DECREF(module);
+    if (result == NULL) {
+        return -1;
+    }
+    Py_DECREF(result);
+    state->types.joined = true;
+    return 0;
+}
+
+int
+fl_task_register(TaskObject *self)
+{
+    struct fl_state *state = self->own.state;
+    if (!state->types.joined && open_asyncio_sets(state) < 0) {
+        return -1;
+    }
+    if (self->pending.next == &self->pending) {
+        fl_list_append(&state->types.pending, &self->pending);
+    }
+    return 0;
+}
+
+void
+fl_task_unregister(TaskObject *self)
+{
+    fl_list_unlink(&self->pending);
+}
+
+PyObject *
+fl_task_list_pending(struct fl_state *state)
+{
+    PyObject *list = PyList_New(0);
+    struct fl_list *head = &state->types.pending;
+    for (struct fl_list *at = head->next; list != NULL && at != head; at = at->next) {
+        /* PyList_Append runs no code that could change the list of tasks */
+        if (PyList_Append(list, (PyObject *)FL_CONTAINER_OF(at, TaskObject, pending)) <
+            0) {
+            Py_CLEAR(list);
+        }
+    }
+    return list;
+}
+
+/* ---- the current task: asyncio's dict ---- */
+
+static LoopObject *
+our_loop(TaskObject *task)
+{
+    return task->own.loop_is_ours ? (LoopObject *)(void *)task->own.loop : NULL;
+}
+
+int
+fl_current_enter(TaskObject *task)
+{
+    PyObject *current = task->own.state->types.current_tasks;
+    LoopObject *loop = our_loop(task);
+    if (loop == NULL || !loop->current_is_stale) {
+        PyObject *other =
+            PyDict_GetItemWithError(current, task->own.loop); /* escapes */
+        if (other != NULL) {
+            return raise_other_task((PyObject *)task, other);
+        }
+        if (PyErr_Occurred()) {
+            return -1;
+        }
+    }
+    if (loop != NULL) {
+        loop->current_is_stale = 0;
+    }
+    return PyDict_SetItem(current, task->own.loop, (PyObject *)task); /* escapes */
+}
+
+static int
+leave_at_once(TaskObject *task)
+{
+    PyObject *current = task->own.state->types.current_tasks;
+    PyObject *item = PyDict_GetItemWithError(current, task->own.loop); /* escapes */
+    if (item == (PyObject *)task) {
+        return PyDict_DelItem(current, task->own.loop);
+    }
+    if (item != NULL || !PyErr_Occurred()) {
+        item = Py_NewRef(item != NULL ? item : Py_None);
+        PyErr_Format(
+            PyExc_RuntimeError, "Leaving task %R does not match the current task %R.",
+            task, item
+        ); /* escapes */
+        Py_DECREF(item);
+    }
+    return -1;
+}
+
+int
+fl_current_leave(TaskObject *task)
+{
+    LoopObject *loop = our_loop(task);
+    if (loop != NULL && task->own.status == FL_FUTURE_PENDING && !loop->debug) {
+        loop->current_is_stale = 1;
+        return 0;
+    }
+    PyObject *outer = fl_error_take();
+    int status = leave_at_once(task);
+    if (outer == NULL) {
+        return status;
+    }
+    if (status < 0) {
+        PyObject *error = fl_error_take();
+        PyException_SetContext(error, outer);
+        outer = error;
+    }
+    fl_error_restore(outer);
+    return status;
+}
+
+void
+fl_current_forget(LoopObject *loop)
+{
+    loop->current_is_stale = 0;
+    PyObject *outer = fl_error_take();
+    PyObject *current = loop->state->types.current_tasks;
+    if (current != NULL && PyDict_DelItem(current, (PyObject *)loop) < 0) {
+        PyErr_Clear(); /* the step itself took it out */
+    }
+    fl_error_restore(outer);
+}
+
+int
+fl_current_swap(TaskObject *of, PyObject *task, PyObject **previous)
+{
+    PyObject *current = of->own.state->types.current_tasks;
+    PyObject *loop = of->own.loop;
+    *previous = Py_XNewRef(PyDict_GetItemWithError(current, loop)); /* escapes */
+    if (*previous == NULL && PyErr_Occurred()) {
+        return -1;
+    }
+    int status = 0;
+    if (task != NULL) {
+        status = PyDict_SetItem(current, loop, task);
+    }
+    else if (*previous != NULL) {
+        status = PyDict_DelItem(current, loop);
+    }
+    if (status < 0) {
+        Py_CLEAR(*previous);
+    }
+    return status;
+}
+
+#else
+
+/* ---- all tasks: the thread's list ---- */
+
+int
+fl_task_register(TaskObject *self)
+{
+    struct fl_base_node *node = &self->base.node;
+    if (node->next == NULL) {
+        struct fl_base_node *head = fl_thread_tasks(self->own.state);
+        node->prev = head->prev;
+        node->next = head;
+        head->prev->next = node;
+        head->prev = node;
+    }
+    return 0;
+}
+
+void
+fl_task_unregister(TaskObject *self)
+{
+    struct fl_base_node *node = &self->base.node;
+    if (node->next != NULL) {
+        node->prev->next = node->next;
+        node->next->prev = node->prev;
+        node->prev = node->next = NULL;
+    }
+}
+
+PyObject *
+fl_task_list_pending(struct fl_state *Py_UNUSED(state))
+{
+    return PyList_New(0); /* asyncio's own list has them */
+}
+
+/* ---- the current task: the thread's ---- */
+
+static int
+check_running_loop(const TaskObject *task)
+{
+    if (*fl_thread_running_loop(task->own.state) != task->own.loop) {
+        PyErr_Format(
+            PyExc_RuntimeError, "loop %R is not the running loop", task->own.loop
+        );
+        return -1;
+    }
+    return 0;
+}
+
+int
+fl_current_enter(TaskObject *task)
+{
+    PyObject **running = fl_thread_running_task(task->own.state);
+    if (check_running_loop(task) < 0) {
+        return -1;
+    }
+    if (*running != NULL) {
+        return raise_other_task((PyObject *)task, *running);
+    }
+    *running = Py_NewRef((PyObject *)task);
+    return 0;
+}
+
+int
+fl_current_leave(TaskObject *task)
+{
+    PyObject **running = fl_thread_running_task(task->own.state);
+    if (*running == (PyObject *)task) {
+        *running = NULL;
+        Py_DECREF(task); /* its caller holds another reference */
+        return 0;
+    }
+    PyObject *outer = fl_error_take();
+    if (check_running_loop(task) == 0) {
+        PyObject *other = Py_NewRef(*running != NULL ? *running : Py_None);
+        PyErr_Format(
+            PyExc_RuntimeError,
+            "Invalid attempt to leave task %R while task %R is entered.", task, other
+        ); /* escapes */
+        Py_DECREF(other);
+    }
+    if (outer != NULL) {
+        PyObject *error = fl_error_take();
+        PyException_SetContext(error, outer);
+        fl_error_restore(error);
+    }
+    return -1;
+}
+
+void
+fl_current_forget(LoopObject *loop)
+{
+    loop->current_is_stale = 0; /* never set here */
+}
+
+int
+fl_current_swap(TaskObject *of, PyObject *task, PyObject **previous)
+{
+    *previous = NULL;
+    if (check_running_loop(of) < 0) {
+        return -1;
+    }
+    PyObject **running = fl_thread_running_task(of->own.state);
+    *previous = *running;
+    *running = Py_XNewRef(task);
+    return 0;
+}
+
+#endif

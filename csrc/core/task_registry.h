@@ -1,0 +1,53 @@
+/* Which task runs, and which tasks there are.
+ *
+ * asyncio.current_task() and all_tasks() must see our tasks as they see its own.
+ *
+ * Up to 3.13 the current tasks are a dict {loop: task} of asyncio's. On a loop
+ * of ours the entry of a step that has ended is left there, for the next step to
+ * replace, until something else than a step of ours is about to run: see
+ * fl_current_retract. All tasks are a WeakSet of asyncio's; ours are in a list
+ * of our own, and the WeakSet is made to iterate over it too, from the first of
+ * our tasks on (fastloop/_registry.py).
+ *
+ * From 3.14 on both live in the thread state, and ours with them.
+ */
+#ifndef FASTLOOP_CORE_TASK_REGISTRY_H
+#define FASTLOOP_CORE_TASK_REGISTRY_H
+
+#include "core/task.h"
+
+/* Enters a task into the list of all tasks. Does nothing if it is there. 0 or -1. */
+int fl_task_register(TaskObject *self);
+
+/* Takes it out, if it is there. */
+void fl_task_unregister(TaskObject *self);
+
+/* Makes task the current one of its loop. 0, or -1 with RuntimeError if there is
+ * another one. */
+int fl_current_enter(TaskObject *task);
+
+/* The end of that; done: the task is. 0, or -1 with RuntimeError if it is not the
+ * current one. An exception that is set stays set. */
+int fl_current_leave(TaskObject *task);
+
+/* Makes task (or none: NULL) the current one whatever there was. *previous: new,
+ * or NULL for none. 0 or -1. */
+int fl_current_swap(TaskObject *of, PyObject *task, PyObject **previous);
+
+/* A list of our tasks that are not done. New or NULL. */
+PyObject *fl_task_list_pending(struct fl_state *state);
+
+/* Takes back what a step of this loop left as its current task. */
+void fl_current_forget(LoopObject *loop);
+
+/* To be called before the loop runs anything but a step of ours: a Handle, an
+ * exception handler, a poll, the end of a run. */
+static inline void
+fl_current_retract(LoopObject *loop)
+{
+    if (loop->current_is_stale) {
+        fl_current_forget(loop);
+    }
+}
+
+#endif

@@ -1,0 +1,313 @@
+/* One step of a task: run its coroutine until it yields, returns or raises.
+ *
+ * Imitates asyncio.Task.__step and __wakeup. The coroutine may do anything to
+ * its task in the meantime, even call its __init__ again: after each call that
+ * escapes only fields are read, never what was read before.
+ */
+#include "core/task_step.h"
+
+#include "core/awaited_by.h"
+#include "core/sched.h"
+#include "core/task_registry.h"
+
+/* ---- scheduling ---- */
+
+static int
+call_soon(TaskObject *self, PyObject *exc)
+{
+    PyObject *callable = fl_task_step_callable(self, exc);
+    PyObject *context = self->base.context;
+    if (callable == NULL || context == NULL) {
+        Py_XDECREF(callable);
+        return -1;
+    }
+    /* an overridden call_soon may replace them */
+    PyObject *loop = Py_NewRef(self->own.loop);
+    Py_INCREF(context);
+    PyObject *stack[3] = {loop, callable, context};
+    PyObject *handle = PyObject_VectorcallMethod(
+        self->own.state->str_call_soon, stack, 2, self->own.state->kw_context
+    ); /* escapes */
+    Py_DECREF(context);
+    Py_DECREF(loop);
+    Py_DECREF(callable);
+    Py_XDECREF(handle);
+    return handle == NULL ? -1 : 0;
+}
+
+int
+fl_task_step_soon(TaskObject *self, PyObject *exc)
+{
+    LoopObject *loop = exc == NULL ? fl_sched_loop(&self->own) : NULL;
+    if (loop != NULL) {
+        return fl_sched_step(loop, Py_NewRef((PyObject *)self));
+    }
+    return call_soon(self, exc);
+}
+
+/* ---- the end ---- */
+
+static int
+finish_returned(TaskObject *self, PyObject *result)
+{
+    fl_task_unregister(self);
+    if (self->must_cancel) {
+        /* cancelled right before the coroutine ended */
+        self->must_cancel = false;
+        PyObject *message = Py_XNewRef(self->own.cancel_message);
+        int status = fl_future_cancel((PyObject *)self, &self->own, message);
+        Py_XDECREF(message);
+        return status < 0 ? -1 : 0;
+    }
+    return fl_future_set_result((PyObject *)self, &self->own, result);
+}
+
+/* The coroutine raised what is set. */
+static int
+finish_raised(TaskObject *self)
+{
+    bool cancelled = PyErr_ExceptionMatches(self->own.state->CancelledError);
+    PyObject *exc = fl_error_take();
+    fl_task_unregister(self);
+    if (cancelled) {
+        Py_XSETREF(self->own.trace, exc); /* to be raised again, once */
+        return fl_future_cancel((PyObject *)self, &self->own, NULL) < 0 ? -1 : 0;
+    }
+    int status = fl_future_set_exception((PyObject *)self, &self->own, exc);
+    if (status == 0 && (PyErr_GivenExceptionMatches(exc, PyExc_KeyboardInterrupt) ||
+                        PyErr_GivenExceptionMatches(exc, PyExc_SystemExit))) {
+        fl_error_restore(exc);
+        return -1;
+    }
+    Py_DECREF(exc);
+    return status;
+}
+
+/* ---- the step ---- */
+
+/* coro.throw(exc), with am_send's answers. */
+static PySendResult
+throw_in(TaskObject *self, PyObject *coro, PyObject *exc, PyObject **result)
+{
+    *result = PyObject_CallMethodOneArg(coro, self->own.state->str_throw, exc);
+    if (*result != NULL) {
+        return PYGEN_NEXT;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_StopIteration)) {
+        return PYGEN_ERROR;
+    }
+    PyObject *stop = fl_error_take();
+    *result = Py_XNewRef(((PyStopIterationObject *)stop)->value);
+    Py_DECREF(stop);
+    if (*result == NULL) {
+        *result = Py_NewRef(Py_None);
+    }
+    return PYGEN_RETURN;
+}
+
+static PySendResult
+send_in(PyObject *coro, PyObject **result)
+{
+    const PyAsyncMethods *async = Py_TYPE(coro)->tp_as_async;
+    if (async != NULL && async->am_send != NULL) {
+        return async->am_send(coro, Py_None, result);
+    }
+    return PyIter_Send(coro, Py_None, result);
+}
+
+/* What to throw into a task to be cancelled: exc if it is a CancelledError, else a
+ * new one. New, or NULL. */
+static PyObject *
+cancellation(TaskObject *self, PyObject *exc)
+{
+    if (exc != NULL &&
+        PyErr_GivenExceptionMatches(exc, self->own.state->CancelledError)) {
+        return Py_NewRef(exc);
+    }
+    return fl_future_cancelled_error(&self->own);
+}
+
+/* The step between entering and leaving as the current task. */
+static int
+run_coroutine(TaskObject *self, PyObject *exc)
+{
+    if (self->own.status != FL_FUTURE_PENDING) {
+        PyErr_Format(
+            self->own.state->InvalidStateError, FL_STEP_NAME "(): already done: %R %R",
+            self, exc != NULL ? exc : Py_None
+        );
+        return -1;
+    }
+    PyObject *thrown = NULL;
+    if (self->must_cancel) {
+        thrown = cancellation(self, exc);
+        if (thrown == NULL) {
+            return -1;
+        }
+        self->must_cancel = false;
+    }
+    else if (exc != NULL) {
+        thrown = Py_NewRef(exc);
+    }
+    Py_CLEAR(self->waiter); /* escapes */
+    PyObject *coro = Py_XNewRef(self->base.coro);
+    if (coro == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "uninitialized Task object");
+        Py_XDECREF(thrown);
+        return -1;
+    }
+    PyObject *result = NULL;
+    PySendResult sent =
+        thrown == NULL ? send_in(coro, &result) : throw_in(self, coro, thrown, &result);
+    Py_XDECREF(thrown);
+    Py_DECREF(coro);
+    if (sent == PYGEN_NEXT) {
+        return fl_task_wait(self, result);
+    }
+    if (sent == PYGEN_ERROR) {
+        return finish_raised(self);
+    }
+    int status = finish_returned(self, result);
+    Py_DECREF(result);
+    return status;
+}
+
+int
+fl_task_step(TaskObject *self, PyObject *exc)
+{
+    if (fl_current_enter(self) < 0) {
+        return -1;
+    }
+    int status = run_coroutine(self, exc);
+    return fl_current_leave(self) < 0 ? -1 : status;
+}
+
+/* ---- waking up ---- */
+
+/* The exception a done future of another kind has: 0 and *exc new, or NULL for
+ * none; always succeeds. */
+static void
+ask_foreign(TaskObject *self, PyObject *future, PyObject **exc)
+{
+    PyObject *result =
+        PyObject_CallMethodNoArgs(future, self->own.state->str_result); /* escapes */
+    *exc = result == NULL ? fl_error_take() : NULL;
+    Py_XDECREF(result);
+}
+
+static void
+ask_own(struct fl_future_state *own, PyObject **exc)
+{
+    *exc = NULL;
+    if (own->status == FL_FUTURE_FINISHED && !own->failed) {
+        own->log_traceback = false;
+        return;
+    }
+    if (fl_future_outcome(own, exc) < 0) {
+        *exc = fl_error_take();
+    }
+}
+
+/* What to throw into a task whose awaited future is done: new, or NULL for
+ * nothing. escapes. */
+static PyObject *
+awaited_exception(TaskObject *self, PyObject *future)
+{
+    PyObject *exc;
+    struct fl_future_state *own = fl_future_of(self->own.state, future);
+    if (own != NULL) {
+        ask_own(own, &exc);
+    }
+    else {
+        ask_foreign(self, future, &exc);
+    }
+    return exc;
+}
+
+int
+fl_task_wakeup(TaskObject *self, PyObject *future)
+{
+    if (fl_awaited_by_discard(self->own.state, future, (PyObject *)self) < 0) {
+        return -1;
+    }
+    PyObject *exc = awaited_exception(self, future);
+    int status = fl_task_step(self, exc);
+    Py_XDECREF(exc);
+    return status;
+}
+
+int
+fl_task_run(TaskObject *self, bool waking)
+{
+    PyObject *context = Py_XNewRef(self->base.context);
+    if (context == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "uninitialized Task object");
+        return -1;
+    }
+    if (PyContext_Enter(context) < 0) {
+        Py_DECREF(context);
+        return -1;
+    }
+    int status;
+    if (waking && self->waiter != NULL) {
+        PyObject *future = Py_NewRef(self->waiter);
+        status = fl_task_wakeup(self, future);
+        Py_DECREF(future); /* escapes */
+    }
+    else {
+        status = fl_task_step(self, NULL);
+    }
+    if (PyContext_Exit(context) < 0) {
+        status = -1;
+    }
+    Py_DECREF(context);
+    return status;
+}
+
+/* ---- eager start ---- */
+
+/* Undoes the swap; the exception of the step, if any, stays set. */
+static int
+swap_back(TaskObject *self, PyObject *previous)
+{
+    PyObject *exc = fl_error_take();
+    PyObject *current;
+    int status = fl_current_swap(self, previous, &current);
+    Py_XDECREF(previous);
+    if (status == 0) {
+        Py_XDECREF(current); /* escapes */
+    }
+    if (exc != NULL) {
+        fl_error_restore(exc);
+        return -1;
+    }
+    return status;
+}
+
+int
+fl_task_start_eagerly(TaskObject *self)
+{
+    PyObject *previous;
+    if (fl_current_swap(self, (PyObject *)self, &previous) < 0) {
+        return -1;
+    }
+    PyObject *context = Py_NewRef(self->base.context);
+    int status = fl_task_register(self);
+    if (status == 0) {
+        status = PyContext_Enter(context);
+    }
+    if (status == 0) {
+        status = run_coroutine(self, NULL);
+        if (PyContext_Exit(context) < 0) {
+            status = -1;
+        }
+    }
+    Py_DECREF(context);
+    if (swap_back(self, previous) < 0) {
+        status = -1;
+    }
+    if (self->own.status != FL_FUTURE_PENDING) {
+        Py_CLEAR(self->base.coro); /* as asyncio: get_coro() is None then */
+    }
+    return status < 0 ? -1 : 0;
+}

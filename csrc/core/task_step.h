@@ -1,0 +1,50 @@
+/* One step of a task: run its coroutine until it yields, returns or raises.
+ *
+ * All of these escape. They return 0; or -1 with an exception that must reach
+ * the loop: KeyboardInterrupt or SystemExit, which the task has as its own
+ * exception too, or a failure of the machinery.
+ */
+#ifndef FASTLOOP_CORE_TASK_STEP_H
+#define FASTLOOP_CORE_TASK_STEP_H
+
+#include "core/task.h"
+
+/* As a callback does it: the context is entered. exc: to be thrown in, or NULL. */
+int fl_task_step(TaskObject *self, PyObject *exc);
+
+/* The same for what the awaited future yielded. */
+int fl_task_wakeup(TaskObject *self, PyObject *future);
+
+/* As the ready ring does it: enters the context. waking: the awaited future is
+ * done, else it is a plain turn. */
+int fl_task_run(TaskObject *self, bool waking);
+
+/* The first step, at once, in its context. */
+int fl_task_start_eagerly(TaskObject *self);
+
+/* Schedules a step; exc: to be thrown in, or NULL. 0 or -1. */
+int fl_task_step_soon(TaskObject *self, PyObject *exc);
+
+/* ---- task_yield.c ---- */
+
+/* The task now waits for what its coroutine yielded. Steals yielded. */
+int fl_task_wait(TaskObject *self, PyObject *yielded);
+
+/* ---- task_callable.c ---- */
+
+int fl_task_callable_add_types(PyObject *module, struct fl_state *state);
+
+/* A callable that makes the step, its __self__ the task. New or NULL. */
+PyObject *fl_task_step_callable(TaskObject *self, PyObject *exc);
+
+/* The bound method a waiting task adds to foreign futures. New or NULL. */
+PyObject *fl_task_wakeup_method(const struct fl_state *state, PyObject *task);
+
+/* Whether the task still awaits this future. */
+static inline bool
+fl_task_waits_for(PyObject *task, PyObject *future)
+{
+    return ((TaskObject *)(void *)task)->waiter == future;
+}
+
+#endif

@@ -1,0 +1,240 @@
+/* What a coroutine yielded, and waiting for it.
+ *
+ * Our own types are recognised by their exact type before any attribute is looked
+ * up; everything else is treated as asyncio treats it, by its documented face:
+ * _asyncio_future_blocking, get_loop() and add_done_callback().
+ */
+#include "core/awaited_by.h"
+#include "core/sched.h"
+#include "core/task_step.h"
+
+/* Throws RuntimeError(message) in the next step. Steals message, which may be NULL
+ * with an exception set. */
+static int
+throw_soon(TaskObject *self, PyObject *message)
+{
+    if (message == NULL) {
+        return -1;
+    }
+    PyObject *error = PyObject_CallOneArg(PyExc_RuntimeError, message);
+    Py_DECREF(message);
+    if (error == NULL) {
+        return -1;
+    }
+    int status = fl_task_step_soon(self, error);
+    Py_DECREF(error);
+    return status;
+}
+
+static int
+refuse_self(TaskObject *self)
+{
+    return throw_soon(
+        self, PyUnicode_FromFormat("Task cannot await on itself: %R", self)
+    );
+}
+
+static int
+refuse_other_loop(TaskObject *self, PyObject *yielded)
+{
+    return throw_soon(
+        self, PyUnicode_FromFormat(
+                  "Task %R got Future %R attached to a different loop", self, yielded
+              )
+    );
+}
+
+static int
+refuse_plain_yield(TaskObject *self, PyObject *yielded)
+{
+    return throw_soon(
+        self,
+        PyUnicode_FromFormat(
+            "yield was used instead of yield from in task %R with %R", self, yielded
+        )
+    );
+}
+
+static int
+refuse_rubbish(TaskObject *self, PyObject *yielded)
+{
+    int is_generator = PyObject_IsInstance(yielded, (PyObject *)&PyGen_Type);
+    if (is_generator < 0) {
+        return -1;
+    }
+    if (is_generator) {
+        return throw_soon(
+            self, PyUnicode_FromFormat(
+                      "yield was used instead of yield from for generator in task %R "
+                      "with %R",
+                      self, yielded
+                  )
+        );
+    }
+    return throw_soon(self, PyUnicode_FromFormat("Task got bad yield: %R", yielded));
+}
+
+/* The task was cancelled while its coroutine ran: cancel what it waits for. */
+static int
+pass_cancellation_on(TaskObject *self)
+{
+    PyObject *waiter = Py_XNewRef(self->waiter);
+    if (waiter == NULL) {
+        return 0;
+    }
+    PyObject *message = self->own.cancel_message;
+    message = Py_NewRef(message != NULL ? message : Py_None);
+    PyObject *result = PyObject_CallMethodOneArg(
+        waiter, self->own.state->str_cancel, message
+    ); /* escapes */
+    Py_DECREF(message);
+    Py_DECREF(waiter);
+    int cancelled = result == NULL ? -1 : PyObject_IsTrue(result);
+    Py_XDECREF(result);
+    if (cancelled > 0) {
+        self->must_cancel = false;
+    }
+    return cancelled < 0 ? -1 : 0;
+}
+
+/* ---- our own futures and tasks ---- */
+
+static int
+wait_for_own(TaskObject *self, PyObject *yielded, struct fl_future_state *own)
+{
+    if (own->loop != self->own.loop) {
+        return refuse_other_loop(self, yielded);
+    }
+    if (!own->blocking) {
+        return refuse_plain_yield(self, yielded);
+    }
+    if (fl_awaited_by_add(self->own.state, yielded, (PyObject *)self) < 0) {
+        return -1;
+    }
+    own->blocking = false;
+    Py_XSETREF(self->waiter, Py_NewRef(yielded));
+    if (fl_future_add_waiter(yielded, own, (PyObject *)self) < 0) {
+        return -1;
+    }
+    return self->must_cancel ? pass_cancellation_on(self) : 0;
+}
+
+/* ---- foreign futures ---- */
+
+/* asyncio.futures._get_loop: new, or NULL. */
+static PyObject *
+loop_of_foreign(const struct fl_state *state, PyObject *future)
+{
+    PyObject *get_loop;
+    if (fl_optional_attribute(future, state->str_get_loop, &get_loop) < 0) {
+        return NULL;
+    }
+    if (get_loop == NULL) {
+        return PyObject_GetAttr(future, state->str__loop); /* escapes */
+    }
+    PyObject *loop = PyObject_CallNoArgs(get_loop); /* escapes */
+    Py_DECREF(get_loop);
+    return loop;
+}
+
+static int
+add_wakeup_to_foreign(TaskObject *self, PyObject *future)
+{
+    const struct fl_state *state = self->own.state;
+    if (fl_awaited_by_add(state, future, (PyObject *)self) < 0) {
+        return -1;
+    }
+    if (PyObject_SetAttr(future, state->str__asyncio_future_blocking, Py_False) < 0) {
+        return -1;
+    }
+    PyObject *wakeup = fl_task_wakeup_method(state, (PyObject *)self);
+    if (wakeup == NULL) {
+        return -1;
+    }
+    PyObject *context = Py_NewRef(self->base.context);
+    PyObject *stack[3] = {future, wakeup, context};
+    PyObject *result = PyObject_VectorcallMethod(
+        state->str_add_done_callback, stack, 2, state->kw_context
+    ); /* escapes */
+    Py_DECREF(context);
+    Py_DECREF(wakeup);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static int
+wait_for_foreign(TaskObject *self, PyObject *future, bool blocking)
+{
+    PyObject *loop = loop_of_foreign(self->own.state, future);
+    if (loop == NULL) {
+        return -1;
+    }
+    bool same_loop = loop == self->own.loop;
+    Py_DECREF(loop);
+    if (!same_loop) {
+        return refuse_other_loop(self, future);
+    }
+    if (!blocking) {
+        return refuse_plain_yield(self, future);
+    }
+    if (add_wakeup_to_foreign(self, future) < 0) {
+        return -1;
+    }
+    Py_XSETREF(self->waiter, Py_NewRef(future));
+    return self->must_cancel ? pass_cancellation_on(self) : 0;
+}
+
+/* Whether it claims to be a future: *blocking is then the claim's value. 1, 0, or
+ * -1. */
+static int
+claims_to_be_future(const struct fl_state *state, PyObject *yielded, bool *blocking)
+{
+    PyObject *claim;
+    if (fl_optional_attribute(yielded, state->str__asyncio_future_blocking, &claim) <
+        0) {
+        return -1;
+    }
+    if (claim == NULL || claim == Py_None) {
+        Py_XDECREF(claim);
+        return 0;
+    }
+    int truth = PyObject_IsTrue(claim); /* escapes */
+    Py_DECREF(claim);
+    *blocking = truth > 0;
+    return truth < 0 ? -1 : 1;
+}
+
+static int
+wait_for_anything(TaskObject *self, PyObject *yielded)
+{
+    bool blocking;
+    int claims = claims_to_be_future(self->own.state, yielded, &blocking);
+    if (claims < 0) {
+        return -1;
+    }
+    if (claims) {
+        return wait_for_foreign(self, yielded, blocking);
+    }
+    return refuse_rubbish(self, yielded);
+}
+
+int
+fl_task_wait(TaskObject *self, PyObject *yielded)
+{
+    int status;
+    struct fl_future_state *own = fl_future_of(self->own.state, yielded);
+    if (yielded == (PyObject *)self) {
+        status = refuse_self(self);
+    }
+    else if (own != NULL) {
+        status = wait_for_own(self, yielded, own);
+    }
+    else if (yielded == Py_None) {
+        status = fl_task_step_soon(self, NULL);
+    }
+    else {
+        status = wait_for_anything(self, yielded);
+    }
+    Py_DECREF(yielded);
+    return status;
+}
