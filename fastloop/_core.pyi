@@ -3,6 +3,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, Protocol, TypedDict, TypeVar, TypeVarTuple, Unpack
 
+from typing_extensions import disjoint_base
+
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
@@ -21,6 +23,7 @@ class _Stats(TypedDict):
 _FileDescriptorLike = int | _HasFileno
 _ExceptionHandler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 
+@disjoint_base
 class EventLoop:
     slow_callback_duration: float
     def __init__(self) -> None: ...
