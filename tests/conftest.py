@@ -202,14 +202,15 @@ def leftovers(before):
 def pytest_runtest_setup(item):
     logs = item.stash[logs_key] = Logs()
     unraisable = item.stash[unraisable_key] = Unraisable()
+    hooks = sys.unraisablehook, threading.excepthook
+    sys.unraisablehook = threading.excepthook = unraisable.hook
     gc.collect()
     gc.freeze()  # what is here by now need not be walked after this test again
-    item.stash[state_key] = snapshot()
+    unraisable.take()  # what a test that failed had left
+    item.stash[state_key] = {"hooks": hooks, **snapshot()}
     item.stash[failed_key] = False
     for name in ("asyncio", "fastloop"):
         logging.getLogger(name).addHandler(logs)
-    item.stash[state_key]["hooks"] = sys.unraisablehook, threading.excepthook
-    sys.unraisablehook = threading.excepthook = unraisable.hook
     return (yield)
 
 
