@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from .programs import FASTLOOP, run, run_both
+from .programs import FASTLOOP, PYTHON, run, run_both
 
 # Prints all that a program can see of the way it was run.
 LOOK = """\
@@ -154,6 +154,18 @@ def test_annotations_at_module_level(tmp_path):
     (tmp_path / "script.py").write_text(source)
     done = run_both("script.py", cwd=tmp_path)
     assert done.stdout == "{'x': <class 'int'>}\n"
+
+
+def test_what_lies_below_the_program():
+    """What the program can see of the door: a listed difference."""
+    script = """
+import sys, traceback
+print([frame.name for frame in traceback.extract_stack()][-1])
+print(sys._getframe().f_back is None, 'asyncio' in sys.modules, sys.orig_argv[1:-1])
+"""
+    assert run(PYTHON, "-c", script).stdout == "<module>\nTrue False ['-c']\n"
+    expected = "<module>\nFalse True ['-m', 'fastloop', '-c']\n"
+    assert run(FASTLOOP, "-c", script).stdout == expected
 
 
 def test_future_imports_are_the_programs_own():
