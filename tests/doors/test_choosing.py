@@ -168,14 +168,14 @@ asyncio.run(main())
 
 def test_star_import_is_silent_and_leaves_policies_out():
     script = "from fastloop import *\nprint(sorted(n for n in dir() if n[0] != '_'))"
-    names = ["Loop", "new_event_loop", "run"]
+    names = ["Future", "Loop", "Task", "new_event_loop", "run"]
     assert in_python(script, "-W", "error") == f"{names}\n"
 
 
 def test_dir_names_everything_public():
     names = set(dir(fastloop))
     assert names == {*fastloop.__all__, "EventLoopPolicy", "install"}
-    assert {"Loop", "new_event_loop", "run", "__version__"} <= names
+    assert {"Loop", "Task", "Future", "new_event_loop", "run"} <= names
 
 
 def test_unknown_name():
