@@ -101,15 +101,17 @@ def task_await_chain(env: Env, n: int) -> float:
     depth = 10
     chains = max(1, n // depth)
 
-    async def link(left):
-        if left:
-            return 1 + await asyncio.get_running_loop().create_task(link(left - 1))
-        return 1
-
     async def main(count):
+        create_task = asyncio.get_running_loop().create_task
+
+        async def link(left):
+            if left:
+                await create_task(link(left - 1))
+            return left
+
         for _ in range(count):
-            answer = await link(depth)
-            check(answer == depth + 1, f"the chain answered {answer}")
+            top = await create_task(link(depth - 1))
+            check(top == depth - 1, f"the chain answered {top}")
 
     return per_operation(env, main, chains, operations=chains * depth)
 
