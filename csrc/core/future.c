@@ -12,8 +12,9 @@
 /* ---- life ---- */
 
 PyObject *
-fl_future_new(struct fl_state *state, PyObject *loop)
+fl_future_new(LoopObject *loop)
 {
+    struct fl_state *state = loop->state;
     PyTypeObject *type = state->future_type;
     PyObject *op = type->tp_alloc(type, 0);
     if (op == NULL) {
@@ -21,7 +22,7 @@ fl_future_new(struct fl_state *state, PyObject *loop)
     }
     fl_future_own(op)->state = state;
     state->counts.futures++;
-    if (fl_future_init(op, fl_future_own(op), loop) < 0) {
+    if (fl_future_init_fresh(fl_future_own(op), loop) < 0) {
         Py_CLEAR(op);
     }
     return op;

@@ -65,13 +65,16 @@ int fl_future_add_type(PyObject *module, struct fl_state *state);
 
 /* A pending future of loop, as loop.create_future() returns it; source
  * traceback included in debug mode. New reference or NULL. */
-PyObject *fl_future_new(struct fl_state *state, PyObject *loop);
+PyObject *fl_future_new(LoopObject *loop);
 
 /* ---- future_state.c ---- */
 
 /* __init__: (re)starts as pending. loop: borrowed; None or NULL is the current
  * loop. escapes. 0 or -1. */
 int fl_future_init(PyObject *op, struct fl_future_state *own, PyObject *loop);
+
+/* The same for a zeroed one on a loop of ours. */
+int fl_future_init_fresh(struct fl_future_state *own, LoopObject *loop);
 
 /* Raises RuntimeError and returns -1 if __init__ has not run. */
 int fl_future_check_alive(const struct fl_future_state *own);

@@ -21,6 +21,9 @@ fl_future_check_alive(const struct fl_future_state *own)
 static int
 start_in_debug(struct fl_future_state *own)
 {
+    if (fl_is_finalizing()) {
+        return 0; /* a finalizer's, when traceback is gone already */
+    }
     PyObject *frames =
         PyObject_CallNoArgs(own->state->traceback_extract_stack); /* escapes */
     if (frames == NULL) {
@@ -85,11 +88,17 @@ fl_future_init(PyObject *op, struct fl_future_state *own, PyObject *loop)
     }
     Py_XSETREF(own->loop, loop);
     own->loop_is_ours = PyObject_TypeCheck(loop, own->state->loop_type);
-    int debug = loop_is_in_debug(own);
-    if (debug > 0 && !fl_is_finalizing()) {
-        return start_in_debug(own);
-    }
-    return debug < 0 ? -1 : 0;
+    int debug =
+        own->loop_is_ours ? ((LoopObject *)(void *)loop)->debug : loop_is_in_debug(own);
+    return debug <= 0 ? debug : start_in_debug(own);
+}
+
+int
+fl_future_init_fresh(struct fl_future_state *own, LoopObject *loop)
+{
+    own->loop = Py_NewRef((PyObject *)loop);
+    own->loop_is_ours = true;
+    return loop->debug ? start_in_debug(own) : 0;
 }
 
 /* ---- ending ---- */

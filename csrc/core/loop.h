@@ -79,10 +79,12 @@ typedef struct LoopObject {
     char asyncgens_shutdown_called;
     char coroutine_origin_tracking_enabled;
     char took_wakeup_fd;
-    char current_is_stale; /* core/task_registry.h */
     char may_skip_polls; /* switch: poll in every iteration if false */
 
     unsigned long thread_id; /* valid while running */
+
+    unsigned int n_nested; /* drains of the ready ring under way */
+    PyObject *stale_task;  /* borrowed: core/task_registry.h */
 
     /* poll policy (loop_poll.c) */
     unsigned int quiet_iterations; /* since the last sign of I/O */

@@ -121,7 +121,10 @@ iterate(LoopObject *self)
     if (self->timers.count > 0 && queue_due_timers(self) < 0) {
         return -1;
     }
-    return run_ready(self);
+    self->n_nested++;
+    int status = run_ready(self);
+    self->n_nested--;
+    return status;
 }
 
 PyObject *

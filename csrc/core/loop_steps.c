@@ -51,7 +51,7 @@ fl_loop_run_task(LoopObject *self, uintptr_t word)
 {
     TaskObject *task = (TaskObject *)(word & ~FL_ENTRY_KIND_MASK);
     bool waking = (word & FL_ENTRY_KIND_MASK) == FL_ENTRY_WAKEUP;
-    int status = fl_task_run(task, waking); /* escapes */
+    int status = fl_task_run(self, task, waking); /* escapes */
     if (status < 0) {
         status = report(self, task, waking);
     }

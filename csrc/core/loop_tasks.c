@@ -12,7 +12,7 @@ fl_loop_create_future(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     struct fl_state *state = ((LoopObject *)op)->state;
     if (state->types.own) {
-        return fl_future_new(state, op);
+        return fl_future_new((LoopObject *)op);
     }
     return PyObject_Vectorcall(state->asyncio_Future, &op, 0, state->kw_loop);
 }
@@ -93,7 +93,7 @@ make_own_task(
     LoopObject *self, PyObject *coro, PyObject *const *values, PyObject *kwnames
 )
 {
-    struct fl_task_args args = {coro, (PyObject *)self, NULL, NULL, false};
+    struct fl_task_args args = {coro, NULL, NULL, NULL, false};
     Py_ssize_t n_keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
     for (Py_ssize_t i = 0; i < n_keywords; i++) {
         PyObject *name = PyTuple_GET_ITEM(kwnames, i);
@@ -107,7 +107,7 @@ make_own_task(
             return NULL;
         }
     }
-    return fl_task_new(self->state, &args);
+    return fl_task_new(self, &args);
 }
 
 /* Task(coro, loop=loop, **keywords) */

@@ -106,13 +106,11 @@ start(TaskObject *self, bool eager_start)
     return fl_task_register(self);
 }
 
+/* The part of __init__ behind Future's. */
 static int
 task_init(TaskObject *self, const struct fl_task_args *args)
 {
     struct fl_state *state = self->own.state;
-    if (fl_future_init((PyObject *)self, &self->own, args->loop) < 0) {
-        return -1;
-    }
 #if defined(FL_HAVE_THREAD_TASKS)
     self->base.future.is_task = 1;
 #endif
@@ -160,10 +158,11 @@ task_alloc(struct fl_state *state, PyTypeObject *type)
 }
 
 PyObject *
-fl_task_new(struct fl_state *state, const struct fl_task_args *args)
+fl_task_new(LoopObject *loop, const struct fl_task_args *args)
 {
-    PyObject *op = task_alloc(state, state->task_type);
-    if (op != NULL && task_init(task_of(op), args) < 0) {
+    PyObject *op = task_alloc(loop->state, loop->state->task_type);
+    if (op != NULL && (fl_future_init_fresh(&task_of(op)->own, loop) < 0 ||
+                       task_init(task_of(op), args) < 0)) {
         Py_CLEAR(op);
     }
     return op;
@@ -199,6 +198,9 @@ task_tp_init(PyObject *op, PyObject *args, PyObject *kwds)
         return -1;
     }
 #endif
+    if (fl_future_init(op, &task_of(op)->own, parsed.loop) < 0) {
+        return -1;
+    }
     return task_init(task_of(op), &parsed);
 }
 

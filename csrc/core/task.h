@@ -42,9 +42,9 @@ struct fl_task_args {
 
 int fl_task_add_type(PyObject *module, struct fl_state *state);
 
-/* Task(coro, loop=loop, ...): scheduled or, if eager, begun. escapes. New or
- * NULL. */
-PyObject *fl_task_new(struct fl_state *state, const struct fl_task_args *args);
+/* Task(coro, loop=loop, ...): scheduled or, if eager, begun. args->loop is not
+ * looked at. escapes. New or NULL. */
+PyObject *fl_task_new(LoopObject *loop, const struct fl_task_args *args);
 
 /* task.cancel(msg=message). escapes. 1, 0 if it is done, -1 with an exception. */
 int fl_task_cancel(TaskObject *self, PyObject *message);

@@ -72,31 +72,21 @@ fl_task_list_pending(struct fl_state *state)
 
 /* ---- the current task: asyncio's dict ---- */
 
-static LoopObject *
-our_loop(TaskObject *task)
-{
-    return task->own.loop_is_ours ? (LoopObject *)(void *)task->own.loop : NULL;
-}
-
 int
 fl_current_enter(TaskObject *task)
 {
     PyObject *current = task->own.state->types.current_tasks;
-    LoopObject *loop = our_loop(task);
-    if (loop == NULL || !loop->current_is_stale) {
-        PyObject *other =
-            PyDict_GetItemWithError(current, task->own.loop); /* escapes */
-        if (other != NULL) {
-            return raise_other_task((PyObject *)task, other);
-        }
-        if (PyErr_Occurred()) {
-            return -1;
-        }
+    if (task->own.loop_is_ours) {
+        fl_current_retract((LoopObject *)(void *)task->own.loop);
     }
-    if (loop != NULL) {
-        loop->current_is_stale = 0;
+    PyObject *other = PyDict_GetItemWithError(current, task->own.loop); /* escapes */
+    if (other != NULL) {
+        return raise_other_task((PyObject *)task, other);
     }
-    return PyDict_SetItem(current, task->own.loop, (PyObject *)task); /* escapes */
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    return PyDict_SetItem(current, task->own.loop, (PyObject *)task);
 }
 
 static int
@@ -121,11 +111,6 @@ leave_at_once(TaskObject *task)
 int
 fl_current_leave(TaskObject *task)
 {
-    LoopObject *loop = our_loop(task);
-    if (loop != NULL && task->own.status == FL_FUTURE_PENDING && !loop->debug) {
-        loop->current_is_stale = 1;
-        return 0;
-    }
     PyObject *outer = fl_error_take();
     int status = leave_at_once(task);
     if (outer == NULL) {
@@ -140,10 +125,37 @@ fl_current_leave(TaskObject *task)
     return status;
 }
 
+int
+fl_current_publish(LoopObject *loop, TaskObject *task)
+{
+    PyObject *stale = loop->stale_task;
+    loop->stale_task = NULL;
+    if (stale == (PyObject *)task) {
+        return 0;
+    }
+    if (stale == NULL && loop->n_nested != 1) {
+        return fl_current_enter(task); /* inside somebody's callback or step */
+    }
+    PyObject *current = loop->state->types.current_tasks;
+    return PyDict_SetItem(current, (PyObject *)loop, (PyObject *)task); /* escapes */
+}
+
+int
+fl_current_withdraw(LoopObject *loop, TaskObject *task)
+{
+    /* A task about to die, held by the ring and the dict alone, goes at once: what
+     * its death runs sees no current task. */
+    if (task->own.status == FL_FUTURE_PENDING || Py_REFCNT(task) > 2) {
+        loop->stale_task = (PyObject *)task;
+        return 0;
+    }
+    return fl_current_leave(task);
+}
+
 void
 fl_current_forget(LoopObject *loop)
 {
-    loop->current_is_stale = 0;
+    loop->stale_task = NULL;
     PyObject *outer = fl_error_take();
     PyObject *current = loop->state->types.current_tasks;
     if (current != NULL && PyDict_DelItem(current, (PyObject *)loop) < 0) {
@@ -263,10 +275,22 @@ fl_current_leave(TaskObject *task)
     return -1;
 }
 
+int
+fl_current_publish(LoopObject *Py_UNUSED(loop), TaskObject *task)
+{
+    return fl_current_enter(task);
+}
+
+int
+fl_current_withdraw(LoopObject *Py_UNUSED(loop), TaskObject *task)
+{
+    return fl_current_leave(task);
+}
+
 void
 fl_current_forget(LoopObject *loop)
 {
-    loop->current_is_stale = 0; /* never set here */
+    loop->stale_task = NULL; /* never set here */
 }
 
 int

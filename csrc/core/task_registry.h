@@ -26,9 +26,14 @@ void fl_task_unregister(TaskObject *self);
  * another one. */
 int fl_current_enter(TaskObject *task);
 
-/* The end of that; done: the task is. 0, or -1 with RuntimeError if it is not the
+/* The end of that. 0, or -1 with RuntimeError if it is not the
  * current one. An exception that is set stays set. */
 int fl_current_leave(TaskObject *task);
+
+/* The same two for a step that the ready ring makes; the first may leave out the
+ * look for another one where there can be none. */
+int fl_current_publish(LoopObject *loop, TaskObject *task);
+int fl_current_withdraw(LoopObject *loop, TaskObject *task);
 
 /* Makes task (or none: NULL) the current one whatever there was. *previous: new,
  * or NULL for none. 0 or -1. */
@@ -45,7 +50,7 @@ void fl_current_forget(LoopObject *loop);
 static inline void
 fl_current_retract(LoopObject *loop)
 {
-    if (loop->current_is_stale) {
+    if (loop->stale_task != NULL) {
         fl_current_forget(loop);
     }
 }

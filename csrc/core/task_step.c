@@ -236,32 +236,44 @@ fl_task_wakeup(TaskObject *self, PyObject *future)
     return status;
 }
 
-int
-fl_task_run(TaskObject *self, bool waking)
+/* The step of fl_task_run, between entering and leaving the context. */
+static int
+run_in_context(TaskObject *self, bool waking)
 {
-    PyObject *context = Py_XNewRef(self->base.context);
+    PyObject *future = waking ? self->waiter : NULL;
+    if (future == NULL) {
+        return run_coroutine(self, NULL);
+    }
+    if (fl_awaited_by_discard(self->own.state, future, (PyObject *)self) < 0) {
+        return -1;
+    }
+    PyObject *exc = awaited_exception(self, future);
+    int status = run_coroutine(self, exc);
+    Py_XDECREF(exc);
+    return status;
+}
+
+int
+fl_task_run(LoopObject *loop, TaskObject *self, bool waking)
+{
+    PyObject *context = self->base.context;
     if (context == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "uninitialized Task object");
         return -1;
     }
-    if (PyContext_Enter(context) < 0) {
-        Py_DECREF(context);
+    if (fl_current_publish(loop, self) < 0) { /* escapes */
         return -1;
     }
-    int status;
-    if (waking && self->waiter != NULL) {
-        PyObject *future = Py_NewRef(self->waiter);
-        status = fl_task_wakeup(self, future);
-        Py_DECREF(future); /* escapes */
-    }
-    else {
-        status = fl_task_step(self, NULL);
-    }
-    if (PyContext_Exit(context) < 0) {
-        status = -1;
+    Py_INCREF(context);
+    int status = PyContext_Enter(context);
+    if (status == 0) {
+        status = run_in_context(self, waking); /* escapes */
+        if (PyContext_Exit(context) < 0) {
+            status = -1;
+        }
     }
     Py_DECREF(context);
-    return status;
+    return fl_current_withdraw(loop, self) < 0 ? -1 : status;
 }
 
 /* ---- eager start ---- */

@@ -15,9 +15,9 @@ int fl_task_step(TaskObject *self, PyObject *exc);
 /* The same for what the awaited future yielded. */
 int fl_task_wakeup(TaskObject *self, PyObject *future);
 
-/* As the ready ring does it: enters the context. waking: the awaited future is
- * done, else it is a plain turn. */
-int fl_task_run(TaskObject *self, bool waking);
+/* As the ready ring of its loop does it: enters the context. waking: the awaited future
+ * is done, else it is a plain turn. */
+int fl_task_run(LoopObject *loop, TaskObject *self, bool waking);
 
 /* The first step, at once, in its context. */
 int fl_task_start_eagerly(TaskObject *self);
