@@ -16,6 +16,9 @@ from ._signals import Signals
 
 if sys.version_info >= (3, 14):
     from asyncio import unix_events
+else:
+    # The core wants it with the first task, when no fd may be left to read it.
+    from . import _registry  # noqa: F401
 
 # What Loop takes over from asyncio as it is, and why.
 INHERITED = {

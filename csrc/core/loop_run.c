@@ -78,12 +78,14 @@ static int
 run_entry(LoopObject *self, uintptr_t word)
 {
     if ((word & FL_ENTRY_KIND_MASK) != FL_ENTRY_HANDLE) {
+        self->n_steps++;
         return fl_loop_run_task(self, word);
     }
     fl_current_retract(self);
     HandleObject *handle = (HandleObject *)(word & ~FL_ENTRY_KIND_MASK);
     int status = 0;
     if (!handle->cancelled) {
+        self->n_steps++;
         status = self->debug ? run_handle_debug(self, handle) : fl_handle_run(handle);
     }
     fl_handle_release(handle);
@@ -103,7 +105,6 @@ run_ready(LoopObject *self)
             self->longest_step_ticks = end - start;
         }
         start = end;
-        self->n_steps++;
         if (status < 0) {
             return -1;
         }

@@ -9,6 +9,7 @@ import gc
 import math
 import os
 import socket
+import sys
 import weakref
 
 import pytest
@@ -328,10 +329,11 @@ def sleeping_for_strange_times(loop):
         found = []
         for delay in (-1, -math.inf, 0, 0.0, False):
             found.append(await asyncio.sleep(delay, "slept"))
-        try:  # refused since 3.13, endless before
-            await asyncio.wait_for(asyncio.sleep(math.nan), 0.01)
-        except (ValueError, TimeoutError) as exc:
-            found.append(type(exc))
+        if sys.version_info >= (3, 13):  # before, its heap's order decided
+            try:
+                await asyncio.sleep(math.nan)
+            except ValueError as exc:
+                found.append(type(exc))
         return found
 
     return loop.run_until_complete(asyncio.wait_for(main(), 5))
@@ -604,7 +606,7 @@ def test_the_core_types_cannot_be_made_by_hand(fast_loop):
     import fastloop._core
 
     for name, kind in vars(fastloop._core).items():
-        if isinstance(kind, type) and name != "EventLoop":
+        if isinstance(kind, type) and name not in ("EventLoop", "Task", "Future"):
             assert outcome(kind)[0] == "raised", name
 
 
