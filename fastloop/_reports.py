@@ -2,14 +2,20 @@
 
 import sys
 import traceback
-from asyncio import format_helpers
-from asyncio.log import logger
+from asyncio import base_events, format_helpers
 from typing import Any
 
 # From 3.13 on the callback's arguments are left out unless debug is true.
 _TAKES_DEBUG = "debug" in format_helpers._format_callback_source.__code__.co_varnames
 # 3.12 runs a custom handler in the context of what failed.
 _HANDLER_HAS_CONTEXT = sys.version_info >= (3, 12)
+
+
+def _log_error(text: str, exc_info: Any) -> None:
+    """Through the name that tests of asyncio programs replace."""
+    base_events.logger.error(  # type: ignore[attr-defined]
+        text, exc_info=exc_info
+    )
 
 
 def _context_of(report: dict[str, Any]) -> Any:
@@ -61,7 +67,7 @@ class Reports:
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException:
-                logger.error("Exception in default exception handler", exc_info=True)
+                _log_error("Exception in default exception handler", True)
             return
         try:
             run_in = _context_of(context) if _HANDLER_HAS_CONTEXT else None
@@ -86,10 +92,10 @@ class Reports:
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException:
-            logger.error(
+            _log_error(
                 "Exception in default exception handler while handling an unexpected "
                 "error in custom exception handler",
-                exc_info=True,
+                True,
             )
 
     def default_exception_handler(self: Any, context: dict[str, Any]) -> None:
@@ -119,4 +125,4 @@ class Reports:
             lines.append(f"{key}: {text}")
         exc = context.get("exception")
         exc_info = False if exc is None else (type(exc), exc, exc.__traceback__)
-        logger.error("\n".join(lines), exc_info=exc_info)
+        _log_error("\n".join(lines), exc_info)
