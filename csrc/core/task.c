@@ -251,6 +251,7 @@ task_finalize(PyObject *op)
 {
     TaskObject *self = task_of(op);
     if (dies_pending(self)) {
+        fl_task_unregister(self); /* the report's handler may keep the task */
         PyObject *outer = fl_error_take();
         PyObject *message =
             PyUnicode_FromString("Task was destroyed but it is pending!");
