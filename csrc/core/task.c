@@ -172,7 +172,14 @@ static PyObject *
 task_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwds))
 {
     struct fl_state *state = fl_state_of_type(type);
-    return state == NULL ? NULL : task_alloc(state, type);
+    PyObject *op = state == NULL ? NULL : task_alloc(state, type);
+    if (op != NULL) {
+        /* until __init__, which a subclass may skip: asyncio's getters, called
+         * unbound, do not expect NULL */
+        task_of(op)->base.coro = Py_NewRef(Py_None);
+        task_of(op)->base.context = Py_NewRef(Py_None);
+    }
+    return op;
 }
 
 static int

@@ -151,8 +151,9 @@ run_coroutine(TaskObject *self, PyObject *exc)
     }
     Py_CLEAR(self->waiter); /* escapes */
     PyObject *coro = Py_XNewRef(self->base.coro);
-    if (coro == NULL) {
+    if (coro == NULL || coro == Py_None) {
         PyErr_SetString(PyExc_RuntimeError, "uninitialized Task object");
+        Py_XDECREF(coro);
         Py_XDECREF(thrown);
         return -1;
     }
