@@ -223,6 +223,8 @@ def hide_our_frames(error: BaseException) -> None:
     On its way out the error still collects our frames and runpy's, so its traceback is
     put right at the last moment, in sys.excepthook, which is then put back.
     """
+    if isinstance(error, SystemExit) and not sys.flags.inspect:
+        return  # nobody will print it
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_frame.f_globals is globals():
         traceback = traceback.tb_next

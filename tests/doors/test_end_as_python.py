@@ -74,6 +74,15 @@ ENDS = {
         1,
         "ZeroDivisionError",
     ),
+    "after an exit": (
+        "import atexit, sys\n"
+        "@atexit.register\n"
+        "def last():\n"
+        "    print(sys.excepthook is sys.__excepthook__, hasattr(sys, 'last_type'))\n"
+        "sys.exit(5)",
+        5,
+        "",
+    ),
     "order": (
         "import atexit, threading\n"
         "atexit.register(print, 'atexit, first registered')\n"
