@@ -143,7 +143,7 @@ def pytest_terminal_summary(terminalreporter, config):
     left_out = Counter(t["left_out"] for t in runner.tests.values() if t["left_out"])
     counts = runner.counts
     write(
-        f"{counts['passed']} passed, {counts['failed']} failed (expected ones included), "
+        f"{counts['passed']} passed, {counts['failed']} failed (expected included), "
         f"{counts['skipped']} skipped, {left_out.total()} left out"
     )
     for reason, count in left_out.most_common():
