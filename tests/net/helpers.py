@@ -6,9 +6,10 @@ import contextlib
 
 async def echo(reader, writer):
     """A connection handler that sends back what it gets, until the end."""
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
     writer.close()
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()
