@@ -1,0 +1,18 @@
+"""Says at the end which packages ran and which were not there."""
+
+from . import support
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not support.ran and not support.missing:
+        return
+    terminalreporter.section("real packages")
+    names = ", ".join(sorted(support.ran)) or "none"
+    terminalreporter.write_line(f"{len(support.ran)} ran: {names}")
+    if support.missing:
+        names = ", ".join(sorted(support.missing))
+        terminalreporter.write_line(
+            f"{len(support.missing)} SKIPPED, not installed: {names} "
+            "(pip install -e '.[compat]')",
+            yellow=True,
+        )

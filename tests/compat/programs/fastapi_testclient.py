@@ -1,0 +1,28 @@
+"""FastAPI under its test client, which runs the application in a thread."""
+
+import asyncio
+
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from pydantic import BaseModel
+
+app = FastAPI()
+seen = []
+
+
+class Order(BaseModel):
+    name: str
+    number: int
+
+
+@app.post("/orders")
+async def order(order: Order):
+    seen.append(type(asyncio.get_running_loop()))
+    return {"name": order.name, "doubled": 2 * order.number}
+
+
+def start(loop_factory):
+    options = {"loop_factory": loop_factory}
+    with TestClient(app, backend_options=options) as client:
+        response = client.post("/orders", json={"name": "you", "number": 21})
+    return seen[0], response.json()

@@ -1,0 +1,52 @@
+"""Children of the compatibility tests, and which packages there are."""
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+TIMEOUT_S = 50
+LOOPS = {
+    "asyncio": "asyncio.unix_events._UnixSelectorEventLoop",
+    "fastloop": "fastloop._loop.Loop",
+}
+
+ran = set()
+missing = set()
+
+
+def need(*packages):
+    """Skips the test if one of these modules is not installed; notes it if all are."""
+    absent = [name for name in packages if importlib.util.find_spec(name) is None]
+    missing.update(absent)
+    if absent:
+        pytest.skip(f"not installed: {', '.join(absent)}")
+    ran.update(packages)
+
+
+def run_python(*arguments, cwd=HERE, timeout_s=TIMEOUT_S):
+    """What `python *arguments` prints; fails with all output if it fails."""
+    process = subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, errors = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, errors = process.communicate()
+        pytest.fail(f"took over {timeout_s} s\n{output}\n{errors}", pytrace=False)
+    if process.returncode:
+        status = process.returncode
+        pytest.fail(f"exit status {status}\n{output}\n{errors}", pytrace=False)
+    return output
