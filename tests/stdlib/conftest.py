@@ -142,9 +142,10 @@ def pytest_terminal_summary(terminalreporter, config):
         return
     left_out = Counter(t["left_out"] for t in runner.tests.values() if t["left_out"])
     counts = runner.counts
+    expected = sum(bool(test["fails"]) for test in runner.tests.values())
     write(
-        f"{counts['passed']} passed, {counts['failed']} failed (expected included), "
-        f"{counts['skipped']} skipped, {left_out.total()} left out"
+        f"{counts['passed']} passed, {counts['skipped']} skipped, {counts['failed']} "
+        f"failed ({expected} are expected to), {left_out.total()} left out"
     )
     for reason, count in left_out.most_common():
         write(f"  left out: {count} of {reason}")
