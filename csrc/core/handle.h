@@ -51,6 +51,7 @@ typedef struct {
     char queued;
     char threadsafe;     /* is a ThreadSafeHandleObject */
     char context_shared; /* context is a snapshot: py/context.h */
+    char context_made;   /* it was one, and nobody was given it */
 } HandleObject;
 
 typedef struct {
@@ -97,6 +98,9 @@ int fl_handle_cancel(HandleObject *self);
 /* Tell a thread-safe handle that its callback runs, and has ended. */
 void fl_handle_run_begins(HandleObject *self);
 void fl_handle_run_ended(HandleObject *self);
+
+/* Leaves a loop's freelists what a quiet one needs. */
+void fl_handle_trim_lists(LoopObject *loop);
 
 /* Frees what a loop's freelists hold. */
 void fl_handle_free_lists(LoopObject *loop);

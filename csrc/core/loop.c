@@ -97,7 +97,8 @@ loop_traverse(PyObject *op, visitproc visit, void *arg)
 {
     LoopObject *self = (LoopObject *)op;
     Py_VISIT(Py_TYPE(op));
-    Py_VISIT(self->context_cache);
+    Py_VISIT(self->contexts.last);
+    Py_VISIT(self->contexts.spare);
     Py_VISIT(self->exception_handler);
     Py_VISIT(self->default_executor);
     Py_VISIT(self->task_factory);
@@ -131,7 +132,7 @@ loop_clear(PyObject *op)
     LoopObject *self = (LoopObject *)op;
     fl_loop_drop_queued(self, Py_REFCNT(op) == 0);
     fl_loop_drop_watches(self);
-    Py_CLEAR(self->context_cache);
+    fl_context_drop(&self->contexts);
     Py_CLEAR(self->exception_handler);
     Py_CLEAR(self->default_executor);
     Py_CLEAR(self->task_factory);
@@ -261,7 +262,7 @@ loop_close(PyObject *op, PyObject *Py_UNUSED(ignored))
     self->closed = 1;
     fl_loop_drop_queued(self, false);
     fl_loop_drop_watches(self);
-    Py_CLEAR(self->context_cache);
+    fl_context_drop(&self->contexts);
     loop_close_fds(self);
     fl_handle_free_lists(self);
     return close_executor(self) < 0 ? NULL : Py_NewRef(Py_None);

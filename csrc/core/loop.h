@@ -21,6 +21,7 @@
 #include "os/clock.h"
 #include "os/poller.h"
 #include "os/wakeup.h"
+#include "py/context.h"
 #include "py/state.h"
 
 /* The ready ring's words: a pointer to an owned object, its kind in the low
@@ -60,7 +61,7 @@ typedef struct LoopObject {
     struct fl_handle_freelist free_handles;
     struct fl_handle_freelist free_timer_handles;
     struct fl_handle_freelist free_threadsafe_handles;
-    PyObject *context_cache; /* py/context.h */
+    struct fl_contexts contexts;
 
     /* overrides: what the type and the instance replace */
     uint32_t type_overrides;

@@ -9,7 +9,7 @@
  * Before that, polls are asyncio's: code that counts sleep(0)s until its own
  * I/O has happened sees the same counts.
  */
-#include "core/loop.h"
+#include "core/handle.h"
 #include "core/task_registry.h"
 #include "py/error.h"
 
@@ -119,6 +119,7 @@ fl_loop_poll(LoopObject *self)
     }
     else {
         fl_current_retract(self);
+        fl_handle_trim_lists(self);
         timeout_ns = sleep_time(self);
         if (timeout_ns == -2) {
             return -1;

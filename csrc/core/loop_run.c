@@ -125,6 +125,7 @@ iterate(LoopObject *self)
     self->n_nested++;
     int status = run_ready(self);
     self->n_nested--;
+    fl_context_trim(&self->contexts); /* escapes */
     return status;
 }
 
@@ -261,6 +262,7 @@ cleanup(LoopObject *self)
     if (self->running) {
         self->running = 0;
         self->stopping = 0;
+        fl_context_drop(&self->contexts);
         int status = fl_loop_return_wakeup_fd(self);
         status |= set_thread_id(self, Py_NewRef(Py_None));
         status |= set_running_loop(self, Py_None);

@@ -44,27 +44,36 @@ done:
     return result;
 }
 
-PyObject *
-fl_context_snapshot(const struct fl_state *state, PyObject **cache)
+/* Whether a context has the very variables of the current one. */
+static bool
+is_current(PyObject *context)
 {
-    if (*cache != NULL) {
-        PyObject *current = PyThreadState_Get()->context;
-        if (current != NULL && variables_of(current) == variables_of(*cache)) {
-            return Py_NewRef(*cache);
-        }
+    PyObject *current = PyThreadState_Get()->context;
+    return current != NULL && variables_of(current) == variables_of(context);
+}
+
+PyObject *
+fl_context_snapshot(const struct fl_state *state, struct fl_contexts *kept)
+{
+    if (kept->last == NULL) {
+        kept->last = kept->spare;
+        kept->spare = NULL;
+    }
+    if (kept->last != NULL && is_current(kept->last)) {
+        return Py_NewRef(kept->last);
     }
     PyObject *snapshot = PyContext_CopyCurrent();
     if (snapshot != NULL && state->context_layout_known) {
-        Py_XSETREF(*cache, Py_NewRef(snapshot));
+        Py_XSETREF(kept->last, Py_NewRef(snapshot));
     }
     return snapshot;
 }
 
 int
-fl_context_own(PyObject **snapshot, PyObject **cache)
+fl_context_own(PyObject **snapshot, struct fl_contexts *kept)
 {
-    if (Py_REFCNT(*snapshot) == 2 && *cache == *snapshot) {
-        Py_CLEAR(*cache);
+    if (Py_REFCNT(*snapshot) == 2 && kept->last == *snapshot) {
+        Py_CLEAR(kept->last);
     }
     if (Py_REFCNT(*snapshot) == 1) {
         return 0;
@@ -75,4 +84,31 @@ fl_context_own(PyObject **snapshot, PyObject **cache)
     }
     Py_SETREF(*snapshot, copy);
     return 0;
+}
+
+void
+fl_context_give_up(PyObject **context, struct fl_contexts *kept)
+{
+    if (kept->spare == NULL && Py_REFCNT(*context) == 1 && is_current(*context)) {
+        kept->spare = *context;
+        *context = NULL;
+    }
+    else {
+        Py_CLEAR(*context); /* escapes */
+    }
+}
+
+void
+fl_context_trim(struct fl_contexts *kept)
+{
+    if (kept->last != NULL && !is_current(kept->last)) {
+        Py_CLEAR(kept->last); /* escapes */
+    }
+}
+
+void
+fl_context_drop(struct fl_contexts *kept)
+{
+    Py_CLEAR(kept->last); /* escapes */
+    Py_CLEAR(kept->spare);
 }

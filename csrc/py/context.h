@@ -17,12 +17,25 @@
  * -1 with an exception. */
 int fl_context_probe(struct fl_state *state);
 
-/* A snapshot of the current context. *cache holds the last one (owned, may be
- * NULL) and is kept up to date. Returns a new reference or NULL. */
-PyObject *fl_context_snapshot(const struct fl_state *state, PyObject **cache);
+struct fl_contexts {
+    PyObject *last;  /* owned: the snapshot made last, or NULL */
+    PyObject *spare; /* owned: a context that nobody else has any more, or NULL */
+};
+
+/* A snapshot of the current context; new reference or NULL. */
+PyObject *fl_context_snapshot(const struct fl_state *state, struct fl_contexts *kept);
 
 /* A context to enter, made of a snapshot: *snapshot is replaced by a context
  * nobody else has. 0, or -1 with an exception. */
-int fl_context_own(PyObject **snapshot, PyObject **cache);
+int fl_context_own(PyObject **snapshot, struct fl_contexts *kept);
+
+/* Gives up a context made here that a callback has run in: the next snapshot may
+ * be this one (a chain of call_soon: 1.28 -> 1.39 of the best peer's speed). */
+void fl_context_give_up(PyObject **context, struct fl_contexts *kept);
+
+/* Drops what is kept, unless its variables are those of the current context: else
+ * they would live longer than the callbacks that set them. */
+void fl_context_trim(struct fl_contexts *kept);
+void fl_context_drop(struct fl_contexts *kept);
 
 #endif
