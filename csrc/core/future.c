@@ -66,6 +66,9 @@ static int
 future_clear(PyObject *op)
 {
     fl_future_clear_own(fl_future_own(op));
+    if (fl_base_future(op)->loop != NULL) {
+        fl_mirror_clear_base(fl_base_future(op)); /* escapes */
+    }
 #if defined(FL_HAVE_THREAD_TASKS)
     Py_CLEAR(fl_base_future(op)->awaited_by);
     fl_base_future(op)->awaited_by_is_set = 0;

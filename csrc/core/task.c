@@ -234,6 +234,9 @@ task_clear(PyObject *op)
 {
     TaskObject *self = task_of(op);
     fl_future_clear_own(&self->own); /* escapes */
+    if (self->base.future.loop != NULL) {
+        fl_mirror_clear_base(&self->base.future); /* escapes */
+    }
     Py_CLEAR(self->base.context);
     Py_CLEAR(self->base.coro);
     Py_CLEAR(self->base.name);

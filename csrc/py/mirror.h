@@ -133,4 +133,8 @@ PyObject *fl_base_type(const char *name);
 int fl_mirror_traverse_dict(PyObject *op, visitproc visit, void *arg);
 void fl_mirror_clear_dict(PyObject *op);
 
+/* Drops what asyncio's own __init__, called on an object of ours, has left in the
+ * struct that we leave empty. */
+void fl_mirror_clear_base(struct fl_base_future *base);
+
 #endif
