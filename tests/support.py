@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # Defines new_event_loop in a child process, for each kind of loop.
@@ -95,3 +97,10 @@ def plain(text):
     """The text without what may differ between two loops: addresses, class names."""
     text = re.sub(r"0x[0-9a-f]+", "0x...", text)
     return re.sub(r"<(_UnixSelectorEventLoop|Loop) ", "<LOOP ", text)
+
+
+# AddressSanitizer makes all code slower and keeps freed memory for a while.
+not_sanitized = pytest.mark.skipif(
+    "libasan" in os.environ.get("LD_PRELOAD", ""),
+    reason="says nothing of an ordinary build",
+)

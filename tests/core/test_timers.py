@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.support import child_says, run_once, run_until
+from tests.support import child_says, not_sanitized, run_once, run_until
 
 
 def test_a_timer_is_not_early(loop):
@@ -341,6 +341,7 @@ print(grown)
 """
 
 
+@not_sanitized
 def test_cancelled_timers_take_no_memory(loop_kind):
     grown = int(child_says(loop_kind, MEMORY))
     assert grown < 3_000_000  # a timer kept would be 300,000 times 100 bytes

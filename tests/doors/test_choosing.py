@@ -311,11 +311,13 @@ print(isinstance(asyncio.get_event_loop_policy(), fastloop.EventLoopPolicy))
     assert in_python(script, *flags) == "True <fastloop.EventLoopPolicy\nTrue\nFalse\n"
 
 
+@not_sanitized
 def test_import_is_cheap():
     script = """
 import asyncio, time
 start = time.process_time()
 import fastloop
+from tests.support import not_sanitized
 print(time.process_time() - start)
 """
     in_python(script)  # writes the byte code
