@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import fastloop
+from tests.support import not_sanitized
 
 from .programs import PYTHON, run
 
@@ -317,7 +318,6 @@ def test_import_is_cheap():
 import asyncio, time
 start = time.process_time()
 import fastloop
-from tests.support import not_sanitized
 print(time.process_time() - start)
 """
     in_python(script)  # writes the byte code
