@@ -17,6 +17,8 @@ import warnings
 
 import pytest
 
+pytest.register_assert_rewrite("tests.support", "tests.net.helpers")
+
 KINDS = ["asyncio", "fastloop"]
 if os.environ.get("FASTLOOP_TESTS_ASYNCIO_ONLY"):
     KINDS.remove("fastloop")
