@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import preflight
@@ -62,17 +63,37 @@ def test_a_refusal_is_all_that_is_printed(script):
     assert done.stderr.count("\n") == 1
 
 
-def test_a_listed_file_that_is_missing_is_named(tmp_path):
-    for name in ("setup.py", "pyproject.toml", "tools", "csrc", "fastloop"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, tmp_path / name)
-    (tmp_path / "csrc/base/ring.c").unlink()
-    done = subprocess.run(
-        [sys.executable, "setup.py", "build_ext"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of what a build reads, to break or to build in."""
+    wanted = ["csrc", "fastloop", "tools", "CHANGELOG.md", "LICENSE", "MANIFEST.in"]
+    for name in [*wanted, "README.md", "pyproject.toml", "setup.py"]:
+        copy_one = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy_one(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def setup_py(folder, *args):
+    """Run setup.py with these arguments in a folder; the CompletedProcess, as text."""
+    return subprocess.run(
+        [sys.executable, "setup.py", *args], cwd=folder, capture_output=True, text=True
     )
+
+
+def test_a_source_distribution_has_all_that_a_build_reads(copy):
+    done = setup_py(copy, "-q", "sdist", "--dist-dir", "out")
+    assert done.returncode == 0, done.stderr
+    (archive,) = (copy / "out").iterdir()
+    with tarfile.open(archive) as opened:
+        packed = {name.partition("/")[2] for name in opened.getnames()}
+    csrc = {str(path.relative_to(copy)) for path in copy.glob("csrc/*/*.[ch]")}
+    assert csrc and csrc <= packed
+    assert {"tools/preflight.py", "fastloop/py.typed", "fastloop/_core.pyi"} <= packed
+
+
+def test_a_listed_file_that_is_missing_is_named(copy):
+    (copy / "csrc/base/ring.c").unlink()
+    done = setup_py(copy, "build_ext")
     assert done.returncode == 1
     assert done.stderr == "setup.py lists C files that do not exist: csrc/base/ring.c\n"
 
