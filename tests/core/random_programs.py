@@ -1,0 +1,460 @@
+"""Random programs of tasks and futures, and the trace of what they do.
+
+A program is a list of task bodies, and a body a list of instructions, both made by
+hypothesis (`programs()`). `trace_of(program, kit)` runs it and returns every event in
+order: what each task saw, raised and returned, what the exception handler was told
+and what was left in the end. The same program gives the same trace on asyncio's
+types and on ours.
+
+Run by hand, it compares many programs and logs how many:
+
+    python -m tests.core.random_programs [N] [SEED]
+"""
+
+import asyncio
+import contextvars
+import gc
+import sys
+
+from hypothesis import strategies as st
+
+number = contextvars.ContextVar("number", default=0)
+
+N_BODIES = 5
+N_FUTURES = 3
+N_CALLS = 100  # tasks a program may start: bodies start each other
+EAGER = sys.version_info >= (3, 12)
+
+indices = st.integers(0, N_BODIES - 1)
+futures = st.integers(0, N_FUTURES - 1)
+messages = st.sampled_from([None, "m", "n"])
+small = st.integers(0, 3)
+errors = st.sampled_from(["ValueError", "CancelledError", "LookupError"])
+
+instructions = st.one_of(
+    st.tuples(st.just("sleep"), small),
+    st.tuples(st.just("spawn"), indices, st.booleans()),
+    st.tuples(st.just("spawn_and_await"), indices),
+    st.tuples(st.just("await_call"), indices),
+    st.tuples(st.just("await_child"), small),
+    st.tuples(st.just("await_future"), futures),
+    st.tuples(st.just("await_future_guarded"), futures),
+    st.tuples(st.just("set_result"), futures, small),
+    st.tuples(st.just("set_exception"), futures, errors),
+    st.tuples(st.just("cancel_future"), futures, messages),
+    st.tuples(st.just("renew_future"), futures),
+    st.tuples(st.just("cancel_child"), small, messages),
+    st.tuples(st.just("cancel_any"), small, messages),
+    st.tuples(st.just("cancel_self"), messages),
+    st.tuples(st.just("uncancel")),
+    st.tuples(st.just("shield"), indices),
+    st.tuples(st.just("gather"), st.lists(indices, max_size=3), st.booleans()),
+    st.tuples(st.just("wait"), st.lists(indices, min_size=1, max_size=3), small),
+    st.tuples(st.just("group"), st.lists(indices, max_size=3)),
+    st.tuples(st.just("timeout"), small, indices),
+    st.tuples(st.just("wait_for"), small, indices),
+    st.tuples(st.just("add_callback"), futures, st.booleans()),
+    st.tuples(st.just("add_task_callback"), small, st.booleans()),
+    st.tuples(st.just("remove_callback"), futures),
+    st.tuples(st.just("call_soon"), st.booleans()),
+    st.tuples(st.just("set_number"), small),
+    st.tuples(st.just("raise"), errors),
+    st.tuples(st.just("return"), small),
+    st.tuples(st.just("swallow"), indices),
+    st.tuples(st.just("look")),
+    st.tuples(st.just("rubbish")),
+)
+
+
+def programs():
+    """The strategy of programs."""
+    body = st.lists(instructions, max_size=7).map(tuple)
+    return st.lists(body, min_size=N_BODIES, max_size=N_BODIES).map(tuple)
+
+
+class InOrder(dict):
+    """A set of tasks that iterates in the order of adding, as a set does not."""
+
+    def add(self, task):
+        self[task] = None
+
+    def discard(self, task):
+        self.pop(task, None)
+
+
+class Rubbish:
+    """An awaitable that yields what no task takes."""
+
+    def __await__(self):
+        yield 17
+
+
+class Machine:
+    """Runs one program on one kit."""
+
+    def __init__(self, program, loop, Future, Task):
+        self.program, self.loop = program, loop
+        self.Future, self.Task = Future, Task
+        self.trace = []
+        self.lost = []
+        self.over = False  # what dies after the run is no event
+        self.tasks = []
+        self.awaited = set()
+        self.n_calls = self.n_names = 0
+        self.futures = [Future(loop=loop) for _ in range(N_FUTURES)]
+
+    def note(self, *event):
+        if not self.over:
+            self.trace.append(event)
+
+    def error(self, name):
+        kinds = {"CancelledError": asyncio.CancelledError}
+        kind = kinds.get(name) or {"ValueError": ValueError}.get(name, LookupError)
+        return kind(name)
+
+    def start(self, index, eager=False):
+        keywords = {"eager_start": True} if eager and EAGER else {}
+        self.n_calls += 1
+        if self.n_calls > N_CALLS:
+            index = None
+        task = self.Task(
+            self.body(index), loop=self.loop, name=self.new_name(), **keywords
+        )
+        self.know(task)
+        return task
+
+    def new_name(self):
+        self.n_names += 1
+        return f"T{self.n_names}"
+
+    def know(self, task):
+        """An eager task is known from its first step on, which is before start()."""
+        if task not in self.tasks:
+            self.tasks.append(task)
+
+    def start_awaited(self, index):
+        task = self.start(index)
+        self.awaited.add(task)
+        return task
+
+    def child(self, i):
+        return self.tasks[-1 - i % len(self.tasks)] if self.tasks else None
+
+    async def body(self, index):
+        task = asyncio.current_task()
+        self.know(task)
+        name = task.get_name()
+        if index is None:
+            return "too many"
+        self.note(name, "starts", index, number.get())
+        try:
+            for instruction in self.program[index]:
+                self.note(name, *instruction)
+                done = await self.do(name, *instruction)
+                if done is not None:
+                    return done
+        except BaseException as error:
+            self.note(name, "raises", describe(error))
+            raise
+        finally:
+            self.note(name, "ends", task.cancelling())
+        return name
+
+    async def do(self, name, what, *args):
+        return await getattr(self, "do_" + what)(name, *args)
+
+    async def do_sleep(self, name, count):
+        for _ in range(count):
+            await asyncio.sleep(0)
+
+    async def do_spawn(self, name, index, eager):
+        task = self.start(index, eager)
+        self.note(name, "spawned", state(task))
+
+    async def do_spawn_and_await(self, name, index):
+        self.note(name, "got", await self.start_awaited(index))
+
+    async def do_await_call(self, name, index):
+        self.n_calls += 1
+        if self.n_calls < N_CALLS:
+            self.note(name, "got", await self.body(index))
+
+    async def do_await_child(self, name, i):
+        # Younger ones only, so that none await in a ring; each by one task only, or
+        # asyncio's cancel() walks every path through the net that they make.
+        free = [
+            task
+            for task in self.tasks
+            if int(task.get_name()[1:]) > int(name[1:]) and task not in self.awaited
+        ]
+        if free:
+            task = free[i % len(free)]
+            self.awaited.add(task)
+            self.note(name, "got", await task)
+
+    async def do_await_future(self, name, i):
+        self.note(name, "got", await self.futures[i])
+
+    async def do_await_future_guarded(self, name, i):
+        try:
+            self.note(name, "got", await self.futures[i])
+        except (asyncio.CancelledError, ValueError, LookupError) as error:
+            self.note(name, "caught", describe(error))
+
+    async def do_set_result(self, name, i, value):
+        if not self.futures[i].done():
+            self.futures[i].set_result(value)
+
+    async def do_set_exception(self, name, i, error):
+        try:
+            self.futures[i].set_exception(self.error(error))
+        except asyncio.InvalidStateError as error:
+            self.note(name, "refused", describe(error))
+
+    async def do_cancel_future(self, name, i, message):
+        self.note(name, self.futures[i].cancel(message))
+
+    async def do_renew_future(self, name, i):
+        if self.futures[i].done():
+            self.futures[i] = self.Future(loop=self.loop)
+
+    async def do_cancel_child(self, name, i, message):
+        child = self.child(i)
+        if child is not None:
+            self.note(name, child.cancel(message), child.cancelling())
+
+    async def do_cancel_any(self, name, i, message):
+        task = self.tasks[i % len(self.tasks)]
+        self.note(name, task.cancel(message), task.cancelling())
+
+    async def do_cancel_self(self, name, message):
+        self.note(name, asyncio.current_task().cancel(message))
+
+    async def do_uncancel(self, name):
+        self.note(name, asyncio.current_task().uncancel())
+
+    async def do_shield(self, name, index):
+        self.note(name, "got", await asyncio.shield(self.start_awaited(index)))
+
+    async def do_gather(self, name, them, keep):
+        children = [self.start_awaited(index) for index in them]
+        results = await asyncio.gather(*children, return_exceptions=keep)
+        self.note(name, [describe(r) for r in results])
+
+    async def do_wait(self, name, them, how):
+        when = ["FIRST_COMPLETED", "FIRST_EXCEPTION", "ALL_COMPLETED"][how % 3]
+        children = [self.start_awaited(index) for index in them]
+        done, pending = await asyncio.wait(children, return_when=when)
+        self.note(name, *(sorted(t.get_name() for t in s) for s in (done, pending)))
+
+    async def do_group(self, name, them):
+        try:
+            async with asyncio.TaskGroup() as group:
+                group._tasks = InOrder()  # it cancels them in the set's order
+                for index in them:
+                    self.n_calls += 1
+                    index = index if self.n_calls < N_CALLS else None
+                    self.tasks.append(
+                        group.create_task(self.body(index), name=self.new_name())
+                    )
+        except BaseExceptionGroup as errors:
+            self.note(name, "group", [describe(e) for e in errors.exceptions])
+
+    async def do_timeout(self, name, delay, index):
+        try:
+            async with asyncio.timeout(None if delay else 0):
+                self.note(name, "got", await self.start_awaited(index))
+        except TimeoutError as error:
+            self.note(name, "timed out", describe(error))
+
+    async def do_wait_for(self, name, delay, index):
+        try:
+            limit = None if delay else 0
+            self.note(name, await asyncio.wait_for(self.start_awaited(index), limit))
+        except TimeoutError as error:
+            self.note(name, "timed out", describe(error))
+
+    def callback(self, fails):
+        def called(future):
+            self.note("callback", state(future), number.get(), fails)
+            self.note(asyncio.current_task() is None)
+            if fails:
+                raise ValueError("from a callback")
+
+        return called
+
+    async def do_add_callback(self, name, i, fails):
+        self.futures[i].add_done_callback(self.callback(fails))
+
+    async def do_add_task_callback(self, name, i, fails):
+        self.child(i).add_done_callback(self.callback(fails))
+
+    async def do_remove_callback(self, name, i):
+        callbacks = self.futures[i]._callbacks or ()
+        self.note(name, len(callbacks))
+        for callback, _ in callbacks[:1]:
+            if getattr(callback, "__self__", None) is None:
+                self.note(name, self.futures[i].remove_done_callback(callback))
+
+    async def do_call_soon(self, name, fails):
+        def called():
+            self.note("called", number.get(), asyncio.current_task() is None)
+            if fails:
+                raise LookupError("from call_soon")
+
+        self.loop.call_soon(called)
+
+    async def do_set_number(self, name, value):
+        number.set(value)
+
+    async def do_raise(self, name, error):
+        raise self.error(error)
+
+    async def do_return(self, name, value):
+        return value
+
+    async def do_swallow(self, name, index):
+        try:
+            await self.start_awaited(index)
+        except asyncio.CancelledError as error:
+            self.note(name, "swallowed", describe(error))
+        except Exception as error:
+            self.note(name, "caught", describe(error))
+
+    async def do_look(self, name):
+        task = asyncio.current_task()
+        self.note(name, state(task), task._must_cancel, bool(task.get_stack()))
+        names = sorted(t.get_name() for t in asyncio.all_tasks(self.loop))
+        self.note(name, names, [state(f) for f in self.futures])
+
+    async def do_rubbish(self, name):
+        await Rubbish()
+
+    # ---- the whole run ----
+
+    def report(self, loop, context):
+        message, error = context["message"].split(" at ")[0], context.get("exception")
+        if "never retrieved" in message:
+            # when it dies depends on cycles through the loop's own frames
+            self.lost.append((message, describe(error)))
+        else:
+            self.note("report", message, describe(error))
+
+    def collect(self):
+        """What died unasked, all of it."""
+        if any(what[0] == "renew_future" for body in self.program for what in body):
+            gc.collect()
+        self.note("lost", sorted(self.lost))
+
+    def run(self):
+        self.loop.set_exception_handler(self.report)
+        self.start(0)
+        for turn in range(400):
+            self.loop.call_soon(self.loop.stop)
+            self.loop.run_forever()
+            pending = [task for task in self.tasks if not task.done()]
+            if not pending:
+                break
+            if turn > 30 and turn % 4 == 0:
+                pending[0].cancel("the end")
+            for future in self.futures if turn > 200 else ():
+                future.cancel()
+        self.collect()
+        self.note("left", sorted(t.get_name() for t in self.tasks if not t.done()))
+        for task in self.tasks:
+            self.note(task.get_name(), outcome(task), task.cancelling())
+        for future in self.futures:
+            self.note("future", outcome(future))
+        return self.trace
+
+
+def describe(value):
+    """A value or exception, as text that is the same on every kind of type."""
+    if isinstance(value, BaseExceptionGroup):
+        return [describe(each) for each in value.exceptions]
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}{value.args!r}"[:80]
+    return value
+
+
+def state(future):
+    return future._state, future._asyncio_future_blocking
+
+
+def outcome(future):
+    if not future.done():
+        return "pending"
+    if future.cancelled():
+        return "cancelled"
+    return describe(future.exception() or future.result())
+
+
+def trace_of(program, make_loop, Future, Task):
+    """Every event of a run of the program on a new loop."""
+    loop = make_loop()
+    loop.set_task_factory(
+        lambda loop, coro, **keywords: Task(coro, loop=loop, **keywords)
+    )
+    machine = Machine(program, loop, Future, Task)
+    try:
+        return machine.run()
+    finally:
+        machine.over = True
+        loop.set_exception_handler(lambda loop, context: None)
+        for task in machine.tasks:
+            task._log_destroy_pending = False
+        loop.close()
+
+
+def main(arguments):
+    """Compares N random programs on four combinations of loop and types."""
+    import time
+
+    from hypothesis import HealthCheck, Phase, given, seed, settings
+
+    import fastloop
+
+    count = int(arguments[0]) if arguments else 10_000
+    events = []
+
+    @seed(int(arguments[1]) if len(arguments) > 1 else 1)
+    @settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(programs())
+    def compare(program):
+        stock = trace_of(
+            program, asyncio.SelectorEventLoop, asyncio.Future, asyncio.Task
+        )
+        events.append(len(stock))
+        for make_loop, Future, Task in (
+            (fastloop.new_event_loop, fastloop.Future, fastloop.Task),
+            (asyncio.SelectorEventLoop, fastloop.Future, fastloop.Task),
+            (fastloop.new_event_loop, asyncio.Future, asyncio.Task),
+        ):
+            ours = trace_of(program, make_loop, Future, Task)
+            assert ours == stock, difference(stock, ours)
+
+    start = time.monotonic()
+    compare()
+    print(
+        f"{len(events)} programs, {sum(events)} events, the same trace on every"
+        f" loop and type; Python {sys.version.split()[0]},"
+        f" {time.monotonic() - start:.0f} s"
+    )
+
+
+def difference(stock, ours):
+    """The first event that differs, with what came before."""
+    for i, (a, b) in enumerate(zip(stock, ours, strict=False)):
+        if a != b:
+            return f"event {i}: {a} / {b} after {stock[max(0, i - 12) : i]}"
+    return f"lengths {len(stock)} and {len(ours)}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,33 @@
+"""The same random programs do the same on asyncio's types and loop and on ours.
+
+Few here, to be quick; `python -m tests.core.random_programs 10000` runs many.
+"""
+
+import asyncio
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import fastloop
+from tests.core.random_programs import difference, programs, trace_of
+
+KITS = {
+    "ours": (fastloop.new_event_loop, fastloop.Future, fastloop.Task),
+    "ours-on-asyncio": (asyncio.SelectorEventLoop, fastloop.Future, fastloop.Task),
+    "asyncios-on-ours": (fastloop.new_event_loop, asyncio.Future, asyncio.Task),
+}
+
+
+@pytest.mark.parametrize("name", KITS)
+@settings(
+    max_examples=60,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+@given(program=programs())
+def test_same_trace(name, program):
+    stock = trace_of(program, asyncio.SelectorEventLoop, asyncio.Future, asyncio.Task)
+    ours = trace_of(program, *KITS[name])
+    assert ours == stock, difference(stock, ours)
