@@ -258,6 +258,9 @@ PyObject *fl_loop_set_task_factory(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 );
 PyObject *fl_loop_get_task_factory(PyObject *op, PyObject *ignored);
+/* What asyncio's own create_task calls: for asyncio.eager_task_factory the one that
+ * makes our tasks. */
+PyObject *fl_loop_get_inner_task_factory(PyObject *op, void *closure);
 PyObject *fl_loop_set_exception_handler(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 );

@@ -146,10 +146,16 @@ fl_loop_create_task(
     if (fl_loop_check_closed(self) < 0) {
         return NULL;
     }
+    Py_ssize_t n_keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
     if (self->task_factory != NULL) {
+        if (self->task_factory == self->state->types.eager_factory && n_args == 1 &&
+            n_keywords == 0) {
+            /* fast: what own_eager_factory does, but for its two calls in Python */
+            const struct fl_task_args eager = {args[0], NULL, NULL, NULL, true};
+            return fl_task_new(self, &eager); /* escapes */
+        }
         return create_task_by_factory(op, args, n_args, kwnames); /* escapes */
     }
-    Py_ssize_t n_keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
     if (n_keywords > MAX_TASK_KEYWORDS || n_args != 1) {
         /* coro given by keyword, or a wrong call: let Python's own code say */
         return create_task_by_factory(op, args, n_args, kwnames);
@@ -179,6 +185,18 @@ fl_loop_set_task_factory(
     LoopObject *self = (LoopObject *)op;
     Py_XSETREF(self->task_factory, factory == Py_None ? NULL : Py_NewRef(factory));
     Py_RETURN_NONE;
+}
+
+PyObject *
+fl_loop_get_inner_task_factory(PyObject *op, void *Py_UNUSED(closure))
+{
+    LoopObject *self = (LoopObject *)op;
+    const struct fl_types_state *types = &self->state->types;
+    PyObject *factory = self->task_factory;
+    if (factory != NULL && factory == types->eager_factory) {
+        factory = types->own_eager_factory;
+    }
+    return Py_NewRef(factory != NULL ? factory : Py_None);
 }
 
 PyObject *

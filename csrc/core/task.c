@@ -352,6 +352,32 @@ static PyType_Spec task_spec = {
     .slots = task_slots,
 };
 
+#if defined(FL_HAVE_EAGER_START)
+/* asyncio.eager_task_factory makes asyncio's Task; on a loop of ours the factory
+ * that makes ours takes its place. */
+static int
+add_eager_factory(struct fl_state *state)
+{
+    PyObject *tasks = PyImport_ImportModule("asyncio.tasks");
+    if (tasks == NULL) {
+        return -1;
+    }
+    state->types.eager_factory = PyObject_GetAttrString(tasks, "eager_task_factory");
+    state->types.own_eager_factory =
+        PyObject_CallMethod(tasks, "create_eager_task_factory", "O", state->task_type);
+    Py_DECREF(tasks);
+    bool failed =
+        state->types.eager_factory == NULL || state->types.own_eager_factory == NULL;
+    return failed ? -1 : 0;
+}
+#else
+static int
+add_eager_factory(struct fl_state *Py_UNUSED(state))
+{
+    return 0;
+}
+#endif
+
 int
 fl_task_add_type(PyObject *module, struct fl_state *state)
 {
@@ -368,5 +394,8 @@ fl_task_add_type(PyObject *module, struct fl_state *state)
     state->task_type =
         (PyTypeObject *)PyType_FromModuleAndSpec(module, &task_spec, base);
     Py_DECREF(base);
-    return state->task_type == NULL ? -1 : PyModule_AddType(module, state->task_type);
+    if (state->task_type == NULL || add_eager_factory(state) < 0) {
+        return -1;
+    }
+    return PyModule_AddType(module, state->task_type);
 }

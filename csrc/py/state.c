@@ -79,6 +79,8 @@ fl_state_traverse(struct fl_state *state, visitproc visit, void *arg)
     Py_VISIT(state->kw_hooks);
     Py_VISIT(state->types.current_tasks);
     Py_VISIT(state->types.coroutine_types);
+    Py_VISIT(state->types.eager_factory);
+    Py_VISIT(state->types.own_eager_factory);
     return 0;
 }
 
@@ -99,6 +101,8 @@ fl_state_clear(struct fl_state *state)
     Py_CLEAR(state->kw_hooks);
     Py_CLEAR(state->types.current_tasks);
     Py_CLEAR(state->types.coroutine_types);
+    Py_CLEAR(state->types.eager_factory);
+    Py_CLEAR(state->types.own_eager_factory);
 }
 
 struct fl_state *

@@ -56,8 +56,10 @@ struct fl_types_state {
     Py_ssize_t running_loop_offset; /* in a thread state */
     Py_ssize_t running_task_offset;
     Py_ssize_t tasks_head_offset;
-    PyObject *current_tasks;   /* asyncio.tasks._current_tasks, or NULL */
-    PyObject *coroutine_types; /* set: types iscoroutine() said yes to */
+    PyObject *current_tasks;     /* asyncio.tasks._current_tasks, or NULL */
+    PyObject *eager_factory;     /* asyncio.eager_task_factory, or NULL before 3.12 */
+    PyObject *own_eager_factory; /* the same for our Task */
+    PyObject *coroutine_types;   /* set: types iscoroutine() said yes to */
 };
 
 #endif

@@ -114,6 +114,26 @@ def test_eager_factory(kit):
     assert kit.run(main()) == (True, True, 1)
 
 
+@since_3_12
+def test_asyncios_eager_factory(loop):
+    """On a loop of ours it makes our tasks; get_task_factory() still names it."""
+    import fastloop
+
+    loop.set_task_factory(asyncio.eager_task_factory)
+    assert loop.get_task_factory() is asyncio.eager_task_factory
+    kind = fastloop.Task if isinstance(loop, fastloop.Loop) else asyncio.Task
+
+    async def inner():
+        return asyncio.current_task().get_name()
+
+    async def main():
+        task = asyncio.create_task(inner())
+        named = asyncio.create_task(inner(), name="named")
+        return type(task) is kind, task.done(), named.get_name(), named.done()
+
+    assert loop.run_until_complete(main()) == (True, True, "named", True)
+
+
 def test_a_patched_call_soon_sees_steps(kit):
     calls, call_soon = [], kit.loop.call_soon
 
