@@ -189,20 +189,39 @@ def test_ten_interrupts(loop):
     assert loop.run_until_complete(asyncio.sleep(0.001, "fine")) == "fine"
 
 
+@contextlib.contextmanager
+def signalled_often(number=signal.SIGUSR1):
+    """Another thread sends the signal every 5 ms: SIGALRM is the test's time limit,
+    and asyncio sleeps through a signal between its last look and its sleep."""
+
+    def send():
+        while not enough.wait(0.005):
+            os.kill(os.getpid(), number)
+
+    enough = threading.Event()
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        thread.join()
+
+
 def test_a_python_handler_that_raises_ends_the_run(loop):
-    class Alarm(BaseException):
+    class Usr1(BaseException):
         pass
 
     def handler(signum, frame):
-        raise Alarm
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        raise Usr1
 
-    previous = signal.signal(signal.SIGALRM, handler)
+    previous = signal.signal(signal.SIGUSR1, handler)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.01)
-        with pytest.raises(Alarm):
+        with signalled_often(), pytest.raises(Usr1):
             loop.run_forever()
     finally:
-        signal.signal(signal.SIGALRM, previous)
+        signal.signal(signal.SIGUSR1, previous)
     assert not loop.is_running()
     assert loop.run_until_complete(asyncio.sleep(0, 1)) == 1
 
@@ -210,16 +229,15 @@ def test_a_python_handler_that_raises_ends_the_run(loop):
 def test_a_python_handler_that_returns_does_not(loop):
     """EINTR is retried: the loop sleeps on after a signal's Python handler ran."""
     seen = []
-    previous = signal.signal(signal.SIGALRM, lambda *args: seen.append("alarm"))
+    previous = signal.signal(signal.SIGUSR1, lambda *args: seen.append("signal"))
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
-        loop.call_later(0.05, loop.stop)
-        start = loop.time()
-        loop.run_forever()
-        assert loop.time() - start >= 0.05
+        with signalled_often():
+            loop.call_later(0.05, loop.stop)
+            start = loop.time()
+            loop.run_forever()
+            assert loop.time() - start >= 0.05
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
+        signal.signal(signal.SIGUSR1, previous)
     assert seen  # how many, a busy machine decides
 
 
@@ -244,7 +262,7 @@ class TestAddSignalHandler:
         loop.run_forever()
         timer.join()
 
-    def test_an_itimer(self, loop):
+    def test_again_and_again(self, loop):
         seen = []
 
         def handler():
@@ -252,11 +270,11 @@ class TestAddSignalHandler:
             if len(seen) == 3:
                 loop.stop()
 
-        loop.add_signal_handler(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
-        loop.run_forever()
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        loop.add_signal_handler(signal.SIGUSR1, handler)
+        with signalled_often():
+            loop.run_forever()
         assert len(seen) >= 3
+        loop.remove_signal_handler(signal.SIGUSR1)
 
     def test_remove_says_whether_there_was_one(self, loop):
         assert loop.remove_signal_handler(signal.SIGUSR1) is False
@@ -401,11 +419,11 @@ class TestAddSignalHandler:
             loop.call_soon(spin)
 
         spins = 0
-        loop.add_signal_handler(signal.SIGALRM, loop.stop)
-        signal.setitimer(signal.ITIMER_REAL, 0.005)
+        loop.add_signal_handler(signal.SIGUSR1, loop.stop)
         loop.call_soon(spin)
-        loop.run_forever()
-        loop.remove_signal_handler(signal.SIGALRM)
+        with signalled_often():
+            loop.run_forever()
+        loop.remove_signal_handler(signal.SIGUSR1)
         assert spins > 0
 
 
