@@ -20,9 +20,16 @@ ran = set()
 missing = set()
 
 
+def is_installed(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # of the package that the module would be in
+        return False
+
+
 def need(*packages):
     """Skips the test if one of these modules is not installed; notes it if all are."""
-    absent = [name for name in packages if importlib.util.find_spec(name) is None]
+    absent = [name for name in packages if not is_installed(name)]
     missing.update(absent)
     if absent:
         pytest.skip(f"not installed: {', '.join(absent)}")
