@@ -76,6 +76,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
 static int
 module_clear(PyObject *module)
 {
+    fl_task_trim(fl_state_of_module(module), 0);
     fl_state_clear(fl_state_of_module(module));
     return 0;
 }

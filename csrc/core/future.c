@@ -11,16 +11,24 @@
 
 /* ---- life ---- */
 
+#define LINK offsetof(FutureObject, own.loop)
+
 PyObject *
 fl_future_new(LoopObject *loop)
 {
     struct fl_state *state = loop->state;
     PyTypeObject *type = state->future_type;
-    PyObject *op = type->tp_alloc(type, 0);
-    if (op == NULL) {
-        return NULL;
+    PyObject *op = fl_freelist_take(&state->types.free_futures, type, LINK);
+    if (op != NULL) {
+        PyObject_GC_Track(op);
     }
-    fl_future_own(op)->state = state;
+    else {
+        op = type->tp_alloc(type, 0);
+        if (op == NULL) {
+            return NULL;
+        }
+        fl_future_own(op)->state = state;
+    }
     state->counts.futures++;
     if (fl_future_init_fresh(fl_future_own(op), loop) < 0) {
         Py_CLEAR(op);
@@ -95,8 +103,18 @@ future_dealloc(PyObject *op)
     PyObject_ClearWeakRefs(op);
     future_clear(op); /* escapes */
     state->counts.futures--;
-    type->tp_free(op);
+    fl_future_own_reset(fl_future_own(op));
+    if (type != state->future_type ||
+        !fl_freelist_keep(&state->types.free_futures, op, LINK)) {
+        type->tp_free(op);
+    }
     Py_DECREF(type);
+}
+
+void
+fl_future_trim(struct fl_state *state, int max)
+{
+    fl_freelist_trim(&state->types.free_futures, max, LINK);
 }
 
 static PyObject *

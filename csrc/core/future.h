@@ -67,6 +67,9 @@ int fl_future_add_type(PyObject *module, struct fl_state *state);
  * traceback included in debug mode. New reference or NULL. */
 PyObject *fl_future_new(LoopObject *loop);
 
+/* Frees all but max of the dead futures that are kept. */
+void fl_future_trim(struct fl_state *state, int max);
+
 /* ---- future_state.c ---- */
 
 /* __init__: (re)starts as pending. loop: borrowed; None or NULL is the current
@@ -110,6 +113,16 @@ void fl_future_report(
     PyObject *op, struct fl_future_state *own, PyObject *message, PyObject *key,
     PyObject *exception
 );
+
+/* All but the references, as in a new object. */
+static inline void
+fl_future_own_reset(struct fl_future_state *own)
+{
+    own->status = FL_FUTURE_PENDING;
+    own->failed = false;
+    own->log_traceback = false;
+    own->blocking = false;
+}
 
 int fl_future_traverse_own(struct fl_future_state *own, visitproc visit, void *arg);
 void fl_future_clear_own(struct fl_future_state *own);

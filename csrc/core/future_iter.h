@@ -14,4 +14,7 @@ int fl_future_iter_add_type(PyObject *module, struct fl_state *state);
  * New reference; NULL with RuntimeError if the future is not initialised. */
 PyObject *fl_future_iter_new(PyObject *future, struct fl_future_state *own);
 
+/* Frees all but max of the dead iterators that are kept. */
+void fl_future_iter_trim(struct fl_state *state, int max);
+
 #endif

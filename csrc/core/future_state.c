@@ -51,10 +51,7 @@ static void
 start_over(PyObject *op, struct fl_future_state *own)
 {
     fl_future_clear_own(own); /* escapes */
-    own->status = FL_FUTURE_PENDING;
-    own->failed = false;
-    own->log_traceback = false;
-    own->blocking = false;
+    fl_future_own_reset(own);
 #if defined(FL_HAVE_THREAD_TASKS)
     fl_base_future(op)->is_task = 0;
     fl_base_future(op)->awaited_by_is_set = 0;

@@ -14,6 +14,8 @@ task_of(PyObject *op)
     return (TaskObject *)(void *)op;
 }
 
+#define LINK offsetof(TaskObject, own.loop)
+
 /* ---- making ---- */
 
 /* asyncio.iscoroutine(coro), its answers kept by type as asyncio keeps them: 1, 0 or
@@ -160,7 +162,15 @@ task_alloc(struct fl_state *state, PyTypeObject *type)
 PyObject *
 fl_task_new(LoopObject *loop, const struct fl_task_args *args)
 {
-    PyObject *op = task_alloc(loop->state, loop->state->task_type);
+    struct fl_state *state = loop->state;
+    PyObject *op = fl_freelist_take(&state->types.free_tasks, state->task_type, LINK);
+    if (op != NULL) {
+        PyObject_GC_Track(op);
+        state->counts.tasks++;
+    }
+    else {
+        op = task_alloc(state, state->task_type);
+    }
     if (op != NULL && (fl_future_init_fresh(&task_of(op)->own, loop) < 0 ||
                        task_init(task_of(op), args) < 0)) {
         Py_CLEAR(op);
@@ -288,8 +298,21 @@ task_dealloc(PyObject *op)
     PyObject_ClearWeakRefs(op);
     task_clear(op); /* escapes */
     state->counts.tasks--;
-    type->tp_free(op);
+    fl_future_own_reset(&self->own);
+    self->must_cancel = false;
+    if (type != state->task_type ||
+        !fl_freelist_keep(&state->types.free_tasks, op, LINK)) {
+        type->tp_free(op);
+    }
     Py_DECREF(type);
+}
+
+void
+fl_task_trim(struct fl_state *state, int max)
+{
+    fl_freelist_trim(&state->types.free_tasks, max, LINK);
+    fl_future_trim(state, max);
+    fl_future_iter_trim(state, max);
 }
 
 static PyObject *

@@ -88,17 +88,23 @@ struct fl_base_task {
 /* The asyncio fields behind the public part of a thread state lie elsewhere in
  * each minor version: fl_mirror_probe finds them. */
 static inline PyObject **
+fl_thread_field(char *thread, Py_ssize_t offset)
+{
+    return (PyObject **)(void *)(thread + offset); /* owned */
+}
+
+static inline PyObject **
 fl_thread_running_task(const struct fl_state *state)
 {
     char *thread = (char *)PyThreadState_Get();
-    return (PyObject **)(void *)(thread + state->types.running_task_offset); /* owned */
+    return fl_thread_field(thread, state->types.running_task_offset);
 }
 
 static inline PyObject **
 fl_thread_running_loop(const struct fl_state *state)
 {
     char *thread = (char *)PyThreadState_Get();
-    return (PyObject **)(void *)(thread + state->types.running_loop_offset); /* owned */
+    return fl_thread_field(thread, state->types.running_loop_offset);
 }
 
 static inline struct fl_base_node *

@@ -4,6 +4,7 @@
 
 #include "base/list.h"
 #include "py/compat.h"
+#include "py/freelist.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -60,6 +61,9 @@ struct fl_types_state {
     PyObject *eager_factory;     /* asyncio.eager_task_factory, or NULL before 3.12 */
     PyObject *own_eager_factory; /* the same for our Task */
     PyObject *coroutine_types;   /* set: types iscoroutine() said yes to */
+    struct fl_freelist free_futures;
+    struct fl_freelist free_tasks;
+    struct fl_freelist free_iters;
 };
 
 #endif
