@@ -18,6 +18,9 @@
 
 #define QUIET_ITERATIONS 16
 #define POLL_PERIOD_NS 50000.0
+/* Of iterations that could not be told apart from polled ones, those that look for
+ * signals: callbacks in Python look by themselves. */
+#define SIGNAL_PERIOD 16
 /* asyncio.base_events.MAXIMUM_SELECT_TIMEOUT: some kernels dislike more. */
 #define MAX_TIMEOUT_S (24.0 * 3600.0)
 
@@ -39,8 +42,10 @@ may_skip_poll(LoopObject *self, bool only_thread)
         fl_loop_count_watches(self) > 0 ||
         (self->signal_handlers != NULL && PyDict_GET_SIZE(self->signal_handlers) > 0);
     if (only_thread && !watching) {
+        self->skipped_polls++;
         return true;
     }
+    self->skipped_polls = 0;
     if (++self->quiet_iterations <= QUIET_ITERATIONS) {
         return false;
     }
@@ -86,6 +91,7 @@ poll_now(LoopObject *self, int64_t timeout_ns, bool only_thread)
         self->sleeping = 0;
     }
     self->n_polls++;
+    self->last_step_ticks = 0;
     self->last_poll_ticks = fl_clock_ticks();
     if (n_events < 0 && n_events != -EINTR) {
         fl_raise_errno(n_events);
@@ -110,6 +116,10 @@ fl_loop_poll(LoopObject *self)
     int64_t timeout_ns = 0;
     if (fl_ring_count(&self->ready) > 0 || self->stopping) {
         if (may_skip_poll(self, only_thread)) {
+            if (self->skipped_polls % SIGNAL_PERIOD != 0) {
+                return 0;
+            }
+            self->last_step_ticks = 0;
             if (!only_thread) {
                 Py_BEGIN_ALLOW_THREADS
                 Py_END_ALLOW_THREADS
@@ -120,6 +130,7 @@ fl_loop_poll(LoopObject *self)
     else {
         fl_current_retract(self);
         fl_handle_trim_lists(self);
+        fl_task_trim(self->state, FL_FREELIST_IDLE);
         timeout_ns = sleep_time(self);
         if (timeout_ns == -2) {
             return -1;

@@ -275,18 +275,6 @@ fl_current_leave(TaskObject *task)
     return -1;
 }
 
-int
-fl_current_publish(LoopObject *Py_UNUSED(loop), TaskObject *task)
-{
-    return fl_current_enter(task);
-}
-
-int
-fl_current_withdraw(LoopObject *Py_UNUSED(loop), TaskObject *task)
-{
-    return fl_current_leave(task);
-}
-
 void
 fl_current_forget(LoopObject *loop)
 {

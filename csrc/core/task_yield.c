@@ -222,15 +222,17 @@ int
 fl_task_wait(TaskObject *self, PyObject *yielded)
 {
     int status;
+    if (yielded == Py_None) {
+        status = fl_task_step_soon(self, NULL);
+        Py_DECREF(yielded);
+        return status;
+    }
     struct fl_future_state *own = fl_future_of(self->own.state, yielded);
     if (yielded == (PyObject *)self) {
         status = refuse_self(self);
     }
     else if (own != NULL) {
         status = wait_for_own(self, yielded, own);
-    }
-    else if (yielded == Py_None) {
-        status = fl_task_step_soon(self, NULL);
     }
     else {
         status = wait_for_anything(self, yielded);
