@@ -18,6 +18,8 @@ KITS = {
 }
 
 
+# hypothesis may see the death of a random generator that others registered
+@pytest.mark.filterwarnings("ignore:It looks like `register_random`")
 @pytest.mark.parametrize("name", KITS)
 @settings(
     max_examples=60,
