@@ -15,7 +15,7 @@ checkout=$(cd "$(dirname "$0")/.." && pwd -P)
 home=${FASTLOOP_FORKY:-$checkout/.forky}
 root=$home/root
 
-packages="ca-certificates gcc libc6-dev make"
+packages="ca-certificates gcc libc6-dev make valgrind"
 for version in 3.14 3.15; do
     packages+=" python$version-dev python$version-venv python$version-dbg"
     packages+=" libpython$version-testsuite"
