@@ -63,6 +63,19 @@ async def gather_100(n):
         await asyncio.gather(*[trivial() for _ in range(100)])
 
 
+async def cancel_1000(n):
+    async def wait(future):
+        await future
+
+    loop = asyncio.get_running_loop()
+    for _ in range(n // 1000):
+        tasks = [loop.create_task(wait(loop.create_future())) for _ in range(1000)]
+        await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def call_soon_chain(n):
     loop = asyncio.get_running_loop()
     call_soon = loop.call_soon
@@ -88,6 +101,7 @@ WORKLOADS = {
     "spawn_await": spawn_await,
     "fut_pingpong": fut_pingpong,
     "gather_100": gather_100,
+    "cancel_1000": cancel_1000,
 }
 
 
