@@ -204,7 +204,13 @@ ask_own(struct fl_future_state *own, PyObject **exc)
         own->log_traceback = false;
         return;
     }
-    if (fl_future_outcome(own, exc) < 0) {
+    if (own->status == FL_FUTURE_CANCELLED) {
+        *exc = fl_future_cancelled_error(own); /* to throw: need not be raised */
+    }
+    else if (fl_future_outcome(own, exc) < 0) {
+        *exc = NULL;
+    }
+    if (*exc == NULL) {
         *exc = fl_error_take();
     }
 }
