@@ -172,7 +172,9 @@ static bool
 has_weakrefs(HandleObject *self)
 {
 #ifdef FL_HAVE_MANAGED_WEAKREF
-    return *PyObject_GET_WEAKREFS_LISTPTR((PyObject *)self) != NULL;
+    /* what PyObject_GET_WEAKREFS_LISTPTR looks at, without the call */
+    Py_ssize_t offset = Py_TYPE(self)->tp_weaklistoffset;
+    return *(PyObject **)(void *)((char *)self + offset) != NULL;
 #else
     return self->weakrefs != NULL;
 #endif
