@@ -10,6 +10,7 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -24,6 +25,12 @@ if os.environ.get("FASTLOOP_TESTS_ASYNCIO_ONLY"):
     KINDS.remove("fastloop")
 
 LINGER_S = 3
+
+
+def pytest_configure():
+    """A shell's background job ignores SIGINT, and would all children of the tests."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def factory_of(kind):
