@@ -98,6 +98,11 @@ def test_connect_and_accept(loop):
 
 
 def test_connect_by_name(loop):
+    try:
+        socket.gethostbyname("localhost")
+    except OSError as error:
+        pytest.skip(f"nobody here knows localhost: {error}")
+
     async def main():
         with socket.socket() as listener, socket.socket() as client:
             listener.setblocking(False)
