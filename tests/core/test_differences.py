@@ -1,0 +1,226 @@
+"""What fastloop does otherwise than asyncio on purpose, each beside asyncio's way.
+
+The list with the reasons is docs/differences-from-asyncio.md; differences that have
+their room elsewhere are tested there.
+"""
+
+import asyncio
+import gc
+import math
+import signal
+import socket
+import sys
+import warnings
+import weakref
+
+import pytest
+
+import fastloop
+from tests.support import not_sanitized, run_child, run_once
+
+own_types = pytest.mark.skipif(
+    fastloop.Task is asyncio.Task, reason="this run uses asyncio's types"
+)
+
+
+async def nothing():
+    pass
+
+
+@pytest.mark.parametrize("name", ["call_soon", "call_soon_threadsafe", "call_later"])
+def test_a_pending_handle_does_not_keep_its_loop(loop_factory, loop_kind, name):
+    loop = loop_factory()
+    dead = weakref.ref(loop)
+    handle = getattr(loop, name)(*((10,) if name == "call_later" else ()), int)
+    if loop_kind == "fastloop":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # it is left open
+            del loop
+            gc.collect()
+        assert dead() is None or dead().is_closed()
+        handle.cancel()
+        assert handle.cancelled()
+    else:
+        del loop
+        gc.collect()
+        assert not dead().is_closed()
+        handle.cancel()
+        dead().close()
+
+
+def test_a_patched_handle_run_is_not_called(loop, loop_kind, monkeypatch):
+    ran, run_of_asyncio = [], asyncio.Handle._run
+
+    def spy(handle):
+        ran.append("spy")
+        run_of_asyncio(handle)
+
+    monkeypatch.setattr(asyncio.Handle, "_run", spy)
+    loop.call_soon(ran.append, "callback")
+    run_once(loop)
+    if loop_kind == "fastloop":
+        assert ran == ["callback"]
+    else:
+        assert ran[:2] == ["spy", "callback"]
+
+
+def test_a_nan_deadline_is_due_at_once(fast_loop):
+    """asyncio leaves its place to chance, and from 3.13 on cannot poll for it."""
+    seen = []
+    fast_loop.call_at(0, seen.append, "long ago")
+    fast_loop.call_at(math.nan, seen.append, "nan")
+    fast_loop.call_later(0, fast_loop.stop)
+    fast_loop.run_forever()
+    assert seen == ["nan", "long ago"]
+
+
+def sleeps_until_read(loop, pair, *, busy):
+    """sleep(0)s from a raw send in a streak of that many to its reader's call."""
+    left, right = pair
+    seen = []
+    loop.add_reader(left, lambda: seen.append(left.recv(1)))
+
+    async def main():
+        for _ in range(busy):
+            await asyncio.sleep(0)
+        right.send(b"x")
+        sleeps = 0
+        while not seen:
+            await asyncio.sleep(0)
+            sleeps += 1
+        return sleeps
+
+    sleeps = loop.run_until_complete(main())
+    loop.remove_reader(left)
+    return sleeps
+
+
+@pytest.fixture
+def pair():
+    left, right = socket.socketpair()
+    with left, right:
+        yield left, right
+
+
+@not_sanitized
+def test_bytes_sent_in_a_busy_streak(loop, loop_kind, pair):
+    """How many it takes depends on when the loop last polled, so several tries."""
+    counts = []
+    while len(counts) < 20 or (max(counts) <= 2 and len(counts) < 1000):
+        counts.append(sleeps_until_read(loop, pair, busy=100 + len(counts)))
+        if loop_kind == "asyncio" and len(counts) == 20:
+            break
+    assert (max(counts) > 2) is (loop_kind == "fastloop")
+
+
+def test_polling_in_every_iteration_on_request(loop, pair):
+    """`_may_skip_polls` is the switch; asyncio, which knows none, always polls."""
+    loop._may_skip_polls = False
+    counts = [sleeps_until_read(loop, pair, busy=200) for _ in range(20)]
+    assert max(counts) <= 2
+    if isinstance(loop, fastloop.Loop):
+        before = loop.stats()
+        loop.run_until_complete(asyncio.sleep(0))
+        after = loop.stats()
+        assert after["polls"] - before["polls"] == (
+            after["iterations"] - before["iterations"]
+        )
+
+
+def test_no_polls_with_nothing_to_poll_for(fast_loop):
+    async def main():
+        before = fast_loop.stats()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        return fast_loop.stats()["polls"] - before["polls"]
+
+    assert fast_loop.run_until_complete(main()) == 0
+
+
+def test_the_wakeup_fd_while_the_loop_runs(loop, loop_kind):
+    """Ours takes it, if nobody has, for as long as it runs in the main thread."""
+    seen = []
+
+    def look():
+        seen.append(signal.set_wakeup_fd(-1))
+        signal.set_wakeup_fd(seen[0])
+
+    loop.call_soon(look)
+    run_once(loop)
+    assert (seen[0] >= 0) is (loop_kind == "fastloop")
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_the_classes_are_fastloops(loop, loop_kind):
+    handle, timer = loop.call_soon(int), loop.call_later(10, int)
+    ours = loop_kind == "fastloop"
+    assert (type(handle) is not asyncio.Handle) is ours
+    assert (type(timer) is not asyncio.TimerHandle) is ours
+    assert isinstance(handle, asyncio.Handle)
+    assert isinstance(timer, asyncio.TimerHandle)
+    timer.cancel()
+    task, future = loop.create_task(nothing()), loop.create_future()
+    ours = ours and fastloop.Task is not asyncio.Task
+    assert (type(task) is not asyncio.Task) is ours
+    assert (type(future) is not asyncio.Future) is ours
+    assert isinstance(task, asyncio.Task)
+    assert isinstance(future, asyncio.Future)
+    loop.run_until_complete(task)
+
+
+@own_types
+def test_a_task_is_no_future_of_ours(kit):
+    """asyncio's Task is a subclass of its Future, ours of asyncio's alone."""
+    task = kit.task(nothing())
+    assert isinstance(task, kit.Future) is not kit.ours
+    assert isinstance(task, asyncio.Future)
+    kit.run(task)
+
+
+@own_types
+def test_asyncios_methods_by_their_full_name(kit):
+    """They find asyncio's part of our object, which is empty."""
+    future = kit.future()
+    future.set_result(1)
+    if kit.ours:
+        with pytest.raises(asyncio.InvalidStateError, match="not initialized"):
+            asyncio.Future.result(future)
+    else:
+        assert asyncio.Future.result(future) == 1
+
+
+@own_types
+def test_an_iterator_that_has_ended(kit):
+    future = kit.future()
+    future.set_result(1)
+    iterator = iter(future)
+    with pytest.raises(StopIteration) as info:
+        iterator.send(None)
+    assert info.value.value == 1
+    if kit.ours:
+        with pytest.raises(StopIteration) as info:
+            iterator.send(None)
+        assert info.value.value is None
+    else:
+        with pytest.raises((StopIteration, SystemError)) as info:
+            iterator.send(None)
+        assert getattr(info.value, "value", None) in (None, 1)
+
+
+@own_types
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="3.14 has no such set")
+def test_the_class_of_the_set_of_all_tasks(loop_kind):
+    """Which one grows a subclass once a task of ours exists."""
+    source = """
+import asyncio
+tasks = getattr(asyncio.tasks, "_scheduled_tasks", None)
+if tasks is None:
+    tasks = asyncio.tasks._all_tasks
+async def main():
+    print(asyncio.current_task() in tasks, type(tasks).__name__)
+with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    runner.run(main())
+"""
+    done = run_child(loop_kind, source)
+    name = "_AllTasks" if loop_kind == "fastloop" else "WeakSet"
+    assert (done.stdout, done.stderr) == (f"True {name}\n", "")
