@@ -287,6 +287,7 @@ class TestSourceTracebacks:
         assert "test_reports_by_hand_name_the_handle" in text
 
     def test_futures_and_tasks(self, loop):
+        loop.slow_callback_duration = 10
         future = loop.create_future()
         task = loop.create_task(slow_step())
         for made in (future, task):
