@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 
+from tests.support import without_note
+
 PYTHON = [sys.executable]
 FASTLOOP = [sys.executable, "-m", "fastloop"]
 TIMEOUT_S = 25
@@ -55,7 +57,8 @@ def finish(process, input):
 def seen(done):
     """What a user sees of a program, but for addresses of objects."""
     hide = re.compile(r" at 0x[0-9a-f]+").sub
-    return done.returncode, hide("", done.stdout or ""), hide("", done.stderr)
+    error = hide("", without_note(done.stderr))
+    return done.returncode, hide("", done.stdout or ""), error
 
 
 @contextlib.contextmanager
