@@ -4,6 +4,7 @@ Few here, to be quick; `python -m tests.core.random_programs 10000` runs many.
 """
 
 import asyncio
+import gc
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -32,4 +33,25 @@ KITS = {
 def test_same_trace(name, program):
     stock = trace_of(program, asyncio.SelectorEventLoop, asyncio.Future, asyncio.Task)
     ours = trace_of(program, *KITS[name])
+    assert ours == stock, difference(stock, ours)
+
+
+# hypothesis may see the death of a random generator that others registered
+@pytest.mark.filterwarnings("ignore:It looks like `register_random`")
+@settings(
+    max_examples=30,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+@given(program=programs())
+def test_same_trace_with_a_collection_at_each_allocation(program):
+    thresholds = gc.get_threshold()
+    stock = trace_of(program, asyncio.SelectorEventLoop, asyncio.Future, asyncio.Task)
+    gc.set_threshold(1, 1, 1)
+    try:
+        ours = trace_of(program, *KITS["ours"])
+    finally:
+        gc.set_threshold(*thresholds)
     assert ours == stock, difference(stock, ours)
