@@ -21,13 +21,13 @@ class Kit:
 
     def __init__(self, loop_kind, types_kind):
         self.loop_kind = loop_kind
-        self.ours = types_kind == "fastloop"
-        if self.ours:
+        self.Future, self.Task = asyncio.Future, asyncio.Task
+        if types_kind == "fastloop":
             import fastloop
 
             self.Future, self.Task = fastloop.Future, fastloop.Task
-        else:
-            self.Future, self.Task = asyncio.Future, asyncio.Task
+        # The switch to stock types makes fastloop's names asyncio's own types.
+        self.ours = self.Task is not asyncio.Task
         self.loop = factory_of(loop_kind)()
         self.loop.set_task_factory(self.make_task)
 
