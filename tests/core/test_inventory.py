@@ -11,6 +11,8 @@ from asyncio import base_events, selector_events, unix_events
 
 import pytest
 
+from tests.support import run_once
+
 # What must never be asyncio's code.
 OURS = [
     "run_forever",
@@ -337,6 +339,31 @@ def test_running_state(loop):
     loop.call_soon(loop.stop)
     loop.run_forever()
     assert seen == [(threading.get_ident(), True)]
+
+
+def test_thread_id_is_in_the_loops_dictionary(loop):
+    seen = []
+    loop.call_soon(lambda: seen.append(vars(loop)["_thread_id"]))
+    run_once(loop)
+    assert seen == [threading.get_ident()]
+    assert vars(loop).get("_thread_id") is None
+
+
+def test_stopping_can_be_set(loop):
+    """Some servers take a stop back so."""
+    seen = []
+
+    def go_on():
+        loop._stopping = False
+        loop.call_soon(seen.append, "went on")
+        loop.call_soon(loop.stop)
+
+    loop.stop()
+    assert loop._stopping is True
+    loop.call_soon(go_on)
+    loop.run_forever()
+    assert seen == ["went on"]
+    assert loop._stopping is False
 
 
 def test_the_current_handle_in_debug_mode(loop):

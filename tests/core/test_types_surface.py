@@ -4,7 +4,9 @@ import asyncio
 import contextvars
 import gc
 import subprocess
+import sys
 import types
+import weakref
 
 import pytest
 
@@ -176,6 +178,90 @@ def test_private_attributes_that_libraries_read(kit):
     assert isinstance(task._exception, KeyError)
     assert task._log_traceback is True
     task._log_traceback = False
+
+
+def test_private_attributes_of_a_cancelled_task(kit):
+    """In each state, and which of them can be set."""
+
+    def look():
+        waits = None if task._fut_waiter is None else task._fut_waiter.cancelled()
+        return task._state, waits, task._must_cancel, task._cancel_message
+
+    def can_set(name, value):
+        try:
+            setattr(task, name, value)
+        except AttributeError:
+            return False
+        return True
+
+    async def wait():
+        await kit.future()
+
+    seen = []
+    task = kit.task(wait())
+    seen.append(look())
+    kit.turn()
+    seen.append(look())
+    task.cancel("message")
+    seen.append(look())
+    assert not can_set("_must_cancel", True)
+    assert not can_set("_fut_waiter", None)
+    assert not can_set("_coro", None)
+    assert not can_set("_loop", None)
+    assert can_set("_cancel_message", "another")
+    kit.turn()
+    seen.append(look())
+    assert seen == [
+        ("PENDING", None, False, None),
+        ("PENDING", False, False, None),
+        ("PENDING", True, False, None),  # the message is with the future
+        ("CANCELLED", None, False, None),
+    ]
+    error = task._make_cancelled_error()
+    assert type(error) is asyncio.CancelledError
+    early = kit.task(wait())
+    early.cancel()
+    assert early._must_cancel is True
+    kit.turn()
+    assert early._must_cancel is False
+
+
+def test_attributes_of_ones_own_on_a_task(kit):
+    """Monitors keep theirs there; neither type shows them in a __dict__."""
+
+    async def nothing():
+        pass
+
+    task = kit.task(nothing())
+    task._orig_coro = task._started_at = 5
+    assert (task._orig_coro, task._started_at) == (5, 5)
+    del task._started_at
+    assert not hasattr(task, "_started_at")
+    assert not hasattr(task, "__dict__")
+    assert {task: 1}[task] == 1
+    assert weakref.ref(task)() is task
+    kit.run(task)
+    assert task._orig_coro == 5
+
+
+def test_asyncios_dictionary_of_current_tasks(kit):
+    """Profilers read it; 3.14 has the current task elsewhere."""
+    seen = []
+
+    async def look():
+        seen.append(dict(asyncio.tasks._current_tasks))
+        await asyncio.sleep(0)
+        seen.append(dict(asyncio.tasks._current_tasks))
+
+    task = kit.task(look())
+    kit.run(task)
+    if sys.version_info < (3, 14):
+        assert seen == [{kit.loop: task}] * 2
+    else:
+        assert seen == [{}, {}]
+    assert kit.loop not in asyncio.tasks._current_tasks
+    if sys.version_info >= (3, 12):
+        assert task not in asyncio.tasks._eager_tasks
 
 
 def test_run_until_complete_adds_asyncios_own_callback(kit):
