@@ -1,9 +1,9 @@
 """Runs one of programs/ on a loop of either kind: python run_program.py KIND NAME
 
-Prints the JSON of {"loop": where the loop's class is, "answer": what came of it}. A
-program has `async def main()`, or `start(loop_factory)` if it chooses its loop by a
-setting of the package's own; either returns the class of the loop that was running
-in the package's handler, and an answer.
+Prints the JSON of {"loop": where the loop's class is, "task": where the task's is,
+"answer": what came of it}. A program has `async def main()`, or `start(loop_factory)`
+if it chooses its loop by a setting of the package's own; either returns what here()
+said in the package's handler, and an answer.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ def main():
     program = importlib.import_module(f"programs.{name}")
     factory = loop_factory_of(kind)
     if hasattr(program, "start"):
-        loop_class, answer = program.start(factory)
+        classes, answer = program.start(factory)
     else:
         with asyncio.Runner(loop_factory=factory) as runner:
-            loop_class, answer = runner.run(program.main())
-    where = f"{loop_class.__module__}.{loop_class.__qualname__}"
-    print(json.dumps({"loop": where, "answer": answer}))
+            classes, answer = runner.run(program.main())
+    loop, task = (kind and f"{kind.__module__}.{kind.__qualname__}" for kind in classes)
+    print(json.dumps({"loop": loop, "task": task, "answer": answer}))
 
 
 if __name__ == "__main__":

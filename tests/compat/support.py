@@ -9,11 +9,18 @@ from pathlib import Path
 
 import pytest
 
+import fastloop
+
 HERE = Path(__file__).parent
 TIMEOUT_S = 50
 LOOPS = {
     "asyncio": "asyncio.unix_events._UnixSelectorEventLoop",
     "fastloop": "fastloop._loop.Loop",
+}
+# Of the tasks that the loop makes; asyncio's if the environment says so.
+TASKS = {
+    "asyncio": "_asyncio.Task",
+    "fastloop": f"{fastloop.Task.__module__}.Task",
 }
 
 ran = set()

@@ -11,7 +11,7 @@ from http.client import HTTPConnection
 
 import pytest
 
-from .support import HERE, LOOPS, TIMEOUT_S, need
+from .support import HERE, LOOPS, TASKS, TIMEOUT_S, need
 
 ANSWER_S = 20
 
@@ -77,6 +77,7 @@ def test_asgi(start_server, loop_kind):
     server = start_server("asgi:app")
     answer = server.get("/path")
     assert (answer["loop"], answer["path"]) == (LOOPS[loop_kind], "/path")
+    assert answer["task"] == TASKS[loop_kind]
     assert server.stop() in (0, -signal.SIGINT)
 
 

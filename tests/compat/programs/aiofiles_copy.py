@@ -1,9 +1,10 @@
 """A file written and read by aiofiles."""
 
-import asyncio
 import tempfile
 
 import aiofiles
+
+from .where import here
 
 
 async def main():
@@ -12,4 +13,4 @@ async def main():
         async with aiofiles.open(path, "w") as file:
             await file.write("some text")
         async with aiofiles.open(path) as file:
-            return type(asyncio.get_running_loop()), await file.read()
+            return here(), await file.read()

@@ -1,16 +1,16 @@
 """An aiohttp server and client."""
 
-import asyncio
-
 import aiohttp
 from aiohttp import web
+
+from .where import here
 
 
 async def main():
     seen = []
 
     async def hello(request):
-        seen.append(type(asyncio.get_running_loop()))
+        seen.append(here())
         return web.Response(text=f"hello {request.match_info['name']}")
 
     app = web.Application()

@@ -4,10 +4,12 @@ import asyncio
 
 import aiomonitor
 
+from .where import here
+
 
 async def named():
     await asyncio.sleep(0.001)
-    return type(asyncio.get_running_loop())
+    return here()
 
 
 async def main():

@@ -1,8 +1,8 @@
 """Rows through aiosqlite's thread."""
 
-import asyncio
-
 import aiosqlite
+
+from .where import here
 
 
 async def main():
@@ -13,4 +13,4 @@ async def main():
         )
         async with db.execute("select * from numbers order by number") as cursor:
             rows = [list(row) async for row in cursor]
-    return type(asyncio.get_running_loop()), rows
+    return here(), rows

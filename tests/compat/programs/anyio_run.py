@@ -1,9 +1,9 @@
 """anyio's sockets, threads and cancel scopes."""
 
-import asyncio
-
 import anyio
 import anyio.to_thread
+
+from .where import here
 
 
 async def main():
@@ -12,7 +12,7 @@ async def main():
     seen = []
 
     async def echo(stream):
-        seen.append(type(asyncio.get_running_loop()))
+        seen.append(here())
         async with stream:
             await stream.send(await stream.receive())
 

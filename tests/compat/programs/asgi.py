@@ -9,9 +9,11 @@ async def app(scope, receive, send):
     if scope["type"] != "http":
         raise NotImplementedError
     loop_class = type(asyncio.get_running_loop())
+    task_class = type(asyncio.current_task())
     await asyncio.sleep(0.001)
     body = {
         "loop": f"{loop_class.__module__}.{loop_class.__qualname__}",
+        "task": f"{task_class.__module__}.{task_class.__qualname__}",
         "path": scope["path"],
         "pid": os.getpid(),
     }

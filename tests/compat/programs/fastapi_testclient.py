@@ -1,10 +1,10 @@
 """FastAPI under its test client, which runs the application in a thread."""
 
-import asyncio
-
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
+
+from .where import here
 
 app = FastAPI()
 seen = []
@@ -17,7 +17,7 @@ class Order(BaseModel):
 
 @app.post("/orders")
 async def order(order: Order):
-    seen.append(type(asyncio.get_running_loop()))
+    seen.append(here())
     return {"name": order.name, "doubled": 2 * order.number}
 
 

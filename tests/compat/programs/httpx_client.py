@@ -4,6 +4,8 @@ import asyncio
 
 import httpx
 
+from .where import here
+
 RESPONSE = (
     b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nConnection: close\r\n\r\nhello httpx"
 )
@@ -17,7 +19,7 @@ async def main():
         writer.close()
 
     async def note(response):
-        seen.append(type(asyncio.get_running_loop()))
+        seen.append(here())
 
     seen = []
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:

@@ -6,13 +6,15 @@ import socket
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
+from .where import here
+
 seen = []
 
 
 async def app(scope, receive, send):
     if scope["type"] != "http":
         raise NotImplementedError
-    seen.append(type(asyncio.get_running_loop()))
+    seen.append(here())
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"hello hypercorn"})
 

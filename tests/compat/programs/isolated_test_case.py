@@ -5,6 +5,8 @@ import io
 import sys
 import unittest
 
+from .where import here
+
 seen = []
 
 
@@ -13,7 +15,7 @@ class Case(unittest.IsolatedAsyncioTestCase):
         self.event = asyncio.Event()
 
     async def test_waits(self):
-        seen.append(type(asyncio.get_running_loop()))
+        seen.append(here())
         asyncio.get_running_loop().call_soon(self.event.set)
         await self.event.wait()
 

@@ -4,6 +4,8 @@ import asyncio
 
 import janus
 
+from .where import here
+
 
 async def main():
     queue = janus.Queue()
@@ -16,4 +18,4 @@ async def main():
     numbers = [await queue.async_q.get() for _ in range(3)]
     await producing
     await queue.aclose()
-    return type(asyncio.get_running_loop()), numbers
+    return here(), numbers

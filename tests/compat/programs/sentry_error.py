@@ -5,11 +5,13 @@ import asyncio
 import sentry_sdk
 from sentry_sdk.integrations.asyncio import AsyncioIntegration
 
+from .where import here
+
 seen = []
 
 
 async def divide():
-    seen.append(type(asyncio.get_running_loop()))
+    seen.append(here())
     return 1 / 0
 
 

@@ -1,9 +1,9 @@
 """SQLAlchemy's asyncio engine, which switches greenlets around awaits."""
 
-import asyncio
-
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from .where import here
 
 
 async def main():
@@ -12,4 +12,4 @@ async def main():
         result = await connection.execute(text("select 6 * 7"))
         answer = result.scalar()
     await engine.dispose()
-    return type(asyncio.get_running_loop()), answer
+    return here(), answer

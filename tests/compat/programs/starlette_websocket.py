@@ -1,16 +1,16 @@
 """A Starlette WebSocket under its test client."""
 
-import asyncio
-
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.testclient import TestClient
+
+from .where import here
 
 seen = []
 
 
 async def echo(websocket):
-    seen.append(type(asyncio.get_running_loop()))
+    seen.append(here())
     await websocket.accept()
     await websocket.send_text(f"echo: {await websocket.receive_text()}")
     await websocket.close()

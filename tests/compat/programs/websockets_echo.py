@@ -1,16 +1,16 @@
 """A websockets server and client."""
 
-import asyncio
-
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
+
+from .where import here
 
 
 async def main():
     seen = []
 
     async def echo(websocket):
-        seen.append(type(asyncio.get_running_loop()))
+        seen.append(here())
         async for message in websocket:
             await websocket.send(f"echo: {message}")
 
