@@ -195,3 +195,33 @@ def test_client_counts_the_answers_of_the_echo_server(
     assert answer["done"] == 200
     assert answer["complete"] is True
     assert 0 < answer["p50_us"] <= answer["p99_us"]
+
+
+def test_the_readme_quotes_the_stored_results(benchmark_modules):
+    import readme
+
+    text = readme.README.read_text()
+    assert readme.replaced(text, readme.stored()) == text
+
+
+def test_the_readmes_table_has_what_is_lost(benchmark_modules):
+    import readme
+
+    result = result_of(
+        {
+            "call_soon_chain": {
+                "asyncio": [2000, 2100, 2050],
+                "uvloop": [400, 410, 405],
+                "fastloop": [200, 220, 210],
+            },
+            "sendfile": {
+                "asyncio": [200, 210, 205],
+                "uvloop": [100, 110, 105],
+                "fastloop": [200, 220, 210],
+            },
+        }
+    )
+    shown = readme.render([result])
+    assert "| call_soon_chain | 200 ns | 10.0 | 2.00 uvloop |" in shown
+    assert "Lost on 3.11 (times as fast as whom): sendfile 0.50 uvloop." in shown
+    assert "](benchmarks/results/python-3.11.svg)" in shown

@@ -1,0 +1,118 @@
+"""Put the figures of the stored full runs into the README.
+
+    python benchmarks/readme.py
+
+Replaces what lies between the README's two benchmark markers by a table of the cases
+below and the list of losses, from results/python-X.Y.json.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from harness import BENCHMARKS
+from harness.report import BASE, OURS, best_peer, format_value, minimum, ratio
+
+README = BENCHMARKS.parent / "README.md"
+BEGIN = "<!-- benchmarks: begin -->\n"
+END = "<!-- benchmarks: end -->"
+SHOWN = """
+    call_soon_chain call_soon_burst threadsafe_tput timer_churn timer_100k_cancel
+    sleep0_1 sleep0_1000 fut_pingpong spawn_await task_await_chain taskgroup_100
+    gather_100 cancel_1000 fut_callback queue_1 asyncio_run loop_new_close mem_task
+    mem_timer io_fairness_time signal_busy_watched executor_busy_watched
+    tcp_proto_1k_c100 tcp_sock_1k_c10 uvicorn_hello aiohttp_hello
+""".split()
+LOST = 0.98  # below this a case is called lost: rounds differ by as much
+
+
+def main() -> int:
+    """The command."""
+    text = README.read_text()
+    README.write_text(replaced(text, stored()))
+    return 0
+
+
+def stored() -> list[dict]:
+    """The results of the full runs, newest Python first."""
+    files = (BENCHMARKS / "results").glob("python-*.json")
+    results = [json.loads(file.read_text()) for file in files]
+    return sorted(results, key=_version, reverse=True)
+
+
+def _version(result: dict) -> tuple[int, ...]:
+    return tuple(map(int, result["facts"]["python"].split(".")))
+
+
+def replaced(text: str, results: list[dict]) -> str:
+    """The README's text with these figures."""
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    return f"{before}{BEGIN}{render(results)}{END}{after}"
+
+
+def render(results: list[dict]) -> str:
+    """The table and what is lost, in markdown."""
+    parts = [_table(results)]
+    parts += [_losses(result) for result in results]
+    for result in results:
+        name = _minor(result)
+        parts.append(
+            f"![Python {name}, times as fast as asyncio]"
+            f"(benchmarks/results/python-{name}.svg)\n"
+        )
+    return "\n".join(parts)
+
+
+def _minor(result: dict) -> str:
+    return ".".join(result["facts"]["python"].split(".")[:2])
+
+
+def _table(results: list[dict]) -> str:
+    head, line = "| case |", "| --- |"
+    for result in results:
+        head += f" Python {_minor(result)} | x asyncio | x best peer |"
+        line += " ---: | ---: | :--- |"
+    lines = [head, line]
+    for case in SHOWN:
+        row = f"| {case} |"
+        for result in results:
+            row += "".join(f" {cell} |" for cell in _cells(result, case))
+        lines.append(row)
+    return "\n".join(lines) + "\n"
+
+
+def _cells(result: dict, name: str) -> list[str]:
+    row = result["results"].get(name, {})
+    cases = [case for case in result["cases"] if case["name"] == name]
+    value = minimum(row.get(OURS, {}))
+    if not cases or value is None:
+        return ["", "", ""]
+    peer = best_peer(row)
+    return [
+        format_value(value, cases[0]["unit"]),
+        _times(ratio(row, OURS, BASE)),
+        "" if peer in (None, BASE) else f"{_times(ratio(row, OURS, peer))} {peer}",
+    ]
+
+
+def _times(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _losses(result: dict) -> str:
+    lost = []
+    for case in result["cases"]:
+        row = result["results"][case["name"]]
+        against = best_peer(row)
+        value = ratio(row, OURS, against) if against else None
+        if value is not None and value < LOST:
+            lost.append((value, case["name"], against))
+    said = ", ".join(f"{name} {value:.2f} {who}" for value, name, who in sorted(lost))
+    return f"Lost on {_minor(result)} (times as fast as whom): {said or 'nothing'}.\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
