@@ -427,6 +427,7 @@ def main(arguments):
     )
     @given(programs())
     def compare(program):
+        gc.freeze()  # what hypothesis remembers need not be walked each time
         stock = trace_of(
             program, asyncio.SelectorEventLoop, asyncio.Future, asyncio.Task
         )
