@@ -8,7 +8,6 @@ below and the list of losses, from results/python-X.Y.json.
 
 import json
 import sys
-from pathlib import Path
 
 from harness import BENCHMARKS
 from harness.report import BASE, OURS, best_peer, format_value, minimum, ratio
@@ -16,13 +15,34 @@ from harness.report import BASE, OURS, best_peer, format_value, minimum, ratio
 README = BENCHMARKS.parent / "README.md"
 BEGIN = "<!-- benchmarks: begin -->\n"
 END = "<!-- benchmarks: end -->"
-SHOWN = """
-    call_soon_chain call_soon_burst threadsafe_tput timer_churn timer_100k_cancel
-    sleep0_1 sleep0_1000 fut_pingpong spawn_await task_await_chain taskgroup_100
-    gather_100 cancel_1000 fut_callback queue_1 asyncio_run loop_new_close mem_task
-    mem_timer io_fairness_time signal_busy_watched executor_busy_watched
-    tcp_proto_1k_c100 tcp_sock_1k_c10 uvicorn_hello aiohttp_hello
-""".split()
+SHOWN = [
+    "call_soon_chain",
+    "call_soon_burst",
+    "threadsafe_tput",
+    "timer_churn",
+    "timer_100k_cancel",
+    "sleep0_1",
+    "sleep0_1000",
+    "fut_pingpong",
+    "spawn_await",
+    "task_await_chain",
+    "taskgroup_100",
+    "gather_100",
+    "cancel_1000",
+    "fut_callback",
+    "queue_1",
+    "asyncio_run",
+    "loop_new_close",
+    "mem_task",
+    "mem_timer",
+    "io_fairness_time",
+    "signal_busy_watched",
+    "executor_busy_watched",
+    "tcp_proto_1k_c100",
+    "tcp_sock_1k_c10",
+    "uvicorn_hello",
+    "aiohttp_hello",
+]
 LOST = 0.98  # below this a case is called lost: rounds differ by as much
 
 
