@@ -125,10 +125,14 @@ ENDED = "interrupted False\n['io', 'later', 'soon', 'thread']\n"
 @pytest.mark.parametrize("idle", IDLE)
 def test_ctrl_c(loop_kind, idle, sender):
     source = CTRL_C + SENDERS[sender] + f"try:\n    {IDLE[idle]}" + AFTERWARDS
-    with child_started(loop_kind, source) as child:
-        if sender == "outside":
-            interrupt(child, loop_kind, busy="busy" in idle)
-        out, err = child.communicate(timeout=20)
+    # asyncio's loop is Python: a signal in the midst of it may leave it "running".
+    for _ in range(3 if loop_kind == "asyncio" else 1):
+        with child_started(loop_kind, source) as child:
+            if sender == "outside":
+                interrupt(child, loop_kind, busy="busy" in idle)
+            out, err = child.communicate(timeout=15)
+        if (out, err, child.returncode) == (ENDED, "", 0):
+            break
     assert (out, err, child.returncode) == (ENDED, "", 0)
 
 
