@@ -30,7 +30,15 @@ from setuptools.command.build_ext import build_ext  # noqa: E402
 SOURCES = {
     "base": ["ring.c", "timer_heap.c", "timers.c"],
     "os": ["clock.c", "poller_epoll.c", "wakeup.c"],
-    "py": ["args.c", "context.c", "error.c", "keywords.c", "mirror.c", "state.c"],
+    "py": [
+        "args.c",
+        "awaitable.c",
+        "context.c",
+        "error.c",
+        "keywords.c",
+        "mirror.c",
+        "state.c",
+    ],
     "core": [
         "handle.c",
         "timer_handle.c",
