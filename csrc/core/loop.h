@@ -144,6 +144,8 @@ extern PyGetSetDef fl_loop_getset[];
 uint32_t fl_loop_read_overrides(LoopObject *self);
 int fl_loop_setattro(PyObject *op, PyObject *name, PyObject *value);
 PyObject *fl_loop_stats(PyObject *op, PyObject *ignored);
+/* Adds the methods of a floor above to the type. 0 or -1. */
+int fl_loop_add_methods(struct fl_state *state, PyMethodDef *methods);
 
 /* Which methods are replaced; a compare and a load when nothing changed. */
 static inline uint32_t
@@ -229,6 +231,14 @@ PyObject *
 fl_loop__add_writer(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject *kw);
 PyObject *fl_loop__remove_reader(PyObject *op, PyObject *fd);
 PyObject *fl_loop__remove_writer(PyObject *op, PyObject *fd);
+/* RuntimeError and -1 if fd is an open transport's. escapes. */
+int fl_loop_check_no_transport(LoopObject *self, int fd);
+/* future, of the exact type of ours, is set to None when fd is ready for event, or
+ * its error to be met; replaces who was told before. escapes. 0, or -1 with
+ * RuntimeError (closed), ValueError or OSError. */
+int fl_loop_watch_future(LoopObject *self, int fd, uint32_t event, PyObject *future);
+/* Ends that, unless the future was told or replaced. escapes. */
+void fl_loop_unwatch_future(LoopObject *self, int fd, uint32_t event, PyObject *future);
 PyObject *fl_loop_watched_events(PyObject *op, PyObject *fd);
 int fl_loop_traverse_watches(LoopObject *self, visitproc visit, void *arg);
 void fl_loop_drop_watches(LoopObject *self);

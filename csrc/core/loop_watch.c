@@ -1,21 +1,30 @@
-/* add_reader, add_writer and kin: one watch per fd, a Handle for each direction.
+/* add_reader, add_writer and kin: one watch per fd, for each direction a Handle, or
+ * a future of ours that somebody awaits.
  *
- * A watch that fires queues its handles; they run when the ring reaches them.
+ * A watch that fires queues its handles; they run when the ring reaches them. A
+ * future is done at once, and its direction no longer watched.
  * Imitates asyncio.selector_events.BaseSelectorEventLoop's methods.
  */
+#include "core/future.h"
 #include "core/handle.h"
 #include "py/args.h"
 #include "py/error.h"
 
 #include <limits.h>
 
+/* Who is told of one direction: one of the two, owned, or nobody. */
+struct party {
+    HandleObject *handle;
+    PyObject *future;
+};
+
 struct reader_watch {
     struct fl_watch watch;
-    struct fl_list link;  /* in loop->reader_watches */
-    LoopObject *loop;     /* borrowed: the loop owns the watch */
-    PyObject *fileobj;    /* owned; NULL if it was given as an int */
-    HandleObject *reader; /* owned or NULL */
-    HandleObject *writer;
+    struct fl_list link; /* in loop->reader_watches */
+    LoopObject *loop;    /* borrowed: the loop owns the watch */
+    PyObject *fileobj;   /* owned; NULL if it was given as an int */
+    struct party reader;
+    struct party writer;
 };
 
 static struct reader_watch *
@@ -26,19 +35,26 @@ watch_of_link(struct fl_list *link)
 
 /* ---- a watch ---- */
 
-static HandleObject **
-handle_slot(struct reader_watch *self, uint32_t event)
+static struct party *
+party_of(struct reader_watch *self, uint32_t event)
 {
     return event == FL_POLL_READ ? &self->reader : &self->writer;
 }
 
 static void
-queue_handle(struct reader_watch *self, HandleObject *handle)
+party_drop(struct party party)
 {
-    if (handle == NULL || handle->cancelled) {
-        return;
-    }
-    if (fl_loop_push(self->loop, (uintptr_t)handle | FL_ENTRY_HANDLE) == 0) {
+    Py_XDECREF(party.handle); /* escapes */
+    Py_XDECREF(party.future);
+}
+
+static struct reader_watch *find_watch(LoopObject *self, int fd);
+static void drop_direction(struct reader_watch *self, uint32_t event);
+
+static void
+queue_handle(LoopObject *loop, HandleObject *handle)
+{
+    if (fl_loop_push(loop, (uintptr_t)handle | FL_ENTRY_HANDLE) == 0) {
         Py_INCREF(handle);
     }
     else {
@@ -46,29 +62,45 @@ queue_handle(struct reader_watch *self, HandleObject *handle)
     }
 }
 
-static void drop_direction(struct reader_watch *self, uint32_t event);
+static void
+finish_future(PyObject *future)
+{
+    struct fl_future_state *own = fl_future_own(future);
+    if (own->status == FL_FUTURE_PENDING &&
+        fl_future_set_result(future, own, Py_None) < 0) { /* escapes */
+        PyErr_WriteUnraisable(future);
+    }
+}
+
+/* A handle cancelled by hand left its watch behind: it is dropped now. */
+static void
+direction_ready(struct reader_watch *self, uint32_t event)
+{
+    struct party *party = party_of(self, event);
+    if (party->handle != NULL && !party->handle->cancelled) {
+        queue_handle(self->loop, party->handle);
+        return;
+    }
+    PyObject *future = Py_XNewRef(party->future);
+    drop_direction(self, event); /* escapes */
+    if (future != NULL) {
+        finish_future(future);
+        Py_DECREF(future);
+    }
+}
 
 static void
 reader_on_ready(struct fl_watch *watch, uint32_t events)
 {
     struct reader_watch *self = FL_CONTAINER_OF(watch, struct reader_watch, watch);
-    HandleObject *writer = events & FL_POLL_WRITE ? self->writer : NULL;
-    bool writer_cancelled = writer != NULL && writer->cancelled;
+    LoopObject *loop = self->loop;
+    int fd = watch->fd;
     if (events & FL_POLL_READ) {
-        queue_handle(self, self->reader);
+        direction_ready(self, FL_POLL_READ); /* escapes */
+        self = find_watch(loop, fd);
     }
-    queue_handle(self, writer);
-    /* A handle cancelled by hand leaves its watch behind: drop it now. The
-     * second drop may free the watch, so it comes last. */
-    if (events & FL_POLL_READ && self->reader != NULL && self->reader->cancelled) {
-        bool last = self->watch.events == FL_POLL_READ;
-        drop_direction(self, FL_POLL_READ);
-        if (last) {
-            return;
-        }
-    }
-    if (writer_cancelled) {
-        drop_direction(self, FL_POLL_WRITE);
+    if (events & FL_POLL_WRITE && self != NULL) {
+        direction_ready(self, FL_POLL_WRITE);
     }
 }
 
@@ -83,25 +115,26 @@ watch_new(LoopObject *loop, int fd, PyObject *fileobj)
     self->watch.fd = fd;
     self->watch.on_ready = reader_on_ready;
     self->loop = loop;
-    self->fileobj = PyLong_Check(fileobj) ? NULL : Py_NewRef(fileobj);
+    self->fileobj =
+        fileobj == NULL || PyLong_Check(fileobj) ? NULL : Py_NewRef(fileobj);
     fl_list_append(&loop->reader_watches, &self->link);
     loop->state->counts.watches++;
     return self;
 }
 
-/* Takes the watch out of everything; its handles are dropped uncancelled. */
+/* Takes the watch out of everything; its parties are dropped uncancelled. */
 static void
 watch_free(struct reader_watch *self)
 {
     LoopObject *loop = self->loop;
-    HandleObject *reader = self->reader, *writer = self->writer;
+    struct party reader = self->reader, writer = self->writer;
     PyObject *fileobj = self->fileobj;
     fl_poller_remove(&loop->poller, &self->watch);
     fl_list_unlink(&self->link);
     loop->state->counts.watches--;
     PyMem_Free(self);
-    Py_XDECREF(reader); /* escapes */
-    Py_XDECREF(writer);
+    party_drop(reader); /* escapes */
+    party_drop(writer);
     Py_XDECREF(fileobj);
 }
 
@@ -119,15 +152,14 @@ find_watch(LoopObject *self, int fd)
 static void
 drop_direction(struct reader_watch *self, uint32_t event)
 {
-    HandleObject **slot = handle_slot(self, event);
-    HandleObject *handle = *slot;
+    struct party party = *party_of(self, event);
     uint32_t rest = self->watch.events & ~event;
-    *slot = NULL;
+    *party_of(self, event) = (struct party){NULL, NULL};
     fl_loop_note_io(self->loop);
     if (rest == 0 || fl_poller_modify(&self->loop->poller, &self->watch, rest) < 0) {
         watch_free(self); /* escapes */
     }
-    Py_XDECREF(handle); /* escapes */
+    party_drop(party); /* escapes */
 }
 
 /* ---- file descriptors ---- */
@@ -172,17 +204,11 @@ check_fd(long fd)
     return 0;
 }
 
-/* A transport's fd is not to be watched by others; escapes. */
+/* A transport's fd is not to be watched by others. named: what the message calls it.
+ * escapes. */
 static int
-check_no_transport(LoopObject *self, PyObject *fileobj)
+check_free(LoopObject *self, long fd, PyObject *named)
 {
-    long fd;
-    if (fd_of_object(fileobj, &fd) < 0) {
-        return -1;
-    }
-    if (self->transports == NULL) {
-        return 0;
-    }
     PyObject *transport =
         PyObject_CallMethod(self->transports, "get", "l", fd); /* escapes */
     if (transport == NULL) {
@@ -195,8 +221,8 @@ check_no_transport(LoopObject *self, PyObject *fileobj)
         Py_XDECREF(closing);
         if (truth == 0) {
             PyErr_Format(
-                PyExc_RuntimeError, "File descriptor %R is used by transport %R",
-                fileobj, transport
+                PyExc_RuntimeError, "File descriptor %R is used by transport %R", named,
+                transport
             );
         }
         status = truth == 1 ? 0 : -1;
@@ -205,16 +231,40 @@ check_no_transport(LoopObject *self, PyObject *fileobj)
     return status;
 }
 
+static int
+check_no_transport(LoopObject *self, PyObject *fileobj)
+{
+    long fd;
+    if (fd_of_object(fileobj, &fd) < 0) {
+        return -1;
+    }
+    return self->transports == NULL ? 0 : check_free(self, fd, fileobj);
+}
+
+int
+fl_loop_check_no_transport(LoopObject *self, int fd)
+{
+    if (self->transports == NULL) {
+        return 0;
+    }
+    PyObject *number = PyLong_FromLong(fd);
+    int status = number == NULL ? -1 : check_free(self, fd, number);
+    Py_XDECREF(number);
+    return status;
+}
+
 /* ---- adding ---- */
 
+/* Takes who's references, also on failure. */
 static int
-want(LoopObject *self, PyObject *fileobj, int fd, uint32_t event, HandleObject *handle)
+want(LoopObject *self, PyObject *fileobj, int fd, uint32_t event, struct party who)
 {
     struct reader_watch *watch = find_watch(self, fd);
     int err;
     if (watch == NULL) {
         watch = watch_new(self, fd, fileobj);
         if (watch == NULL) {
+            party_drop(who); /* escapes */
             return -1;
         }
         watch->watch.events = event;
@@ -226,18 +276,18 @@ want(LoopObject *self, PyObject *fileobj, int fd, uint32_t event, HandleObject *
     }
     if (err < 0) {
         watch_free(watch); /* escapes */
+        party_drop(who);
         fl_raise_errno(err);
         return -1;
     }
-    HandleObject **slot = handle_slot(watch, event);
-    HandleObject *replaced = *slot;
-    *slot = (HandleObject *)Py_NewRef(handle);
+    struct party replaced = *party_of(watch, event);
+    *party_of(watch, event) = who;
     fl_loop_note_io(self);
     int status = 0;
-    if (replaced != NULL) {
-        status = fl_handle_cancel(replaced); /* escapes */
-        Py_DECREF(replaced);
+    if (replaced.handle != NULL) {
+        status = fl_handle_cancel(replaced.handle); /* escapes */
     }
+    party_drop(replaced);
     return status;
 }
 
@@ -265,8 +315,12 @@ add_direction(
     fl_handle_settle(handle);
     long fd;
     if (fd_of_object(call.leading[0], &fd) < 0 || check_fd(fd) < 0 ||
-        fl_loop_check_closed(self) < 0 ||
-        want(self, call.leading[0], (int)fd, event, handle) < 0) {
+        fl_loop_check_closed(self) < 0) {
+        Py_DECREF(handle);
+        return NULL;
+    }
+    struct party who = {(HandleObject *)Py_NewRef(handle), NULL};
+    if (want(self, call.leading[0], (int)fd, event, who) < 0) { /* escapes */
         Py_DECREF(handle);
         return NULL;
     }
@@ -370,14 +424,14 @@ remove_direction(PyObject *op, PyObject *fileobj, uint32_t event)
     if (watch == NULL) {
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
     }
-    HandleObject *handle = *handle_slot(watch, event);
-    if (handle == NULL) {
+    const struct party *party = party_of(watch, event);
+    if (party->handle == NULL && party->future == NULL) {
         Py_RETURN_FALSE;
     }
-    Py_INCREF(handle);
+    HandleObject *handle = (HandleObject *)Py_XNewRef(party->handle);
     drop_direction(watch, event); /* escapes */
-    int status = fl_handle_cancel(handle);
-    Py_DECREF(handle);
+    int status = handle == NULL ? 0 : fl_handle_cancel(handle);
+    Py_XDECREF(handle);
     return status < 0 ? NULL : Py_NewRef(Py_True);
 }
 
@@ -429,6 +483,27 @@ fl_loop_remove_writer(
     return fd == NULL ? NULL : remove_public(op, fd, FL_POLL_WRITE);
 }
 
+/* ---- futures ---- */
+
+int
+fl_loop_watch_future(LoopObject *self, int fd, uint32_t event, PyObject *future)
+{
+    if (fl_loop_check_closed(self) < 0 || check_fd(fd) < 0) {
+        return -1;
+    }
+    struct party who = {NULL, Py_NewRef(future)};
+    return want(self, NULL, fd, event, who);
+}
+
+void
+fl_loop_unwatch_future(LoopObject *self, int fd, uint32_t event, PyObject *future)
+{
+    struct reader_watch *watch = find_watch(self, fd);
+    if (watch != NULL && party_of(watch, event)->future == future) {
+        drop_direction(watch, event); /* escapes */
+    }
+}
+
 /* ---- for the rest of the loop ---- */
 
 /* _watched_events(fd): EVENT_READ | EVENT_WRITE as selectors has them, or None. */
@@ -448,8 +523,10 @@ fl_loop_traverse_watches(LoopObject *self, visitproc visit, void *arg)
     struct fl_list *head = &self->reader_watches;
     for (struct fl_list *link = head->next; link != head; link = link->next) {
         Py_VISIT(watch_of_link(link)->fileobj);
-        Py_VISIT(watch_of_link(link)->reader);
-        Py_VISIT(watch_of_link(link)->writer);
+        Py_VISIT(watch_of_link(link)->reader.handle);
+        Py_VISIT(watch_of_link(link)->reader.future);
+        Py_VISIT(watch_of_link(link)->writer.handle);
+        Py_VISIT(watch_of_link(link)->writer.future);
     }
     return 0;
 }
