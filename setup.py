@@ -65,7 +65,15 @@ SOURCES = {
         "task_yield.c",
         "awaited_by.c",
     ],
-    "net": [],
+    "net": [
+        "address.c",
+        "sock_connect.c",
+        "sock_methods.c",
+        "sock_op.c",
+        "sock_receive.c",
+        "sock_send.c",
+        "sock_sendfile.c",
+    ],
     "": ["module.c"],
 }
 

@@ -6,6 +6,7 @@
 #include "core/task_registry.h"
 #include "core/threadsafe_handle.h"
 #include "core/timer_handle.h"
+#include "net/sock_op.h"
 #include "py/context.h"
 #include "py/mirror.h"
 #include "py/state.h"
@@ -61,7 +62,8 @@ module_exec(PyObject *module)
         fl_timer_handle_add_type(module, state) < 0 ||
         fl_threadsafe_handle_add_type(module, state) < 0 ||
         fl_loop_add_type(module, state) < 0 || fl_mirror_probe(state) < 0 ||
-        fl_future_add_type(module, state) < 0 || fl_task_add_type(module, state) < 0) {
+        fl_future_add_type(module, state) < 0 || fl_task_add_type(module, state) < 0 ||
+        fl_sock_op_add_type(module, state) < 0 || fl_sock_add_methods(state) < 0) {
         return -1;
     }
     return 0;

@@ -37,10 +37,7 @@ INHERITED = {
             " connect_read_pipe connect_write_pipe"
         ),
         "runs once per process": "subprocess_exec subprocess_shell",
-        "moves bytes in the running Python's code, over our watches": (
-            "sendfile sock_accept sock_connect sock_recv sock_recv_into sock_recvfrom"
-            " sock_recvfrom_into sock_sendall sock_sendfile sock_sendto"
-        ),
+        "chooses sock_sendfile or reading and writing, once per file": "sendfile",
     }.items()
     for name in names.split()
 }

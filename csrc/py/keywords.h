@@ -4,7 +4,7 @@
 
 #include "py/compat.h"
 
-#define FL_KEYWORDS_MAX 4
+#define FL_KEYWORDS_MAX 6
 
 /* What a method takes: names, those that may be positional first. */
 struct fl_keywords {

@@ -81,6 +81,9 @@ fl_state_traverse(struct fl_state *state, visitproc visit, void *arg)
     Py_VISIT(state->types.coroutine_types);
     Py_VISIT(state->types.eager_factory);
     Py_VISIT(state->types.own_eager_factory);
+#define FL_VISIT_NET(field) Py_VISIT(state->net.field);
+    FL_NET_STATE_VISIT(FL_VISIT_NET)
+#undef FL_VISIT_NET
     return 0;
 }
 
@@ -103,6 +106,11 @@ fl_state_clear(struct fl_state *state)
     Py_CLEAR(state->types.coroutine_types);
     Py_CLEAR(state->types.eager_factory);
     Py_CLEAR(state->types.own_eager_factory);
+#define FL_CLEAR_NET(field) Py_CLEAR(state->net.field);
+    FL_NET_STATE_VISIT(FL_CLEAR_NET)
+#undef FL_CLEAR_NET
+    free(state->net.receive_buffer);
+    state->net.receive_buffer = NULL;
 }
 
 struct fl_state *

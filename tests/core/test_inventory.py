@@ -83,6 +83,15 @@ IN_C = [
     "_remove_reader",
     "_add_writer",
     "_remove_writer",
+    "sock_recv",
+    "sock_recv_into",
+    "sock_recvfrom",
+    "sock_recvfrom_into",
+    "sock_sendall",
+    "sock_sendto",
+    "sock_connect",
+    "sock_accept",
+    "sock_sendfile",
 ]
 
 ASYNCIOS = {base_events.BaseEventLoop, asyncio.AbstractEventLoop}

@@ -1,0 +1,221 @@
+/* sock_recv, sock_recv_into, sock_recvfrom, sock_recvfrom_into.
+ *
+ * Short messages are received into one page-aligned buffer of the module and copied
+ * into bytes of their size; after a long one the next is received straight into a
+ * bytes object of the size asked for. The buffer is never larger than what was asked
+ * for, or a datagram would be cut.
+ */
+#include "net/address.h"
+#include "net/sock_op.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define BUFFER_SIZE ((Py_ssize_t)256 * 1024)
+#define PAGE_SIZE ((size_t)4096)
+#define MUCH ((Py_ssize_t)32 * 1024)  /* worth a bytes object of its own */
+#define LONG ((Py_ssize_t)128 * 1024) /* worth letting other threads run */
+
+struct sender {
+    struct sockaddr_storage address;
+    socklen_t length;
+};
+
+/* The count, or -errno. sender may be NULL. aside: other threads may run. */
+static Py_ssize_t
+receive(int fd, void *buffer, Py_ssize_t size, struct sender *sender, bool aside)
+{
+    struct sockaddr *address = NULL;
+    socklen_t *length = NULL;
+    if (sender != NULL) {
+        sender->length = sizeof(sender->address);
+        address = (struct sockaddr *)&sender->address;
+        length = &sender->length;
+    }
+    PyThreadState *thread = aside ? PyEval_SaveThread() : NULL;
+    Py_ssize_t n = recvfrom(fd, buffer, (size_t)size, MSG_DONTWAIT, address, length);
+    n = n < 0 ? -errno : n;
+    if (aside) {
+        PyEval_RestoreThread(thread);
+    }
+    return n;
+}
+
+/* Both: new bytes; or NULL, with *n an -errno. */
+static PyObject *
+receive_directly(int fd, Py_ssize_t size, struct sender *sender, Py_ssize_t *n)
+{
+    *n = -ENOMEM;
+    PyObject *data = PyBytes_FromStringAndSize(NULL, size);
+    if (data == NULL) {
+        return NULL;
+    }
+    *n = receive(fd, PyBytes_AS_STRING(data), size, sender, size >= LONG);
+    if (*n < 0) {
+        Py_DECREF(data);
+        return NULL;
+    }
+    if (*n < size && _PyBytes_Resize(&data, *n) < 0) {
+        *n = -ENOMEM;
+    }
+    return data;
+}
+
+static PyObject *
+receive_bytes(
+    struct fl_net_state *net, int fd, Py_ssize_t size, struct sender *sender,
+    Py_ssize_t *n
+)
+{
+    if (net->receive_buffer == NULL) {
+        net->receive_buffer = aligned_alloc(PAGE_SIZE, (size_t)BUFFER_SIZE);
+    }
+    PyObject *data;
+    if (net->receive_buffer == NULL || size > BUFFER_SIZE ||
+        (net->expects_much && size >= MUCH)) {
+        data = receive_directly(fd, size, sender, n);
+    }
+    else {
+        *n = receive(fd, net->receive_buffer, size, sender, false);
+        if (*n < 0) {
+            return NULL;
+        }
+        data = PyBytes_FromStringAndSize(net->receive_buffer, *n);
+        if (data == NULL) {
+            *n = -ENOMEM;
+        }
+    }
+    if (data != NULL) {
+        net->expects_much = *n >= MUCH;
+    }
+    return data;
+}
+
+/* What a negative n from above means. */
+static enum fl_sock_outcome
+refused(Py_ssize_t n)
+{
+    if (PyErr_Occurred()) {
+        return FL_SOCK_FAILED;
+    }
+    return fl_sock_refused((int)-n);
+}
+
+/* ---- into bytes ---- */
+
+static enum fl_sock_outcome
+attempt_recv(SockOpObject *self, PyObject **result)
+{
+    Py_ssize_t size = fl_sock_size(self->args[1]);
+    if (size < 0) {
+        return FL_SOCK_FOREIGN;
+    }
+    if (size == 0) { /* not a system call */
+        *result = PyBytes_FromStringAndSize(NULL, 0);
+        return *result == NULL ? FL_SOCK_FAILED : FL_SOCK_DONE;
+    }
+    Py_ssize_t n;
+    *result = receive_bytes(&self->state->net, self->fd, size, NULL, &n);
+    return *result != NULL ? FL_SOCK_DONE : refused(n);
+}
+
+/* (first, the sender's address); steals first, which may be NULL. */
+static enum fl_sock_outcome
+give_with_sender(PyObject *first, const struct sender *sender, PyObject **result)
+{
+    PyObject *address =
+        first == NULL ? NULL
+                      : fl_address_to_object(
+                            (const struct sockaddr *)&sender->address, sender->length
+                        );
+    *result = address == NULL ? NULL : PyTuple_Pack(2, first, address);
+    Py_XDECREF(first);
+    Py_XDECREF(address);
+    return *result == NULL ? FL_SOCK_FAILED : FL_SOCK_DONE;
+}
+
+static enum fl_sock_outcome
+attempt_recvfrom(SockOpObject *self, PyObject **result)
+{
+    Py_ssize_t size = fl_sock_size(self->args[1]);
+    if (size < 0 || !fl_address_knows(fl_sock_family(self))) {
+        return FL_SOCK_FOREIGN;
+    }
+    struct sender sender;
+    Py_ssize_t n;
+    PyObject *data = receive_bytes(&self->state->net, self->fd, size, &sender, &n);
+    return data != NULL ? give_with_sender(data, &sender, result) : refused(n);
+}
+
+/* ---- into a buffer of the caller's ---- */
+
+/* It is held for the attempt only: between two its owner may resize it. False, with
+ * no exception, if it is none: asyncio finds the words. */
+static bool
+borrow_buffer(SockOpObject *self, Py_buffer *view)
+{
+    if (PyObject_GetBuffer(self->args[1], view, PyBUF_WRITABLE) == 0) { /* escapes */
+        return true;
+    }
+    PyErr_Clear();
+    return false;
+}
+
+static enum fl_sock_outcome
+attempt_recv_into(SockOpObject *self, PyObject **result)
+{
+    Py_buffer view;
+    if (!borrow_buffer(self, &view)) {
+        return FL_SOCK_FOREIGN;
+    }
+    Py_ssize_t n = 0;
+    if (view.len > 0) {
+        n = receive(self->fd, view.buf, view.len, NULL, view.len >= LONG);
+    }
+    PyBuffer_Release(&view); /* escapes */
+    if (n < 0) {
+        return refused(n);
+    }
+    *result = PyLong_FromSsize_t(n);
+    return *result == NULL ? FL_SOCK_FAILED : FL_SOCK_DONE;
+}
+
+static enum fl_sock_outcome
+attempt_recvfrom_into(SockOpObject *self, PyObject **result)
+{
+    Py_ssize_t size = self->args[2] == NULL ? 0 : fl_sock_size(self->args[2]);
+    Py_buffer view;
+    if (size < 0 || !fl_address_knows(fl_sock_family(self)) ||
+        !borrow_buffer(self, &view)) {
+        return FL_SOCK_FOREIGN;
+    }
+    if (size == 0) {
+        size = view.len;
+    }
+    if (size > view.len || view.itemsize != 1) {
+        PyBuffer_Release(&view);
+        return FL_SOCK_FOREIGN;
+    }
+    struct sender sender;
+    Py_ssize_t n = receive(self->fd, view.buf, size, &sender, size >= LONG);
+    PyBuffer_Release(&view); /* escapes */
+    if (n < 0) {
+        return refused(n);
+    }
+    return give_with_sender(PyLong_FromSsize_t(n), &sender, result);
+}
+
+const struct fl_sock_call fl_sock_recv_call = {
+    .name = "sock_recv", .event = FL_POLL_READ, .attempt = attempt_recv
+};
+const struct fl_sock_call fl_sock_recvfrom_call = {
+    .name = "sock_recvfrom", .event = FL_POLL_READ, .attempt = attempt_recvfrom
+};
+const struct fl_sock_call fl_sock_recv_into_call = {
+    .name = "sock_recv_into", .event = FL_POLL_READ, .attempt = attempt_recv_into
+};
+const struct fl_sock_call fl_sock_recvfrom_into_call = {
+    .name = "sock_recvfrom_into",
+    .event = FL_POLL_READ,
+    .attempt = attempt_recvfrom_into
+};
