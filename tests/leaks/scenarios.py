@@ -10,6 +10,7 @@ import gc
 import logging
 import signal
 import socket
+import tempfile
 import threading
 import warnings
 
@@ -477,6 +478,36 @@ async def datagrams():
     await asyncio.sleep(0)
     transport.close()
     await asyncio.sleep(0)
+
+
+@with_coroutine
+async def socket_operations():
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:
+        for sock in (listener, client):
+            sock.setblocking(False)
+        accepting = asyncio.create_task(loop.sock_accept(listener))
+        await loop.sock_connect(client, listener.getsockname())
+        server, _ = await accepting
+        with server, tempfile.TemporaryFile() as file:
+            file.write(b"content")
+            file.seek(0)
+            await loop.sock_sendfile(client, file)
+            await loop.sock_recv_into(server, bytearray(100))
+            for wrong in ("text", 5, None):
+                with contextlib.suppress(TypeError):
+                    await loop.sock_sendall(client, wrong)
+            loop.sock_recv(server, 10).close()
+            waiting = asyncio.create_task(loop.sock_recvfrom(server, 10))
+            await asyncio.sleep(0)
+            client.close()
+            await waiting
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        sock.bind(("127.0.0.1", 0))
+        await loop.sock_sendto(sock, b"x", sock.getsockname())
+        await loop.sock_recvfrom_into(sock, bytearray(10))
+    await loop.getaddrinfo("127.0.0.1", 80)
 
 
 @with_coroutine
