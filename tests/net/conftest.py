@@ -1,6 +1,8 @@
 """What the network tests share: certificates, made anew for each session."""
 
+import socket
 import ssl
+import tempfile
 
 import pytest
 import trustme
@@ -25,3 +27,42 @@ def client_tls(authority):
     context = ssl.create_default_context()
     authority.configure_trust(context)
     return context
+
+
+@pytest.fixture
+def pair():
+    """Two connected sockets, not blocking."""
+    left, right = socket.socketpair()
+    left.setblocking(False)
+    right.setblocking(False)
+    with left, right:
+        yield left, right
+
+
+@pytest.fixture
+def file():
+    """A file of 7,000 bytes."""
+    with tempfile.TemporaryFile() as file:
+        file.write(b"content" * 1000)
+        file.seek(0)
+        yield file
+
+
+@pytest.fixture
+def tcp():
+    """A connected pair over TCP."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        left = socket.create_connection(listener.getsockname())
+        right, _ = listener.accept()
+    left.setblocking(False)
+    right.setblocking(False)
+    with left, right:
+        yield left, right
+
+
+@pytest.fixture
+def listener():
+    """A listening socket, not blocking."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        sock.setblocking(False)
+        yield sock

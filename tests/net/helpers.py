@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 
 
 async def echo(reader, writer):
@@ -84,3 +85,28 @@ class Recorder(asyncio.Protocol):
 
     def resume_writing(self):
         self.calls.append("resume_writing")
+
+
+def datagram_socket(family=socket.AF_INET, address=("127.0.0.1", 0)):
+    """A datagram socket, not blocking, bound unless address is None."""
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    if address is not None:
+        sock.bind(address)
+    return sock
+
+
+def fill(sock):
+    """Sends until the kernel takes no more; how much that was."""
+    total = 0
+    while True:
+        try:
+            total += sock.send(bytes(1 << 16))
+        except BlockingIOError:
+            return total
+
+
+async def settle():
+    """Some turns of the loop."""
+    for _ in range(5):
+        await asyncio.sleep(0)
