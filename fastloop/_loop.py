@@ -2,7 +2,7 @@
 
 What runs per event is in C (`_core.EventLoop`). What runs once per connection,
 process or loop is the running Python's own asyncio code, inherited; what little
-of that must differ is in this file and in the two mixins.
+of that must differ is in this file and in the mixins.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from . import _core
+from ._names import Names
 from ._reports import Reports
 from ._signals import Signals
 
@@ -30,7 +31,7 @@ INHERITED = {
             " _check_running _check_signal _set_coroutine_origin_tracking"
             " _do_shutdown"
         ),
-        "runs once per name looked up": "getaddrinfo getnameinfo _getaddrinfo_debug",
+        "runs once per name looked up": "_getaddrinfo_debug",
         "runs once per connection or server": (
             "create_connection create_server create_unix_connection create_unix_server"
             " connect_accepted_socket create_datagram_endpoint start_tls"
@@ -60,7 +61,7 @@ class _SelectorView:
         return selectors.SelectorKey(fileobj, fd, events, None)
 
 
-class Loop(_core.EventLoop, Reports, Signals, asyncio.SelectorEventLoop):
+class Loop(_core.EventLoop, Reports, Signals, Names, asyncio.SelectorEventLoop):
     """An asyncio event loop whose scheduling is written in C.
 
     Takes no arguments. Every method of asyncio.AbstractEventLoop is there and

@@ -50,6 +50,163 @@ def test_getnameinfo(run):
     assert run(main()) == ("127.0.0.1", "80")
 
 
+# ---- what needs no look-up ----
+
+HOSTS = [
+    None,
+    "127.0.0.1",
+    b"127.0.0.1",
+    "0.0.0.0",
+    "255.255.255.255",
+    "127.1",
+    "0x7f.1",
+    "0177.0.0.1",
+    "2130706433",
+    "1.2.3.4.5",
+    "256.0.0.1",
+    "0x",
+    "",
+    "::1",
+    b"::1",
+    "::",
+    "::ffff:127.0.0.1",
+    "fe80::1%lo",
+    "::1%nosuchinterface",
+    "1::2::3",
+    "127.0.0.1\0",
+]
+PORTS = [None, 0, 80, 65535, 65536, -1, 1 << 40, "", "80", b"80", "99999", True]
+KINDS = [0, socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW, 77]
+FAMILIES = [0, socket.AF_INET, socket.AF_INET6, socket.AF_UNIX, 99]
+PROTOS = [0, socket.IPPROTO_TCP, socket.IPPROTO_UDP, 77]
+FLAGS = [
+    0,
+    socket.AI_PASSIVE,
+    socket.AI_CANONNAME,
+    socket.AI_NUMERICHOST,
+    socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+    socket.AI_V4MAPPED | socket.AI_ALL,
+    socket.AI_ADDRCONFIG,
+]
+
+
+def combinations(host):
+    """Arguments of getaddrinfo: each value of each with each of two others."""
+    yield from ((host, port, 0, 0, 0, 0) for port in PORTS)
+    for port in (80, "80", None):
+        for family in FAMILIES:
+            for kind in KINDS:
+                for proto in PROTOS:
+                    yield host, port, family, kind, proto, 0
+            for flags in FLAGS:
+                yield host, port, family, socket.SOCK_STREAM, 0, flags
+
+
+def no_executor(*args):
+    raise AssertionError("the executor was asked")
+
+
+NUMERIC = [
+    host
+    for host in HOSTS
+    if host not in ("1.2.3.4.5", "256.0.0.1", "0x", "", "1::2::3", "127.0.0.1\0")
+]
+
+
+@pytest.mark.parametrize("host", NUMERIC, ids=repr)
+def test_numbers_are_answered_at_once_as_sockets(fast_loop, host):
+    fast_loop.run_in_executor = no_executor
+    options = "family", "type", "proto", "flags"
+    for args in combinations(host):
+        expected = outcome(socket.getaddrinfo, *args)
+        named = dict(zip(options, args[2:], strict=True))
+        asking = fast_loop.getaddrinfo(*args[:2], **named)
+        assert outcome(fast_loop.run_until_complete, asking) == expected, args
+
+
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [(host, 80) for host in HOSTS if host not in NUMERIC]
+    + [("127.0.0.1", port) for port in ("http", b"http", "+80", " 80", 1.5)]
+    + [(5, 80), (bytearray(b"::1"), 80), ("localhost", 80)],
+)
+def test_all_else_goes_to_the_executor(fast_loop, host, port):
+    """It may block: a name, or what a resolver could take for one."""
+    fast_loop.run_in_executor = no_executor
+    with pytest.raises(AssertionError, match="the executor was asked"):
+        fast_loop.run_until_complete(fast_loop.getaddrinfo(host, port))
+
+
+@pytest.mark.parametrize("host", [*HOSTS, 5, 1.5], ids=repr)
+def test_the_answer_whoever_gives_it(loop, host):
+    for port in (80, "http", 1.5):
+        expected = outcome(socket.getaddrinfo, host, port, 0, socket.SOCK_STREAM)
+        asking = loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        assert outcome(loop.run_until_complete, asking) == expected
+
+
+def test_a_replaced_resolver_gets_its_thread(loop, monkeypatch):
+    import threading
+
+    seen = []
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda *args: seen.append(threading.get_ident()) or args
+    )
+    asked = loop.run_until_complete(loop.getaddrinfo("127.0.0.1", 80, flags=1))
+    assert asked == ("127.0.0.1", 80, 0, 0, 0, 1)
+    assert seen != [threading.get_ident()]
+
+
+@pytest.mark.parametrize("flags", range(0, 32))
+@pytest.mark.parametrize("address", [("127.0.0.1", 80), ("::1", 80, 0, 0)])
+def test_getnameinfo_with_any_flags(loop, address, flags):
+    expected = outcome(socket.getnameinfo, address, flags)
+    got = outcome(loop.run_until_complete, loop.getnameinfo(address, flags))
+    assert got == expected
+
+
+@pytest.mark.parametrize("address", [(), ("name", 80), ("127.0.0.1", -1), None])
+def test_naming_numbers_at_once(fast_loop, address):
+    fast_loop.run_in_executor = no_executor
+    flags = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+    expected = outcome(socket.getnameinfo, address, flags)
+    got = outcome(fast_loop.run_until_complete, fast_loop.getnameinfo(address, flags))
+    assert got == expected
+
+
+def test_names_on_a_closed_loop(loop):
+    loop.close()
+    flags = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+    for asking in (
+        loop.getaddrinfo("127.0.0.1", 80),
+        loop.getnameinfo(("127.0.0.1", 80), flags),
+    ):
+        with pytest.raises(RuntimeError, match="Event loop is closed"):
+            asking.send(None)
+
+
+def test_numbers_in_debug_mode(loop, caplog):
+    loop.set_debug(True)
+    with caplog.at_level("DEBUG", "asyncio"):
+        loop.run_until_complete(loop.getaddrinfo("127.0.0.1", 80))
+    assert "Get address info 127.0.0.1:80" in caplog.text
+    assert "Getting address info 127.0.0.1:80 took" in caplog.text
+
+
+def test_serving_and_connecting_by_number_starts_no_thread(fast_loop):
+    fast_loop.run_in_executor = no_executor
+
+    async def main():
+        async with (
+            serving() as address,
+            connected(address) as (reader, writer),
+        ):
+            writer.write(b"x")
+            return await reader.read(1)
+
+    assert fast_loop.run_until_complete(main()) == b"x"
+
+
 def answers(*addresses):
     """A getaddrinfo that gives these addresses for any name."""
 
