@@ -244,7 +244,10 @@ int fl_loop_traverse_watches(LoopObject *self, visitproc visit, void *arg);
 void fl_loop_drop_watches(LoopObject *self);
 /* The loop has opened fd, so a watch of that number is of an fd closed since. */
 void fl_loop_drop_stale_watch(LoopObject *self, int fd);
-size_t fl_loop_count_watches(const LoopObject *self);
+/* What a user has put in; looks at each. */
+size_t fl_loop_count_watches(LoopObject *self);
+/* Whether the poller has any but the loop's own. */
+bool fl_loop_has_watches(const LoopObject *self);
 
 /* loop_signals.c */
 int fl_loop_open_wakeup(LoopObject *self);

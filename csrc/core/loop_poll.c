@@ -39,7 +39,7 @@ may_skip_poll(LoopObject *self, bool only_thread)
         return false;
     }
     bool watching =
-        fl_loop_count_watches(self) > 0 ||
+        fl_loop_has_watches(self) ||
         (self->signal_handlers != NULL && PyDict_GET_SIZE(self->signal_handlers) > 0);
     if (only_thread && !watching) {
         self->skipped_polls++;

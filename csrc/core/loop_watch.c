@@ -2,7 +2,10 @@
  * a future of ours that somebody awaits.
  *
  * A watch that fires queues its handles; they run when the ring reaches them. A
- * future is done at once, and its direction no longer watched.
+ * future is done at once, and its direction no longer watched; but of a reader the
+ * kernel is told only if it comes to an event that nobody wants, because most wait
+ * again at once. Until then the watch is spare: nobody outside this file sees it, and
+ * when it is wanted again, the kernel is asked whether the fd still is the same file.
  * Imitates asyncio.selector_events.BaseSelectorEventLoop's methods.
  */
 #include "core/future.h"
@@ -25,6 +28,7 @@ struct reader_watch {
     PyObject *fileobj;   /* owned; NULL if it was given as an int */
     struct party reader;
     struct party writer;
+    bool spare; /* registered for reading, without a reader */
 };
 
 static struct reader_watch *
@@ -82,7 +86,14 @@ direction_ready(struct reader_watch *self, uint32_t event)
         return;
     }
     PyObject *future = Py_XNewRef(party->future);
-    drop_direction(self, event); /* escapes */
+    if (future != NULL && event == FL_POLL_READ) {
+        Py_CLEAR(party->future);
+        self->spare = true;
+        fl_loop_note_io(self->loop);
+    }
+    else {
+        drop_direction(self, event); /* escapes */
+    }
     if (future != NULL) {
         finish_future(future);
         Py_DECREF(future);
@@ -155,6 +166,7 @@ drop_direction(struct reader_watch *self, uint32_t event)
     struct party party = *party_of(self, event);
     uint32_t rest = self->watch.events & ~event;
     *party_of(self, event) = (struct party){NULL, NULL};
+    self->spare = self->spare && event != FL_POLL_READ;
     fl_loop_note_io(self->loop);
     if (rest == 0 || fl_poller_modify(&self->loop->poller, &self->watch, rest) < 0) {
         watch_free(self); /* escapes */
@@ -270,6 +282,10 @@ want(LoopObject *self, PyObject *fileobj, int fd, uint32_t event, struct party w
         watch->watch.events = event;
         err = fl_poller_add(&self->poller, &watch->watch);
     }
+    else if (watch->spare) {
+        err =
+            fl_poller_renew(&self->poller, &watch->watch, watch->watch.events | event);
+    }
     else {
         err =
             fl_poller_modify(&self->poller, &watch->watch, watch->watch.events | event);
@@ -282,6 +298,7 @@ want(LoopObject *self, PyObject *fileobj, int fd, uint32_t event, struct party w
     }
     struct party replaced = *party_of(watch, event);
     *party_of(watch, event) = who;
+    watch->spare = watch->spare && event != FL_POLL_READ;
     fl_loop_note_io(self);
     int status = 0;
     if (replaced.handle != NULL) {
@@ -506,6 +523,12 @@ fl_loop_unwatch_future(LoopObject *self, int fd, uint32_t event, PyObject *futur
 
 /* ---- for the rest of the loop ---- */
 
+static uint32_t
+visible_events(const struct reader_watch *self)
+{
+    return self->spare ? self->watch.events & ~FL_POLL_READ : self->watch.events;
+}
+
 /* _watched_events(fd): EVENT_READ | EVENT_WRITE as selectors has them, or None. */
 PyObject *
 fl_loop_watched_events(PyObject *op, PyObject *fd)
@@ -514,7 +537,8 @@ fl_loop_watched_events(PyObject *op, PyObject *fd)
     if (watch == NULL) {
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     }
-    return PyLong_FromUnsignedLong(watch->watch.events);
+    uint32_t events = visible_events(watch);
+    return events == 0 ? Py_NewRef(Py_None) : PyLong_FromUnsignedLong(events);
 }
 
 int
@@ -548,10 +572,26 @@ fl_loop_drop_stale_watch(LoopObject *self, int fd)
     }
 }
 
-size_t
-fl_loop_count_watches(const LoopObject *self)
+static size_t
+count_internal(const LoopObject *self)
 {
-    size_t n_internal = self->wakeup.event_fd >= 0 ? 1 : 0;
-    n_internal += self->wakeup.signal_read_fd >= 0 ? 1 : 0;
-    return self->poller.n_watches - n_internal;
+    size_t n = self->wakeup.event_fd >= 0 ? 1 : 0;
+    return n + (self->wakeup.signal_read_fd >= 0 ? 1 : 0);
+}
+
+bool
+fl_loop_has_watches(const LoopObject *self)
+{
+    return self->poller.n_watches > count_internal(self);
+}
+
+size_t
+fl_loop_count_watches(LoopObject *self)
+{
+    size_t n_hidden = count_internal(self);
+    struct fl_list *head = &self->reader_watches;
+    for (struct fl_list *link = head->next; link != head; link = link->next) {
+        n_hidden += visible_events(watch_of_link(link)) == 0;
+    }
+    return self->poller.n_watches - n_hidden;
 }

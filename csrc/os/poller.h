@@ -62,6 +62,10 @@ int fl_poller_add(struct fl_poller *poller, struct fl_watch *watch);
  * an error the events are unchanged. */
 int fl_poller_modify(struct fl_poller *poller, struct fl_watch *watch, uint32_t events);
 
+/* The same, but asks the kernel even if the events are the same: for a watch whose
+ * number may have been closed and reused since. */
+int fl_poller_renew(struct fl_poller *poller, struct fl_watch *watch, uint32_t events);
+
 /* Takes the watch out; an event already fetched for it is dropped. Returns 0,
  * also when the fd was closed meanwhile or the watch is not in. */
 int fl_poller_remove(struct fl_poller *poller, struct fl_watch *watch);

@@ -181,15 +181,9 @@ fl_poller_add(struct fl_poller *poller, struct fl_watch *watch)
     return 0;
 }
 
-int
-fl_poller_modify(struct fl_poller *poller, struct fl_watch *watch, uint32_t events)
+static int
+poller_change(struct fl_poller *poller, struct fl_watch *watch, uint32_t events)
 {
-    if (fl_poller_find(poller, watch->fd) != watch) {
-        return -ENOENT;
-    }
-    if (events == watch->events) {
-        return 0;
-    }
     int err = 0;
     if (events == 0) {
         poller_unregister(poller, watch);
@@ -209,6 +203,24 @@ fl_poller_modify(struct fl_poller *poller, struct fl_watch *watch, uint32_t even
         watch->events = events;
     }
     return err;
+}
+
+int
+fl_poller_modify(struct fl_poller *poller, struct fl_watch *watch, uint32_t events)
+{
+    if (fl_poller_find(poller, watch->fd) != watch) {
+        return -ENOENT;
+    }
+    return events == watch->events ? 0 : poller_change(poller, watch, events);
+}
+
+int
+fl_poller_renew(struct fl_poller *poller, struct fl_watch *watch, uint32_t events)
+{
+    if (fl_poller_find(poller, watch->fd) != watch) {
+        return -ENOENT;
+    }
+    return events == 0 && watch->events == 0 ? 0 : poller_change(poller, watch, events);
 }
 
 int

@@ -244,23 +244,23 @@ def test_accepting_cancelled(loop, listener):
     loop.run_until_complete(main())
 
 
-@pytest.mark.parametrize("name", RECEIVING)
-def test_what_is_cancelled_when_data_is_there_loses_none(fast_loop, name, pair, file):
+@pytest.mark.parametrize("order", ["data first", "cancelled first"])
+def test_what_is_cancelled_when_data_is_there_loses_none(fast_loop, pair, tcp, order):
     """It is received in the turn of the task that gets it, not before."""
     left, right = pair
 
     async def main():
-        op, _ = waiting_op(fast_loop, name, pair, file)
-        task = asyncio.ensure_future(op)
+        task = asyncio.ensure_future(fast_loop.sock_recv(left, 10))
         await settle()
-        right.send(b"data")
-        # Cancelled by the callback that runs right before the task would.
-        fast_loop.add_reader(right.fileno(), lambda: None)
-        fast_loop.call_soon(task.cancel)
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        fast_loop.remove_reader(right.fileno())
-        return await fast_loop.sock_recv(left, 10)
+        fast_loop.add_reader(tcp[0], task.cancel)
+        senders = [(right, b"data"), (tcp[1], b"x")]
+        for sock, data in senders if order == "data first" else reversed(senders):
+            sock.send(data)
+        await asyncio.wait([task])
+        fast_loop.remove_reader(tcp[0])
+        if task.cancelled():
+            return await fast_loop.sock_recv(left, 10)
+        return task.result()
 
     assert fast_loop.run_until_complete(main()) == b"data"
 
@@ -533,3 +533,101 @@ def test_a_cycle_is_collected(fast_loop, pair):
     del data
     gc.collect()
     assert fast_loop.remove_reader(pair[0]) is False
+
+
+# ---- what stays behind ----
+
+
+def test_a_watch_kept_for_the_next_wait_is_not_seen(fast_loop, pair):
+    """The kernel is not told at once that nobody reads; everybody else is."""
+    left, right = pair
+    loop = fast_loop
+
+    async def main():
+        assert loop.stats()["watches"] == 0
+        receiving = asyncio.ensure_future(loop.sock_recv(left, 10))
+        await settle()
+        assert loop.stats()["watches"] == 1
+        right.send(b"x")
+        await receiving
+        assert loop.stats()["watches"] == 0
+        assert loop._watched_events(left) is None
+        with pytest.raises(KeyError):
+            loop._selector.get_key(left)
+        assert loop.remove_reader(left) is False
+
+    loop.run_until_complete(main())
+
+
+def test_data_that_nobody_wants_wakes_the_loop_once(fast_loop, pair):
+    left, right = pair
+    loop = fast_loop
+
+    async def main():
+        receiving = asyncio.ensure_future(loop.sock_recv(left, 10))
+        await settle()
+        right.send(b"first")
+        await receiving
+        right.send(b"second")
+        before = loop.stats()["polls"]
+        await asyncio.sleep(0.05)
+        assert loop.stats()["polls"] - before < 5
+        return await loop.sock_recv(left, 10)
+
+    assert loop.run_until_complete(main()) == b"second"
+
+
+@pytest.mark.parametrize("other", ["reader", "writer", "transport", "none"])
+def test_other_users_of_the_fd_after_a_wait(loop, pair, other):
+    left, right = pair
+
+    async def main():
+        receiving = asyncio.ensure_future(loop.sock_recv(left, 10))
+        await settle()
+        right.send(b"x")
+        assert await receiving == b"x"
+        seen = []
+        if other == "reader":
+            loop.add_reader(left, lambda: seen.append(left.recv(10)))
+            right.send(b"y")
+            await until(lambda: seen)
+            assert seen[0] == b"y"
+            assert loop.remove_reader(left) is True
+        elif other == "writer":
+            loop.add_writer(left, seen.append, 1)
+            right.send(b"y")
+            await until(lambda: seen)
+            assert loop.remove_writer(left) is True
+            assert await loop.sock_recv(left, 10) == b"y"
+        elif other == "transport":
+            reader, writer = await asyncio.open_connection(sock=left.dup())
+            right.send(b"y")
+            assert await reader.read(10) == b"y"
+            writer.close()
+            await writer.wait_closed()
+
+    loop.run_until_complete(asyncio.wait_for(main(), 10))
+
+
+def test_a_socket_closed_after_a_wait_with_a_duplicate_alive(fast_loop, pair):
+    """The kernel goes on reporting the file under a number that is gone."""
+    left, right = socket.socketpair()
+    loop = fast_loop
+    left.setblocking(False)
+
+    async def main():
+        receiving = asyncio.ensure_future(loop.sock_recv(left, 10))
+        await settle()
+        right.send(b"x")
+        await receiving
+        copy = left.dup()
+        left.close()
+        right.send(b"y")
+        before = loop.stats()["polls"]
+        await asyncio.sleep(0.05)
+        assert loop.stats()["polls"] - before < 8
+        assert await loop.sock_recv(copy, 10) == b"y"
+        copy.close()
+
+    loop.run_until_complete(asyncio.wait_for(main(), 10))
+    right.close()
