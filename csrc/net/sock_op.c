@@ -244,7 +244,7 @@ is_nonblocking(SockOpObject *self)
 static enum fl_sock_outcome
 op_check(SockOpObject *self)
 {
-    if (!is_plain_socket(self->state, fl_sock_of(self)) ||
+    if (!self->state->types.own || !is_plain_socket(self->state, fl_sock_of(self)) ||
         fl_loop_overrides(self->loop) & OVERRIDES_WATCHING) {
         return FL_SOCK_FOREIGN;
     }

@@ -14,7 +14,8 @@
  *
  * Here only plain sockets are served: objects whose type is socket.socket itself,
  * with arguments of the usual types. All others are left to asyncio's coroutine of
- * the same name, which is then awaited in our place.
+ * the same name, which is then awaited in our place; so is everything where futures
+ * are asyncio's own.
  */
 #ifndef FASTLOOP_NET_SOCK_OP_H
 #define FASTLOOP_NET_SOCK_OP_H

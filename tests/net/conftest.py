@@ -1,5 +1,6 @@
 """What the network tests share: certificates, made anew for each session."""
 
+import asyncio
 import socket
 import ssl
 import tempfile
@@ -66,3 +67,13 @@ def listener():
     with socket.create_server(("127.0.0.1", 0)) as sock:
         sock.setblocking(False)
         yield sock
+
+
+@pytest.fixture
+def own_loop(fast_loop):
+    """A loop of ours whose futures are ours too."""
+    import fastloop
+
+    if fastloop.Task is asyncio.Task:
+        pytest.skip("this run uses asyncio's types")
+    return fast_loop

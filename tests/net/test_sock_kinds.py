@@ -278,10 +278,10 @@ def test_a_file_sent_in_pieces(loop, tcp):
     loop.run_until_complete(main())
 
 
-def test_a_file_cancelled_in_the_midst(fast_loop, tcp):
+def test_a_file_cancelled_in_the_midst(own_loop, tcp):
     """The file stands behind what was sent; asyncio leaves it where it was."""
     left, right = tcp
-    loop = fast_loop
+    loop = own_loop
 
     async def main():
         with big_file(20_000_000) as file:
@@ -298,17 +298,17 @@ def test_a_file_cancelled_in_the_midst(fast_loop, tcp):
     loop.run_until_complete(main())
 
 
-def test_a_file_closed_in_the_midst(fast_loop, tcp):
+def test_a_file_closed_in_the_midst(own_loop, tcp):
     """Its number may be another file's by then: that is not sent."""
     left, right = tcp
 
     async def read():
-        while await fast_loop.sock_recv(right, 1 << 20):
+        while await own_loop.sock_recv(right, 1 << 20):
             pass
 
     async def main():
         file = big_file(20_000_000)
-        sending = asyncio.ensure_future(fast_loop.sock_sendfile(left, file))
+        sending = asyncio.ensure_future(own_loop.sock_sendfile(left, file))
         await settle()
         file.close()
         reading = asyncio.ensure_future(read())
@@ -317,7 +317,7 @@ def test_a_file_closed_in_the_midst(fast_loop, tcp):
         left.close()
         await reading
 
-    fast_loop.run_until_complete(main())
+    own_loop.run_until_complete(main())
 
 
 def test_an_empty_file_and_one_from_its_end(loop, tcp):

@@ -52,11 +52,11 @@ def test_they_are_coroutines(loop, pair, file):
         op.close()
 
 
-def test_not_what_inspect_calls_a_coroutine(fast_loop, pair):
+def test_not_what_inspect_calls_a_coroutine(own_loop, pair):
     """They are written in C, and so are the methods."""
-    op = fast_loop.sock_recv(pair[0], 1)
+    op = own_loop.sock_recv(pair[0], 1)
     assert not inspect.iscoroutine(op)
-    assert not inspect.iscoroutinefunction(fast_loop.sock_recv)
+    assert not inspect.iscoroutinefunction(own_loop.sock_recv)
     op.close()
 
 
@@ -99,9 +99,9 @@ def test_driven_by_hand(loop, pair):
     assert caught.value.value == b"data"
 
 
-def test_an_exception_thrown_in(fast_loop, pair):
+def test_an_exception_thrown_in(own_loop, pair):
     """asyncio's watch would stay until its future is done."""
-    left, loop = pair[0], fast_loop
+    left, loop = pair[0], own_loop
     fresh = loop.sock_recv(left, 10)
     with pytest.raises(KeyError, match="thrown"):
         fresh.throw(KeyError("thrown"))
@@ -341,18 +341,18 @@ def test_a_loop_closed_while_it_waits(loop, pair):
     op.close()
 
 
-def test_a_blocking_socket_does_not_block(fast_loop):
+def test_a_blocking_socket_does_not_block(own_loop):
     """asyncio's loop would stand still in recv()."""
     left, right = socket.socketpair()
     with left, right:
 
         async def main():
-            receiving = asyncio.ensure_future(fast_loop.sock_recv(left, 10))
+            receiving = asyncio.ensure_future(own_loop.sock_recv(left, 10))
             await settle()
             right.send(b"x")
             return await receiving
 
-        assert fast_loop.run_until_complete(main()) == b"x"
+        assert own_loop.run_until_complete(main()) == b"x"
 
 
 def test_a_blocking_socket_in_debug_mode(loop, pair, file):

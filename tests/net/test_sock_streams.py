@@ -56,20 +56,20 @@ def test_what_can_be_sent(loop, pair, data):
     assert not expected or right.recv(100) == expected
 
 
-def test_items_of_several_bytes(fast_loop, pair):
+def test_items_of_several_bytes(own_loop, pair):
     """asyncio counts a memoryview's items as bytes, and waits for ever."""
     left, right = pair
     data = memoryview(array.array("I", range(100_000)))
 
     async def main():
-        sending = asyncio.ensure_future(fast_loop.sock_sendall(left, data))
+        sending = asyncio.ensure_future(own_loop.sock_sendall(left, data))
         got = bytearray()
         while len(got) < data.nbytes:
-            got += await fast_loop.sock_recv(right, 1 << 20)
+            got += await own_loop.sock_recv(right, 1 << 20)
         await sending
         return got
 
-    assert fast_loop.run_until_complete(main()) == data.tobytes()
+    assert own_loop.run_until_complete(main()) == data.tobytes()
 
 
 def test_a_huge_buffer_byte_by_byte_mixed(loop, pair):
@@ -245,41 +245,41 @@ def test_accepting_cancelled(loop, listener):
 
 
 @pytest.mark.parametrize("order", ["data first", "cancelled first"])
-def test_what_is_cancelled_when_data_is_there_loses_none(fast_loop, pair, tcp, order):
+def test_what_is_cancelled_when_data_is_there_loses_none(own_loop, pair, tcp, order):
     """It is received in the turn of the task that gets it, not before."""
     left, right = pair
 
     async def main():
-        task = asyncio.ensure_future(fast_loop.sock_recv(left, 10))
+        task = asyncio.ensure_future(own_loop.sock_recv(left, 10))
         await settle()
-        fast_loop.add_reader(tcp[0], task.cancel)
+        own_loop.add_reader(tcp[0], task.cancel)
         senders = [(right, b"data"), (tcp[1], b"x")]
         for sock, data in senders if order == "data first" else reversed(senders):
             sock.send(data)
         await asyncio.wait([task])
-        fast_loop.remove_reader(tcp[0])
+        own_loop.remove_reader(tcp[0])
         if task.cancelled():
-            return await fast_loop.sock_recv(left, 10)
+            return await own_loop.sock_recv(left, 10)
         return task.result()
 
-    assert fast_loop.run_until_complete(main()) == b"data"
+    assert own_loop.run_until_complete(main()) == b"data"
 
 
 @pytest.mark.parametrize("n_turns", range(6))
-def test_a_stream_with_cancellations_loses_nothing(fast_loop, pair, n_turns):
+def test_a_stream_with_cancellations_loses_nothing(own_loop, pair, n_turns):
     left, right = pair
     payload = os.urandom(20_000)
 
     async def write():
         for start in range(0, len(payload), 100):
-            await fast_loop.sock_sendall(left, payload[start : start + 100])
+            await own_loop.sock_sendall(left, payload[start : start + 100])
             await asyncio.sleep(0)
 
     async def main():
         writing = asyncio.ensure_future(write())
         got = bytearray()
         while len(got) < len(payload):
-            task = asyncio.ensure_future(fast_loop.sock_recv(right, 64))
+            task = asyncio.ensure_future(own_loop.sock_recv(right, 64))
             for _ in range(n_turns):
                 await asyncio.sleep(0)
             task.cancel()
@@ -287,11 +287,11 @@ def test_a_stream_with_cancellations_loses_nothing(fast_loop, pair, n_turns):
             if not task.cancelled():
                 got += task.result()
             elif not n_turns:
-                got += await fast_loop.sock_recv(right, 64)
+                got += await own_loop.sock_recv(right, 64)
         await writing
         return got == payload
 
-    assert fast_loop.run_until_complete(asyncio.wait_for(main(), 20))
+    assert own_loop.run_until_complete(asyncio.wait_for(main(), 20))
 
 
 # ---- several at once, and fds that change under them ----
@@ -523,25 +523,25 @@ def test_a_buffer_that_raises(loop, pair):
         loop.run_until_complete(loop.sock_sendall(pair[0], Buffer()))
 
 
-def test_a_cycle_is_collected(fast_loop, pair):
+def test_a_cycle_is_collected(own_loop, pair):
     class Data(bytearray):
         pass
 
     data = Data(b"x")
-    data.op = fast_loop.sock_recv_into(pair[0], data)
+    data.op = own_loop.sock_recv_into(pair[0], data)
     data.op.send(None)
     del data
     gc.collect()
-    assert fast_loop.remove_reader(pair[0]) is False
+    assert own_loop.remove_reader(pair[0]) is False
 
 
 # ---- what stays behind ----
 
 
-def test_a_watch_kept_for_the_next_wait_is_not_seen(fast_loop, pair):
+def test_a_watch_kept_for_the_next_wait_is_not_seen(own_loop, pair):
     """The kernel is not told at once that nobody reads; everybody else is."""
     left, right = pair
-    loop = fast_loop
+    loop = own_loop
 
     async def main():
         assert loop.stats()["watches"] == 0
@@ -559,9 +559,9 @@ def test_a_watch_kept_for_the_next_wait_is_not_seen(fast_loop, pair):
     loop.run_until_complete(main())
 
 
-def test_data_that_nobody_wants_wakes_the_loop_once(fast_loop, pair):
+def test_data_that_nobody_wants_wakes_the_loop_once(own_loop, pair):
     left, right = pair
-    loop = fast_loop
+    loop = own_loop
 
     async def main():
         receiving = asyncio.ensure_future(loop.sock_recv(left, 10))
@@ -609,10 +609,10 @@ def test_other_users_of_the_fd_after_a_wait(loop, pair, other):
     loop.run_until_complete(asyncio.wait_for(main(), 10))
 
 
-def test_a_socket_closed_after_a_wait_with_a_duplicate_alive(fast_loop, pair):
+def test_a_socket_closed_after_a_wait_with_a_duplicate_alive(own_loop, pair):
     """The kernel goes on reporting the file under a number that is gone."""
     left, right = socket.socketpair()
-    loop = fast_loop
+    loop = own_loop
     left.setblocking(False)
 
     async def main():
