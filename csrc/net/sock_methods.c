@@ -128,6 +128,25 @@ static PyMethodDef sock_methods[] = {
     ENTRY(sock_sendfile, sendfile_doc), {NULL, NULL, 0, NULL},
 };
 
+/* Later patch releases set a file's position also when nothing of it was sent: their
+ * helper for it is not told how much was. */
+static void
+read_sendfile_habit(struct fl_state *state)
+{
+    PyObject *function = PyObject_GetAttrString(
+        state->SelectorEventLoop, "_sock_sendfile_update_filepos"
+    );
+    PyObject *code =
+        function == NULL ? NULL : PyObject_GetAttrString(function, "__code__");
+    PyObject *count = code == NULL ? NULL : PyObject_GetAttrString(code, "co_argcount");
+    long n = count == NULL ? -1 : PyLong_AsLong(count);
+    Py_XDECREF(count);
+    Py_XDECREF(code);
+    Py_XDECREF(function);
+    PyErr_Clear();
+    state->net.sendfile_always_seeks = n != 4;
+}
+
 int
 fl_sock_add_methods(struct fl_state *state)
 {
@@ -153,5 +172,6 @@ fl_sock_add_methods(struct fl_state *state)
         }
     }
     net->kw_fallback = PyTuple_Pack(1, state->str_fallback);
+    read_sendfile_habit(state);
     return net->kw_fallback == NULL ? -1 : fl_loop_add_methods(state, sock_methods);
 }

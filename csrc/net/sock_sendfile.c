@@ -40,11 +40,12 @@ check_arguments(const SockOpObject *self)
     return result == NULL ? -1 : 0;
 }
 
-/* Where the file stands is where sending it has come to. */
+/* Where the file stands is where sending it has come to; if that was nowhere, as
+ * the running asyncio has it. */
 static void
 set_file_position(SockOpObject *self, int file_fd)
 {
-    if (self->position > 0) {
+    if (self->position > 0 || self->state->net.sendfile_always_seeks) {
         (void)lseek(
             file_fd, fl_sock_size(self->args[OFFSET]) + self->position, SEEK_SET
         );
@@ -122,6 +123,10 @@ send_file(
     Py_ssize_t offset = fl_sock_size(self->args[OFFSET]);
     for (;;) {
         Py_ssize_t rest = count > 0 ? count - self->position : file_size;
+        if (rest <= 0 && self->position == 0) { /* an empty file */
+            *result = PyLong_FromLong(0);
+            return *result == NULL ? FL_SOCK_FAILED : FL_SOCK_DONE;
+        }
         if (rest <= 0) {
             return finish(self, file_fd, result);
         }

@@ -48,6 +48,7 @@ struct fl_net_state {
     unsigned int socket_version; /* socket.socket was plain at that tag */
     char *receive_buffer;        /* page-aligned; NULL until the first use */
     bool expects_much;           /* the last receive was a long one */
+    bool sendfile_always_seeks;  /* also when it has sent nothing */
 };
 
 #define FL_NET_STATE_VISIT(X) \

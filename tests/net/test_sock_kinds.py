@@ -333,6 +333,23 @@ def test_an_empty_file_and_one_from_its_end(loop, tcp):
     assert loop.run_until_complete(main()) == (0, 0, 0, 10)
 
 
+@pytest.mark.parametrize("offset", [0, 50, 100, 200])
+@pytest.mark.parametrize("size", [0, 100])
+def test_where_the_file_stands_as_asyncio(own_loop, tcp, offset, size):
+    asyncios = asyncio.new_event_loop()
+
+    def position(loop):
+        with big_file(size) as file:
+            file.seek(7)
+            loop.run_until_complete(loop.sock_sendfile(tcp[0], file, offset))
+            return file.tell()
+
+    try:
+        assert position(own_loop) == position(asyncios)
+    finally:
+        asyncios.close()
+
+
 def test_a_text_file(loop, tcp):
     with (
         tempfile.TemporaryFile("w+") as file,
