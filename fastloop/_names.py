@@ -13,6 +13,9 @@ from typing import Any
 # As they were at import: what replaces them may block, and gets its thread.
 _getaddrinfo = socket.getaddrinfo
 _getnameinfo = socket.getnameinfo
+# Programs put our loop in the place of asyncio.SelectorEventLoop.
+_getaddrinfo_in_executor = asyncio.SelectorEventLoop.getaddrinfo
+_getnameinfo_in_executor = asyncio.SelectorEventLoop.getnameinfo
 
 _NUMERIC = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 _DIGITS = re.compile(r"[0-9]*", re.ASCII)
@@ -75,7 +78,7 @@ class Names:
             self._check_closed()
             resolve = self._getaddrinfo_debug if self.get_debug() else _getaddrinfo
             return resolve(host, port, family, type, proto, flags)
-        return await asyncio.SelectorEventLoop.getaddrinfo(
+        return await _getaddrinfo_in_executor(
             self, host, port, family=family, type=type, proto=proto, flags=flags
         )
 
@@ -88,4 +91,4 @@ class Names:
         ):
             self._check_closed()
             return _getnameinfo(sockaddr, flags)
-        return await asyncio.SelectorEventLoop.getnameinfo(self, sockaddr, flags)
+        return await _getnameinfo_in_executor(self, sockaddr, flags)

@@ -337,3 +337,22 @@ def test_wrong_arguments(run):
                 await loop.create_connection(Recorder, **options)
 
     run(main())
+
+
+def test_our_loop_in_the_place_of_asyncios(monkeypatch):
+    """As `asyncio.SelectorEventLoop = fastloop.Loop` in somebody's program."""
+    import fastloop
+
+    monkeypatch.setattr(asyncio, "SelectorEventLoop", fastloop.Loop)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        # a service's name is looked up in the executor
+        answer = await loop.getaddrinfo("127.0.0.1", "http", type=socket.SOCK_STREAM)
+        name = await loop.getnameinfo(("127.0.0.1", 80), socket.NI_NUMERICHOST)
+        return answer[0][4], name
+
+    with asyncio.Runner(loop_factory=fastloop.new_event_loop) as runner:
+        address, name = runner.run(main())
+    assert address == ("127.0.0.1", 80)
+    assert name[0] == "127.0.0.1"
