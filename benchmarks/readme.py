@@ -79,7 +79,7 @@ def render(results: list[dict]) -> str:
         name = _minor(result)
         parts.append(
             f"![Python {name}, times as fast as asyncio]"
-            f"(benchmarks/results/python-{name}.svg)\n"
+            f"(benchmarks/results/python-{name}.png)\n"
         )
     return "\n".join(parts)
 

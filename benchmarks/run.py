@@ -141,7 +141,7 @@ def show(result: dict, with_targets: bool) -> None:
 def store(result: dict, out: Path, venv) -> None:
     """Write JSON, markdown and the picture."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result, indent=1) + "\n")
+    out.write_text(json.dumps(result) + "\n")
     out.with_suffix(".md").write_text(report.render(result))
     pictures = [str(out.with_suffix(suffix)) for suffix in (".png", ".svg")]
     script = BENCHMARKS / "harness" / "picture.py"

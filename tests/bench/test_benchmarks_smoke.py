@@ -224,4 +224,4 @@ def test_the_readmes_table_has_what_is_lost(benchmark_modules):
     shown = readme.render([result])
     assert "| call_soon_chain | 200 ns | 10.0 | 2.00 uvloop |" in shown
     assert "Lost on 3.11 (times as fast as whom): sendfile 0.50 uvloop." in shown
-    assert "](benchmarks/results/python-3.11.svg)" in shown
+    assert "](benchmarks/results/python-3.11.png)" in shown
