@@ -56,6 +56,7 @@ SOURCES = {
         "task_step.c",
         "task_yield.c",
         "awaited_by.c",
+        "source.c",
     ],
     "net": [],
     "": ["module.c"],
