@@ -58,7 +58,15 @@ SOURCES = {
         "awaited_by.c",
         "source.c",
     ],
-    "net": [],
+    "net": [
+        "write_queue.c",
+        "stream.c",
+        "stream_attrs.c",
+        "stream_close.c",
+        "stream_limits.c",
+        "stream_read.c",
+        "stream_write.c",
+    ],
     "": ["module.c"],
 }
 

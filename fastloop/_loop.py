@@ -8,6 +8,7 @@ of that must differ is in this file and in the two mixins.
 import asyncio
 import os
 import sys
+from asyncio import sslproto
 from typing import Any
 
 from . import _core
@@ -72,6 +73,51 @@ class Loop(_core.EventLoop, Reports, Signals, asyncio.SelectorEventLoop):
 
     _thread_id: int | None = None
 
+    # --- transports: asyncio's connecting and accepting code makes them by these ---
+
+    def _make_socket_transport(
+        self,
+        sock: Any,
+        protocol: Any,
+        waiter: Any = None,
+        *,
+        extra: Any = None,
+        server: Any = None,
+        context: Any = None,
+    ) -> Any:
+        self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]
+        transport = _core._make_stream(
+            self, sock, protocol, waiter, extra, server, context
+        )
+        if transport is not None:
+            return transport
+        keywords = {} if context is None else {"context": context}
+        return super()._make_socket_transport(  # type: ignore[misc]
+            sock, protocol, waiter, extra=extra, server=server, **keywords
+        )
+
+    def _make_ssl_transport(
+        self,
+        rawsock: Any,
+        protocol: Any,
+        sslcontext: Any,
+        waiter: Any = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: Any = None,
+        server: Any = None,
+        context: Any = None,
+        **timeouts: Any,
+    ) -> Any:
+        tls = sslproto.SSLProtocol(
+            self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts
+        )
+        self._make_socket_transport(
+            rawsock, tls, extra=extra, server=server, context=context
+        )
+        return tls._app_transport
+
     @property
     def _selector(self) -> _SelectorView | None:
         return None if self.is_closed() else _SelectorView(self)
@@ -93,4 +139,4 @@ class Loop(_core.EventLoop, Reports, Signals, asyncio.SelectorEventLoop):
 
 
 # The parent's epoll is of no use to a forked child, and harmful to the parent.
-os.register_at_fork(after_in_child=_core._after_fork)
+os.register_at_fork(before=_core._before_fork, after_in_child=_core._after_fork)

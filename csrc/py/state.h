@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "py/compat.h"
+#include "py/net_state.h"
 #include "py/types_state.h"
 
 #include <stdbool.h>
@@ -19,7 +20,8 @@
     X(handle_type)            \
     X(timer_handle_type)      \
     X(threadsafe_handle_type) \
-    FL_TYPES_STATE_TYPES(X)
+    FL_TYPES_STATE_TYPES(X)   \
+    FL_NET_STATE_TYPES(X)
 
 /* X(field, module, attribute): looked up when the module is made. */
 #define FL_STATE_IMPORTS(X)                                                   \
@@ -43,7 +45,8 @@
     X(main_thread, "threading", "main_thread")                                \
     X(WeakSet, "weakref", "WeakSet")                                          \
     X(WeakValueDictionary, "weakref", "WeakValueDictionary")                  \
-    FL_TYPES_STATE_IMPORTS(X)
+    FL_TYPES_STATE_IMPORTS(X)                                                 \
+    FL_NET_STATE_IMPORTS(X)
 
 /* X(field, text): interned strings. */
 #define FL_STATE_NAMES(X)                                   \
@@ -80,7 +83,8 @@
     X(str__run_once, "_run_once")                           \
     X(str__source_traceback, "_source_traceback")           \
     X(str__thread_id, "_thread_id")                         \
-    FL_TYPES_STATE_NAMES(X)
+    FL_TYPES_STATE_NAMES(X)                                 \
+    FL_NET_STATE_NAMES(X)
 
 struct fl_state {
 #define FL_FIELD_TYPE(field) PyTypeObject *field;
@@ -107,6 +111,7 @@ struct fl_state {
         Py_ssize_t watches;
         Py_ssize_t futures;
         Py_ssize_t tasks;
+        Py_ssize_t streams;
     } counts;
 };
 
