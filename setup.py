@@ -59,7 +59,9 @@ SOURCES = {
         "source.c",
     ],
     "net": [
+        "socket.c",
         "write_queue.c",
+        "listener.c",
         "stream.c",
         "stream_attrs.c",
         "stream_close.c",

@@ -6,6 +6,7 @@
 #include "core/task_registry.h"
 #include "core/threadsafe_handle.h"
 #include "core/timer_handle.h"
+#include "net/listener.h"
 #include "net/stream.h"
 #include "py/context.h"
 #include "py/mirror.h"
@@ -68,6 +69,11 @@ module_debug_counts(PyObject *module, PyObject *Py_UNUSED(ignored))
 #endif
 
 PyDoc_STRVAR(
+    listen_doc,
+    "_listen(loop, sock, factory, server, backlog, context, tls, /)\n--\n\n"
+    "Accept connections; False if asyncio's own must drive that kind of socket."
+);
+PyDoc_STRVAR(
     make_stream_doc,
     "_make_stream(loop, sock, protocol, waiter, extra, server, context, /)\n--\n\n"
     "Return a transport, or None if asyncio's own must drive that kind of socket."
@@ -76,6 +82,8 @@ PyDoc_STRVAR(
 static PyMethodDef module_methods[] = {
     {"_after_fork", module_after_fork, METH_NOARGS, NULL},
     {"_before_fork", module_before_fork, METH_NOARGS, NULL},
+    {"_listen", (PyCFunction)(void (*)(void))fl_listener_start, METH_FASTCALL,
+     listen_doc},
     {"_make_stream", (PyCFunction)(void (*)(void))fl_stream_make, METH_FASTCALL,
      make_stream_doc},
     {"_pending_tasks", module_pending_tasks, METH_NOARGS, NULL},
@@ -95,7 +103,8 @@ module_exec(PyObject *module)
         fl_threadsafe_handle_add_type(module, state) < 0 ||
         fl_loop_add_type(module, state) < 0 || fl_mirror_probe(state) < 0 ||
         fl_future_add_type(module, state) < 0 || fl_task_add_type(module, state) < 0 ||
-        fl_stream_add_type(module, state) < 0) {
+        fl_stream_add_type(module, state) < 0 ||
+        fl_listener_add_type(module, state) < 0) {
         return -1;
     }
     return 0;

@@ -92,6 +92,16 @@ class EventLoop:
 
 def _before_fork() -> None: ...
 def _after_fork() -> None: ...
+def _listen(
+    loop: EventLoop,
+    sock: socket.socket,
+    factory: Callable[[], asyncio.BaseProtocol],
+    server: asyncio.AbstractServer | None,
+    backlog: int,
+    context: Context | None,
+    tls: tuple[Any, ...] | None,
+    /,
+) -> bool: ...
 def _make_stream(
     loop: EventLoop,
     sock: socket.socket,

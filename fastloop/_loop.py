@@ -118,6 +118,44 @@ class Loop(_core.EventLoop, Reports, Signals, asyncio.SelectorEventLoop):
         )
         return tls._app_transport
 
+    def _start_serving(
+        self,
+        protocol_factory: Any,
+        sock: Any,
+        sslcontext: Any = None,
+        server: Any = None,
+        backlog: int = 100,
+        *timeouts: Any,
+        context: Any = None,
+        **named_timeouts: Any,
+    ) -> None:
+        # 3.15 hands the context as the last positional argument.
+        if len(timeouts) > 2:
+            context = timeouts[2]
+            timeouts = timeouts[:2]
+        tls = (sslcontext, server, *timeouts) if sslcontext else None
+        usual = type(self)._make_socket_transport is Loop._make_socket_transport
+        if (
+            usual
+            and not self.get_debug()
+            and not named_timeouts
+            and _core._listen(
+                self, sock, protocol_factory, server, backlog, context, tls
+            )
+        ):
+            return
+        if context is not None:
+            named_timeouts["context"] = context
+        super()._start_serving(  # type: ignore[misc]
+            protocol_factory,
+            sock,
+            sslcontext,
+            server,
+            backlog,
+            *timeouts,
+            **named_timeouts,
+        )
+
     @property
     def _selector(self) -> _SelectorView | None:
         return None if self.is_closed() else _SelectorView(self)

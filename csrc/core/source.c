@@ -135,6 +135,22 @@ fl_source_ignore(struct fl_source *self)
     Py_DECREF(self->owner); /* escapes */
 }
 
+bool
+fl_source_remove(LoopObject *loop, int fd, uint32_t event)
+{
+    struct fl_watch *watch = fl_poller_find(&loop->poller, fd);
+    if (watch == NULL || watch->on_ready != source_on_ready ||
+        !(watch->events & event)) {
+        return false;
+    }
+    struct fl_source *self = FL_CONTAINER_OF(watch, struct fl_source, watch);
+    if (fl_source_want(self, watch->events & ~event) < 0) { /* escapes */
+        PyErr_Clear(); /* the kernel forgot the fd: that is no interest, too */
+        fl_source_ignore(self);
+    }
+    return true;
+}
+
 /* ---- a turn ---- */
 
 /* As for any callback's exception: the exception handler hears of it. */

@@ -50,6 +50,10 @@ int fl_source_want(struct fl_source *self, uint32_t events);
 /* The same for no events at all; cannot fail. */
 void fl_source_ignore(struct fl_source *self);
 
+/* What loop._remove_reader does to an fd that is a source's: true if it was watched.
+ * escapes. */
+bool fl_source_remove(LoopObject *loop, int fd, uint32_t event);
+
 /* A queued turn; the ring's reference is the caller's. escapes. 0, or -1 with an
  * exception that leaves the loop. */
 int fl_source_run(struct fl_source *self);

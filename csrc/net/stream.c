@@ -2,6 +2,7 @@
 #include "net/stream.h"
 
 #include "core/handle.h"
+#include "net/socket.h"
 #include "py/error.h"
 
 #include <netinet/in.h>
@@ -10,43 +11,11 @@
 
 /* ---- the socket ---- */
 
-/* In CPython's socket objects the fd comes first. fits_us checks that. */
-static int
-fd_inside(const PyObject *sock)
-{
-    return *(const int *)((const char *)sock + sizeof(PyObject));
-}
-
 int
 fl_stream_fd(const StreamObject *self)
 {
-    int fd = self->sock == NULL ? -1 : fd_inside(self->sock);
-    return fd == self->source.watch.fd ? fd : -1;
-}
-
-/* A socket whose system calls are the kernel's own and not a subclass's. Sets *fd.
- * 1, 0, or -1 with an exception. */
-static int
-fits_us(const struct fl_state *state, PyObject *sock, int *fd)
-{
-    PyTypeObject *plain = (PyTypeObject *)state->socket_type;
-    if (!PyObject_TypeCheck(sock, plain)) {
-        return 0;
-    }
-    PyObject *const names[] = {
-        state->str_recv, state->str_recv_into, state->str_send, state->str_sendmsg
-    };
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
-        if (_PyType_Lookup(Py_TYPE(sock), names[i]) !=
-            _PyType_Lookup(plain, names[i])) {
-            return 0;
-        }
-    }
-    *fd = PyObject_AsFileDescriptor(sock); /* escapes */
-    if (*fd < 0) {
-        return -1;
-    }
-    return fd_inside(sock) == *fd;
+    return self->sock == NULL ? -1
+                              : fl_socket_same_fd(self->sock, self->source.watch.fd);
 }
 
 /* Small writes do not wait for the peer's acknowledgement. */
@@ -170,26 +139,45 @@ schedule_start(StreamObject *self, PyObject *waiter)
 
 static const struct fl_source_kind stream_kind;
 
+/* Steals context. */
 static StreamObject *
 stream_new(LoopObject *loop, int fd, PyObject *context)
 {
     PyTypeObject *type = loop->state->stream_type;
     StreamObject *self = (StreamObject *)type->tp_alloc(type, 0);
     if (self == NULL) {
+        Py_DECREF(context);
         return NULL;
     }
     loop->state->counts.streams++;
     fl_source_init(&self->source, &stream_kind, (PyObject *)self, fd);
     self->source.loop = (LoopObject *)Py_NewRef(loop);
+    self->source.context = context;
     fl_stream_default_limits(self);
-    self->own_context = (char)(context != Py_None);
-    self->source.context =
-        self->own_context ? Py_NewRef(context) : PyContext_CopyCurrent();
-    if (self->source.context == NULL) {
+    return self;
+}
+
+PyObject *
+fl_stream_create(LoopObject *loop, int fd, const struct fl_stream_parts *parts)
+{
+    bool own_context = parts->context != Py_None;
+    PyObject *context =
+        own_context ? Py_NewRef(parts->context) : PyContext_CopyCurrent();
+    StreamObject *self = context == NULL ? NULL : stream_new(loop, fd, context);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->own_context = (char)own_context;
+    self->sock = Py_NewRef(parts->sock);
+    set_no_delay(fd);
+    if (fill_extra(self, loop->state, parts->extra) < 0 ||
+        fl_stream_use_protocol(self, parts->protocol) < 0 ||
+        attach_to_server(self, parts->server) < 0 || enter_in_loop(self) < 0 ||
+        schedule_start(self, parts->waiter) < 0) {
         Py_DECREF(self);
         return NULL;
     }
-    return self;
+    return (PyObject *)self;
 }
 
 PyObject *
@@ -200,26 +188,20 @@ fl_stream_make(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
         PyErr_SetString(PyExc_TypeError, "_make_stream() takes a loop and its data");
         return NULL;
     }
-    LoopObject *loop = (LoopObject *)args[0];
     int fd;
-    int fits = fits_us(state, args[1], &fd); /* escapes */
-    if (fits <= 0) {
-        return fits < 0 ? NULL : Py_NewRef(Py_None);
+    int plain = fl_socket_is_plain(state, args[1], &fd); /* escapes */
+    if (plain <= 0) {
+        return plain < 0 ? NULL : Py_NewRef(Py_None);
     }
-    StreamObject *self = stream_new(loop, fd, args[6]);
-    if (self == NULL) {
-        return NULL;
-    }
-    self->sock = Py_NewRef(args[1]);
-    set_no_delay(fd);
-    if (fill_extra(self, state, args[4]) < 0 ||
-        fl_stream_use_protocol(self, args[2]) < 0 ||
-        attach_to_server(self, args[5]) < 0 || enter_in_loop(self) < 0 ||
-        schedule_start(self, args[3]) < 0) {
-        Py_DECREF(self);
-        return NULL;
-    }
-    return (PyObject *)self;
+    const struct fl_stream_parts parts = {
+        .sock = args[1],
+        .protocol = args[2],
+        .waiter = args[3],
+        .extra = args[4],
+        .server = args[5],
+        .context = args[6],
+    };
+    return fl_stream_create((LoopObject *)args[0], fd, &parts);
 }
 
 static int

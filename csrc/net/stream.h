@@ -65,6 +65,21 @@ int fl_stream_add_type(PyObject *module, struct fl_state *state);
  * must drive. */
 PyObject *fl_stream_make(PyObject *module, PyObject *const *args, Py_ssize_t n_args);
 
+/* What a transport is made of; all borrowed, Py_None where there is none. */
+struct fl_stream_parts {
+    PyObject *sock;
+    PyObject *protocol;
+    PyObject *waiter;
+    PyObject *extra;
+    PyObject *server;
+    PyObject *context; /* for every callback; none: a copy of the current one */
+};
+
+/* A transport over a plain socket (net/socket.h) of this fd; its start is scheduled.
+ * escapes. New reference or NULL. */
+PyObject *
+fl_stream_create(LoopObject *loop, int fd, const struct fl_stream_parts *parts);
+
 /* The socket object's fd, or -1 if it was closed meanwhile. */
 int fl_stream_fd(const StreamObject *self);
 

@@ -2,14 +2,18 @@
 #ifndef FASTLOOP_PY_NET_STATE_H
 #define FASTLOOP_PY_NET_STATE_H
 
-#define FL_NET_STATE_TYPES(X) X(stream_type)
+#define FL_NET_STATE_TYPES(X) \
+    X(listener_type)          \
+    X(stream_type)
 
-#define FL_NET_STATE_IMPORTS(X)                                  \
-    X(asyncio_Transport, "asyncio.transports", "Transport")      \
-    X(BufferedProtocol, "asyncio.protocols", "BufferedProtocol") \
-    X(SendfileMode, "asyncio.constants", "_SendfileMode")        \
-    X(TransportSocket, "asyncio.trsock", "TransportSocket")      \
-    X(deque, "collections", "deque")                             \
+#define FL_NET_STATE_IMPORTS(X)                                      \
+    X(accept_retry_delay, "asyncio.constants", "ACCEPT_RETRY_DELAY") \
+    X(asyncio_Transport, "asyncio.transports", "Transport")          \
+    X(BufferedProtocol, "asyncio.protocols", "BufferedProtocol")     \
+    X(SendfileMode, "asyncio.constants", "_SendfileMode")            \
+    X(TransportSocket, "asyncio.trsock", "TransportSocket")          \
+    X(deque, "collections", "deque")                                 \
+    X(socket_class, "socket", "socket")                              \
     X(socket_type, "_socket", "socket")
 
 #define FL_NET_STATE_NAMES(X)                 \
@@ -34,6 +38,7 @@
     X(str_sendmsg, "sendmsg")                 \
     X(str_socket, "socket")                   \
     X(str_sockname, "sockname")               \
+    X(str__accept, "_accept")                 \
     X(str__transports, "_transports")
 
 #endif

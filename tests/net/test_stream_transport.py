@@ -465,8 +465,9 @@ def test_reads_of_all_sizes(run, sizes):
             for size in sizes:
                 data = os.urandom(size)
                 sent += data
+                total = len(sent)
                 await loop.sock_sendall(pair.right, data)
-                await until(lambda n=len(sent): len(pair.protocol.data) == n)
+                await until(lambda total=total: len(pair.protocol.data) == total)
             return bytes(pair.protocol.data) == sent
 
     assert run(main())
