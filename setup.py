@@ -65,6 +65,7 @@ SOURCES = {
         "stream.c",
         "stream_attrs.c",
         "stream_close.c",
+        "stream_extra.c",
         "stream_limits.c",
         "stream_read.c",
         "stream_write.c",

@@ -69,7 +69,7 @@ extra_of(
 {
     const struct fl_state *state = self->source.loop->state;
     PyObject *peername = fl_socket_address(address, size);
-    if (peername == Py_None) {
+    if (peername == Py_None) { /* another family: ask */
         Py_SETREF(peername, PyObject_CallMethodNoArgs(sock, state->str_getpeername));
         if (peername == NULL && PyErr_ExceptionMatches(PyExc_OSError)) {
             PyErr_Clear();
@@ -87,7 +87,7 @@ extra_of(
 /* The protocol of a connection and its transport; in the connection's context. */
 static int
 connect_protocol(
-    ListenerObject *self, int fd, PyObject *sock, PyObject *extra, PyObject *context
+    ListenerObject *self, const struct fl_stream_parts *parts, PyObject *context
 )
 {
     LoopObject *loop = self->source.loop;
@@ -95,15 +95,11 @@ connect_protocol(
     if (protocol == NULL) {
         return -1;
     }
-    const struct fl_stream_parts parts = {
-        .sock = sock,
-        .protocol = protocol,
-        .waiter = Py_None,
-        .extra = extra,
-        .server = self->server,
-        .context = context,
-    };
-    PyObject *transport = fl_stream_create(loop, fd, &parts); /* escapes */
+    struct fl_stream_parts all = *parts;
+    all.protocol = protocol;
+    all.context = context;
+    int fd = fl_socket_fd(parts->sock);
+    PyObject *transport = fl_stream_create(loop, fd, &all); /* escapes */
     Py_DECREF(protocol);
     Py_XDECREF(transport);
     return transport == NULL ? -1 : 0;
@@ -112,11 +108,11 @@ connect_protocol(
 /* create_task(loop._accept_connection2(factory, sock, extra, *tls)) */
 static int
 connect_by_task(
-    ListenerObject *self, PyObject *sock, PyObject *extra, PyObject *context
+    ListenerObject *self, const struct fl_stream_parts *parts, PyObject *context
 )
 {
     PyObject *loop = Py_NewRef(self->source.loop);
-    PyObject *args = PyTuple_Pack(3, self->factory, sock, extra);
+    PyObject *args = PyTuple_Pack(3, self->factory, parts->sock, parts->extra);
     PyObject *all = args == NULL ? NULL : PySequence_Concat(args, self->tls);
     PyObject *method = PyObject_GetAttrString(loop, "_accept_connection2");
     PyObject *keywords =
@@ -170,7 +166,7 @@ connection_failed(ListenerObject *self, PyObject *sock)
 }
 
 static int
-connect_one(ListenerObject *self, int fd, PyObject *sock, PyObject *extra)
+connect_one(ListenerObject *self, const struct fl_stream_parts *parts)
 {
     PyObject *context = PyContext_Copy(self->source.context);
     if (context == NULL || PyContext_Enter(context) < 0) {
@@ -178,8 +174,8 @@ connect_one(ListenerObject *self, int fd, PyObject *sock, PyObject *extra)
         return -1;
     }
     PyObject *given = self->own_context ? context : Py_None;
-    int status = self->tls != Py_None ? connect_by_task(self, sock, extra, given)
-                                      : connect_protocol(self, fd, sock, extra, given);
+    int status = self->tls != Py_None ? connect_by_task(self, parts, given)
+                                      : connect_protocol(self, parts, given);
     PyObject *exc = fl_error_take();
     if (PyContext_Exit(context) < 0 && exc == NULL) {
         status = -1;
@@ -201,8 +197,18 @@ accepted(
     if (sock == NULL) {
         return -1;
     }
-    PyObject *extra = extra_of(self, sock, address, size);
-    int status = extra == NULL ? -1 : connect_one(self, fd, sock, extra);
+    bool inet = address->ss_family == AF_INET || address->ss_family == AF_INET6;
+    PyObject *extra = inet && self->tls == Py_None
+                          ? Py_NewRef(Py_None)
+                          : extra_of(self, sock, address, size);
+    const struct fl_stream_parts parts = {
+        .sock = sock,
+        .waiter = Py_None,
+        .extra = extra,
+        .server = self->server,
+        .peer = address,
+    };
+    int status = extra == NULL ? -1 : connect_one(self, &parts);
     if (status < 0) {
         status = connection_failed(self, sock); /* escapes */
     }

@@ -7,8 +7,8 @@
 #include <sys/un.h>
 
 /* In CPython's socket objects the fd comes first; fl_socket_is_plain checks it. */
-static int
-fd_inside(const PyObject *sock)
+int
+fl_socket_fd(const PyObject *sock)
 {
     return *(const int *)((const char *)sock + sizeof(PyObject));
 }
@@ -16,7 +16,7 @@ fd_inside(const PyObject *sock)
 int
 fl_socket_same_fd(const PyObject *sock, int fd)
 {
-    return fd_inside(sock) == fd ? fd : -1;
+    return fl_socket_fd(sock) == fd ? fd : -1;
 }
 
 int
@@ -40,7 +40,7 @@ fl_socket_is_plain(const struct fl_state *state, PyObject *sock, int *fd)
     if (*fd < 0) {
         return -1;
     }
-    return fd_inside(sock) == *fd;
+    return fl_socket_fd(sock) == *fd;
 }
 
 PyObject *

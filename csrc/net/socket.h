@@ -11,6 +11,9 @@
  * with an exception. */
 int fl_socket_is_plain(const struct fl_state *state, PyObject *sock, int *fd);
 
+/* The fd of a plain socket object, -1 once it is closed. */
+int fl_socket_fd(const PyObject *sock);
+
 /* fd if it is still that of a plain socket object, else -1. */
 int fl_socket_same_fd(const PyObject *sock, int fd);
 

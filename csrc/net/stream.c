@@ -53,44 +53,6 @@ call_own_soon(StreamObject *self, const char *method, PyObject *argument)
     return status;
 }
 
-/* extra[name] = what the socket's method says, None if it fails. */
-static int
-note_address(StreamObject *self, PyObject *name, PyObject *method)
-{
-    PyObject *address = PyObject_CallMethodNoArgs(self->sock, method);
-    if (address == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_OSError)) {
-            return -1;
-        }
-        PyErr_Clear();
-        address = Py_NewRef(Py_None);
-    }
-    int status = PyObject_SetItem(self->extra, name, address);
-    Py_DECREF(address);
-    return status;
-}
-
-static int
-fill_extra(StreamObject *self, const struct fl_state *state, PyObject *extra)
-{
-    self->extra = extra != Py_None ? Py_NewRef(extra) : PyDict_New();
-    PyObject *socket = self->extra == NULL
-                           ? NULL
-                           : PyObject_CallOneArg(state->TransportSocket, self->sock);
-    int status =
-        socket == NULL ? -1 : PyObject_SetItem(self->extra, state->str_socket, socket);
-    Py_XDECREF(socket);
-    if (status < 0 ||
-        note_address(self, state->str_sockname, state->str_getsockname) < 0) {
-        return -1;
-    }
-    int known = PySequence_Contains(self->extra, state->str_peername);
-    if (known != 0) {
-        return known < 0 ? -1 : 0;
-    }
-    return note_address(self, state->str_peername, state->str_getpeername);
-}
-
 static int
 attach_to_server(StreamObject *self, PyObject *server)
 {
@@ -170,7 +132,7 @@ fl_stream_create(LoopObject *loop, int fd, const struct fl_stream_parts *parts)
     self->own_context = (char)own_context;
     self->sock = Py_NewRef(parts->sock);
     set_no_delay(fd);
-    if (fill_extra(self, loop->state, parts->extra) < 0 ||
+    if (fl_stream_note_extra(self, parts) < 0 ||
         fl_stream_use_protocol(self, parts->protocol) < 0 ||
         attach_to_server(self, parts->server) < 0 || enter_in_loop(self) < 0 ||
         schedule_start(self, parts->waiter) < 0) {
@@ -229,6 +191,7 @@ stream_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->extra);
     Py_VISIT(self->dict);
     Py_VISIT(self->sock);
+    Py_VISIT(self->closed_sock);
     Py_VISIT(self->protocol);
     Py_VISIT(self->server);
     Py_VISIT(self->empty_waiter);
@@ -250,6 +213,7 @@ stream_clear(PyObject *op)
     Py_CLEAR(self->extra);
     Py_CLEAR(self->dict);
     Py_CLEAR(self->sock);
+    Py_CLEAR(self->closed_sock);
     Py_CLEAR(self->protocol);
     Py_CLEAR(self->server);
     Py_CLEAR(self->empty_waiter);

@@ -3,6 +3,7 @@
  *   stream.c         the type: life, method table
  *   stream_attrs.c   what users and libraries look at; set_protocol
  *   stream_close.c   close, abort, errors; connection_lost
+ *   stream_extra.c   get_extra_info's dict
  *   stream_limits.c  water marks; pausing and resuming the protocol
  *   stream_read.c    from the kernel to the protocol
  *   stream_write.c   from write() to the kernel
@@ -24,16 +25,26 @@
 #include "core/source.h"
 #include "net/write_queue.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 /* asyncio's max_size: what one event may bring. */
 #define FL_STREAM_RECEIVE_MAX ((size_t)256 * 1024)
 
+union fl_inet_address {
+    struct sockaddr any;
+    struct sockaddr_in ip4;
+    struct sockaddr_in6 ip6;
+};
+
 typedef struct {
     PyObject_HEAD
-    PyObject *extra; /* asyncio.BaseTransport's slot: a dict */
+    PyObject *extra; /* asyncio.BaseTransport's slot: a dict; NULL: not made yet */
     PyObject *weakrefs;
     PyObject *dict;
     PyObject *sock;         /* NULL once connection_lost was called */
-    PyObject *protocol;     /* the same */
+    PyObject *closed_sock;  /* the same object from then on */
+    PyObject *protocol;     /* NULL once connection_lost was called */
     PyObject *server;       /* or NULL */
     PyObject *empty_waiter; /* a future while sendfile is in progress, or NULL */
     PyObject *high;         /* water marks as they were given; NULL: the default */
@@ -42,6 +53,8 @@ typedef struct {
     size_t low_bytes;
     struct fl_source source; /* owns its loop and context */
     struct fl_write_queue queue;
+    union fl_inet_address local; /* for the dict; family 0: there is none */
+    union fl_inet_address peer;
     uint32_t conn_lost;     /* connection_lost is scheduled; writes since then */
     uint32_t receive_bytes; /* the next read's size; 0: into the loop's buffer */
     char closing;
@@ -72,6 +85,7 @@ struct fl_stream_parts {
     PyObject *waiter;
     PyObject *extra;
     PyObject *server;
+    const struct sockaddr_storage *peer; /* as accept has it, or NULL */
     PyObject *context; /* for every callback; none: a copy of the current one */
 };
 
@@ -97,6 +111,11 @@ PyObject *fl_stream_get_extra_info(
 );
 PyObject *fl_stream_get_write_buffer_size(PyObject *op, PyObject *ignored);
 PyObject *fl_stream_repr(PyObject *op);
+
+/* stream_extra.c */
+int fl_stream_note_extra(StreamObject *self, const struct fl_stream_parts *parts);
+/* The dict, made if need be; borrowed, or NULL. */
+PyObject *fl_stream_extra(StreamObject *self);
 
 /* stream_close.c */
 PyObject *fl_stream_close(PyObject *op, PyObject *ignored);

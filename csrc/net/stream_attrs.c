@@ -60,11 +60,10 @@ fl_stream_get_extra_info(
     if (is_socket < 0 || (is_socket && fl_stream_flush(self) < 0)) { /* escapes */
         return NULL;
     }
-    PyObject *extra = self->extra;
+    PyObject *extra = Py_XNewRef(fl_stream_extra(self));
     if (extra == NULL) {
-        return Py_NewRef(values[1]);
+        return NULL;
     }
-    Py_INCREF(extra);
     PyObject *value = PyObject_GetItem(extra, values[0]); /* escapes */
     Py_DECREF(extra);
     if (value == NULL && PyErr_ExceptionMatches(PyExc_KeyError)) {
@@ -80,6 +79,12 @@ static PyObject *
 get_loop(PyObject *op, void *Py_UNUSED(closure))
 {
     return or_none((PyObject *)((StreamObject *)op)->source.loop);
+}
+
+static PyObject *
+get_extra(PyObject *op, void *Py_UNUSED(closure))
+{
+    return Py_XNewRef(fl_stream_extra((StreamObject *)op));
 }
 
 static PyObject *
@@ -182,6 +187,7 @@ PyGetSetDef fl_stream_getset[] = {
     {"_buffer_size", get_buffer_size, NULL, NULL, NULL},
     {"_conn_lost", get_conn_lost, NULL, NULL, NULL},
     {"_context", get_context, NULL, NULL, NULL},
+    {"_extra", get_extra, NULL, NULL, NULL},
     {"_high_water", fl_stream_get_high, NULL, NULL, NULL},
     {"_loop", get_loop, NULL, NULL, NULL},
     {"_low_water", fl_stream_get_low, NULL, NULL, NULL},

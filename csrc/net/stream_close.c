@@ -81,7 +81,7 @@ give_up(StreamObject *self)
             PyObject_CallMethodNoArgs(sock, loop->state->str_close); /* escapes */
         status = closed == NULL ? -1 : 0;
         Py_XDECREF(closed);
-        Py_DECREF(sock);
+        Py_XSETREF(self->closed_sock, sock);
     }
     Py_CLEAR(self->protocol); /* escapes */
     if (server != NULL) {
