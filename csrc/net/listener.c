@@ -31,7 +31,9 @@ typedef struct {
     PyObject *type;
     PyObject *proto;
     long backlog;
-    char own_context; /* it was given: each connection runs in a copy of it */
+    long limit;              /* connections in this turn */
+    uint64_t last_iteration; /* of the last turn */
+    char own_context;        /* it was given: each connection runs in a copy of it */
 } ListenerObject;
 
 /* ---- one connection ---- */
@@ -52,7 +54,9 @@ socket_of(ListenerObject *self, int fd)
         close(fd);
         return NULL;
     }
-    PyObject *result = PyObject_CallMethod(sock, "setblocking", "O", Py_False);
+    PyObject *result = PyObject_CallMethodOneArg(
+        sock, self->source.loop->state->str_setblocking, Py_False
+    );
     if (result == NULL) {
         Py_CLEAR(sock); /* closes */
     }
@@ -291,7 +295,14 @@ accept_one(ListenerObject *self)
 static int
 accept_ready(ListenerObject *self)
 {
-    long n = self->backlog < ACCEPT_MAX ? self->backlog + 1 : ACCEPT_MAX;
+    /* Most events mean one connection, and asking whether there is another is a
+     * system call: ask only while the listener was ready in the iteration before. */
+    uint64_t now = self->source.loop->n_iterations;
+    long max = self->backlog < ACCEPT_MAX ? self->backlog + 1 : ACCEPT_MAX;
+    self->limit = now == self->last_iteration + 1 ? self->limit * 2 : 1;
+    self->limit = self->limit < max ? self->limit : max;
+    self->last_iteration = now;
+    long n = self->limit;
     int more = 1;
     /* user code may close the server or the loop */
     while (more > 0 && n-- > 0 && self->source.watch.events != 0) {

@@ -45,9 +45,9 @@ fl_stream_call_soon(StreamObject *self, PyObject *callback, PyObject *argument)
 }
 
 static int
-call_own_soon(StreamObject *self, const char *method, PyObject *argument)
+call_own_soon(StreamObject *self, PyObject *method, PyObject *argument)
 {
-    PyObject *callback = PyObject_GetAttrString((PyObject *)self, method);
+    PyObject *callback = PyObject_GetAttr((PyObject *)self, method);
     int status = callback == NULL ? -1 : fl_stream_call_soon(self, callback, argument);
     Py_XDECREF(callback);
     return status;
@@ -96,7 +96,9 @@ schedule_start(StreamObject *self, PyObject *waiter)
     ); /* escapes */
     int status = made == NULL ? -1 : fl_stream_call_soon(self, made, (PyObject *)self);
     Py_XDECREF(made);
-    return status < 0 ? -1 : call_own_soon(self, "_begin", waiter);
+    return status < 0
+               ? -1
+               : call_own_soon(self, self->source.loop->state->str__begin, waiter);
 }
 
 static const struct fl_source_kind stream_kind;

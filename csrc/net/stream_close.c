@@ -162,8 +162,9 @@ fl_stream_call_connection_lost(PyObject *op, PyObject *exc)
 int
 fl_stream_lose_soon(StreamObject *self, PyObject *exc)
 {
-    PyObject *callback =
-        PyObject_GetAttrString((PyObject *)self, "_call_connection_lost");
+    PyObject *callback = PyObject_GetAttr(
+        (PyObject *)self, self->source.loop->state->str__call_connection_lost
+    );
     int status = callback == NULL ? -1 : fl_stream_call_soon(self, callback, exc);
     Py_XDECREF(callback);
     return status;
