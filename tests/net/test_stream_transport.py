@@ -453,6 +453,26 @@ def test_contexts(run):
     ]
 
 
+def test_resuming_happens_in_the_context_of_reading(fast_loop):
+    name = contextvars.ContextVar("name", default="nobody")
+
+    class Looks(Recorder):
+        def resume_writing(self):
+            super().resume_writing()
+            self.seen = name.get()
+
+    async def main():
+        name.set("connector")
+        async with Pair(Looks) as pair:
+            name.set("writer")
+            pair.transport.write(bytes(3_000_000))
+            await pair.receive(3_000_000)
+            await until(lambda: "resume_writing" in pair.protocol.calls)
+            return pair.protocol.seen
+
+    assert fast_loop.run_until_complete(main()) == "connector"
+
+
 # --- reading -----------------------------------------------------------------
 
 
