@@ -199,6 +199,8 @@ stream_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->empty_waiter);
     Py_VISIT(self->high);
     Py_VISIT(self->low);
+    Py_VISIT(self->slot_loop);
+    Py_VISIT(self->slot_protocol_paused);
     Py_VISIT(self->source.loop);
     Py_VISIT(self->source.context);
     return 0;
@@ -221,6 +223,8 @@ stream_clear(PyObject *op)
     Py_CLEAR(self->empty_waiter);
     Py_CLEAR(self->high);
     Py_CLEAR(self->low);
+    Py_CLEAR(self->slot_loop);
+    Py_CLEAR(self->slot_protocol_paused);
     Py_CLEAR(self->source.loop);
     return 0;
 }
@@ -425,6 +429,10 @@ static PyType_Spec stream_spec = {
 
 static const struct fl_handle_slot inherited_slots[] = {
     {"_extra", offsetof(StreamObject, extra)},
+    {"_high_water", offsetof(StreamObject, high)},
+    {"_loop", offsetof(StreamObject, slot_loop)},
+    {"_low_water", offsetof(StreamObject, low)},
+    {"_protocol_paused", offsetof(StreamObject, slot_protocol_paused)},
     {NULL, 0},
 };
 
@@ -449,16 +457,16 @@ int
 fl_stream_add_type(PyObject *module, struct fl_state *state)
 {
     if (!fl_handle_layout_matches(
-            state->asyncio_Transport, inherited_slots, offsetof(StreamObject, weakrefs)
+            state->FlowControlMixin, inherited_slots, offsetof(StreamObject, weakrefs)
         )) {
         PyErr_SetString(
             PyExc_ImportError,
-            "fastloop does not know the asyncio.Transport of this Python"
+            "fastloop does not know the asyncio transports of this Python"
         );
         return -1;
     }
     PyObject *type =
-        PyType_FromModuleAndSpec(module, &stream_spec, state->asyncio_Transport);
+        PyType_FromModuleAndSpec(module, &stream_spec, state->FlowControlMixin);
     state->stream_type = (PyTypeObject *)type;
     return type == NULL ? -1 : add_class_attributes(type, state);
 }

@@ -39,7 +39,14 @@ union fl_inet_address {
 
 typedef struct {
     PyObject_HEAD
-    PyObject *extra; /* asyncio.BaseTransport's slot: a dict; NULL: not made yet */
+    /* the slots of asyncio.transports._FlowControlMixin and its base, in their layout
+     * (sorted by name); loop.sendfile wants a transport to be one */
+    PyObject *extra; /* a dict; NULL: not made yet */
+    PyObject *high;  /* water marks as they were given; NULL: the default */
+    PyObject *slot_loop;
+    PyObject *low;
+    PyObject *slot_protocol_paused;
+    /* ours */
     PyObject *weakrefs;
     PyObject *dict;
     PyObject *sock;         /* NULL once connection_lost was called */
@@ -47,8 +54,6 @@ typedef struct {
     PyObject *protocol;     /* NULL once connection_lost was called */
     PyObject *server;       /* or NULL */
     PyObject *empty_waiter; /* a future while sendfile is in progress, or NULL */
-    PyObject *high;         /* water marks as they were given; NULL: the default */
-    PyObject *low;
     size_t high_bytes;
     size_t low_bytes;
     struct fl_source source; /* owns its loop and context */

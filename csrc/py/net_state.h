@@ -8,7 +8,7 @@
 
 #define FL_NET_STATE_IMPORTS(X)                                      \
     X(accept_retry_delay, "asyncio.constants", "ACCEPT_RETRY_DELAY") \
-    X(asyncio_Transport, "asyncio.transports", "Transport")          \
+    X(FlowControlMixin, "asyncio.transports", "_FlowControlMixin")   \
     X(BufferedProtocol, "asyncio.protocols", "BufferedProtocol")     \
     X(SendfileMode, "asyncio.constants", "_SendfileMode")            \
     X(TransportSocket, "asyncio.trsock", "TransportSocket")          \

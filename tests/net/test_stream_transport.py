@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import weakref
+from asyncio import transports
 
 import pytest
 
@@ -348,6 +349,7 @@ def test_private_attributes(run):
             assert transport._sock.fileno() == transport._sock_fd
             assert transport._protocol is pair.protocol
             assert transport._server is None
+            assert isinstance(transport, transports._FlowControlMixin)
             assert transport._start_tls_compatible is True
             assert transport._sendfile_compatible.name == "TRY_NATIVE"
             assert transport.max_size == 262144
