@@ -267,7 +267,7 @@ wait_for_resources(ListenerObject *self, int err)
 static int
 accept_one(ListenerObject *self)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
     socklen_t size = sizeof(address);
     int fd = fl_socket_same_fd(self->sock, self->source.watch.fd);
     if (fd < 0) {
