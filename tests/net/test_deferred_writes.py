@@ -247,6 +247,7 @@ def test_the_switch(fast_loop):
     assert run_fast(fast_loop, main()) == [b"x"]
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_fork_in_the_step_does_not_double(run):
     async def main():
         async with Joined() as joined:

@@ -130,7 +130,10 @@ def test_write_refuses(run, data):
     run(main())
 
 
-def test_writelines_refuses_and_sends_nothing(run):
+def test_writelines_refuses_and_sends_nothing(run, loop_kind):
+    if loop_kind == "asyncio" and sys.version_info >= (3, 15):
+        pytest.skip("asyncio keeps the pieces before the wrong one from 3.15 on")
+
     async def main():
         async with Pair() as pair:
             with pytest.raises(TypeError):
@@ -418,7 +421,10 @@ def test_a_fd_in_use_is_refused(run):
 
 
 def test_contexts(run):
-    """Reading happens in one context, a copy of that of whoever connected."""
+    """Reading happens in one context, a copy of that of whoever connected.
+
+    From 3.15 on, everything of the connection happens in it.
+    """
     name = contextvars.ContextVar("name", default="nobody")
 
     class Looks(Recorder):
@@ -447,11 +453,12 @@ def test_contexts(run):
             await until(lambda: len(pair.protocol.data) == 3)
             return [call for call in pair.protocol.calls if isinstance(call, tuple)]
 
+    one_for_all = sys.version_info >= (3, 15)
     assert run(main()) == [
         ("connection_made", "connector"),
-        ("data_received", "connector"),
+        ("data_received", "connection_made" if one_for_all else "connector"),
         ("data_received", "after 0"),
-        ("data_received", "later"),
+        ("data_received", "after 1" if one_for_all else "later"),
     ]
 
 
