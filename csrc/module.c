@@ -6,7 +6,9 @@
 #include "core/task_registry.h"
 #include "core/threadsafe_handle.h"
 #include "core/timer_handle.h"
+#include "net/listener.h"
 #include "net/sock_op.h"
+#include "net/stream.h"
 #include "py/context.h"
 #include "py/mirror.h"
 #include "py/state.h"
@@ -26,6 +28,28 @@ module_after_fork(PyObject *module, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+/* What was written must not wait in two processes. */
+static PyObject *
+module_before_fork(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    struct fl_list *head = &fl_state_of_module(module)->loops;
+    struct fl_list *link = head->next;
+    while (link != head) {
+        LoopObject *loop = FL_CONTAINER_OF(link, LoopObject, live_loops);
+        link = link->next;
+        if (fl_list_empty(&loop->deferred)) {
+            continue;
+        }
+        Py_INCREF(loop);
+        if (fl_loop_flush(loop) < 0) { /* escapes: loops may come and go */
+            PyErr_WriteUnraisable((PyObject *)loop);
+        }
+        Py_DECREF(loop);
+        link = head->next;
+    }
+    Py_RETURN_NONE;
+}
+
 static PyObject *
 module_pending_tasks(PyObject *module, PyObject *Py_UNUSED(ignored))
 {
@@ -38,14 +62,31 @@ module_debug_counts(PyObject *module, PyObject *Py_UNUSED(ignored))
 {
     const struct fl_counts *counts = &fl_state_of_module(module)->counts;
     return Py_BuildValue(
-        "{s:n,s:n,s:n,s:n,s:n}", "loops", counts->loops, "handles", counts->handles,
-        "watches", counts->watches, "futures", counts->futures, "tasks", counts->tasks
+        "{s:n,s:n,s:n,s:n,s:n,s:n}", "loops", counts->loops, "handles", counts->handles,
+        "watches", counts->watches, "futures", counts->futures, "tasks", counts->tasks,
+        "streams", counts->streams
     );
 }
 #endif
 
+PyDoc_STRVAR(
+    listen_doc,
+    "_listen(loop, sock, factory, server, backlog, context, tls, /)\n--\n\n"
+    "Accept connections; False if asyncio's own must drive that kind of socket."
+);
+PyDoc_STRVAR(
+    make_stream_doc,
+    "_make_stream(loop, sock, protocol, waiter, extra, server, context, /)\n--\n\n"
+    "Return a transport, or None if asyncio's own must drive that kind of socket."
+);
+
 static PyMethodDef module_methods[] = {
     {"_after_fork", module_after_fork, METH_NOARGS, NULL},
+    {"_before_fork", module_before_fork, METH_NOARGS, NULL},
+    {"_listen", (PyCFunction)(void (*)(void))fl_listener_start, METH_FASTCALL,
+     listen_doc},
+    {"_make_stream", (PyCFunction)(void (*)(void))fl_stream_make, METH_FASTCALL,
+     make_stream_doc},
     {"_pending_tasks", module_pending_tasks, METH_NOARGS, NULL},
 #ifdef FASTLOOP_DEBUG
     {"_debug_counts", module_debug_counts, METH_NOARGS, NULL},
@@ -63,7 +104,9 @@ module_exec(PyObject *module)
         fl_threadsafe_handle_add_type(module, state) < 0 ||
         fl_loop_add_type(module, state) < 0 || fl_mirror_probe(state) < 0 ||
         fl_future_add_type(module, state) < 0 || fl_task_add_type(module, state) < 0 ||
-        fl_sock_op_add_type(module, state) < 0 || fl_sock_add_methods(state) < 0) {
+        fl_sock_op_add_type(module, state) < 0 || fl_sock_add_methods(state) < 0 ||
+        fl_stream_add_type(module, state) < 0 ||
+        fl_listener_add_type(module, state) < 0) {
         return -1;
     }
     return 0;

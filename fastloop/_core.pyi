@@ -1,4 +1,5 @@
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
 from socket import socket
@@ -113,7 +114,28 @@ class EventLoop:
     def stats(self) -> _Stats: ...
     def _watched_events(self, fd: _FileDescriptorLike) -> int | None: ...
 
+def _before_fork() -> None: ...
 def _after_fork() -> None: ...
+def _listen(
+    loop: EventLoop,
+    sock: socket.socket,
+    factory: Callable[[], asyncio.BaseProtocol],
+    server: asyncio.AbstractServer | None,
+    backlog: int,
+    context: Context | None,
+    tls: tuple[Any, ...] | None,
+    /,
+) -> bool: ...
+def _make_stream(
+    loop: EventLoop,
+    sock: socket.socket,
+    protocol: asyncio.BaseProtocol,
+    waiter: asyncio.Future[None] | None,
+    extra: dict[str, Any] | None,
+    server: asyncio.AbstractServer | None,
+    context: Context | None,
+    /,
+) -> asyncio.Transport | None: ...
 
 @disjoint_base
 class Future(asyncio.Future[_T]): ...

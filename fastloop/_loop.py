@@ -8,6 +8,7 @@ of that must differ is in this file and in the mixins.
 import asyncio
 import os
 import sys
+from asyncio import sslproto
 from typing import Any
 
 from . import _core
@@ -70,6 +71,89 @@ class Loop(_core.EventLoop, Reports, Signals, Names, asyncio.SelectorEventLoop):
 
     _thread_id: int | None = None
 
+    # --- transports: asyncio's connecting and accepting code makes them by these ---
+
+    def _make_socket_transport(
+        self,
+        sock: Any,
+        protocol: Any,
+        waiter: Any = None,
+        *,
+        extra: Any = None,
+        server: Any = None,
+        context: Any = None,
+    ) -> Any:
+        self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]
+        transport = _core._make_stream(
+            self, sock, protocol, waiter, extra, server, context
+        )
+        if transport is not None:
+            return transport
+        keywords = {} if context is None else {"context": context}
+        return super()._make_socket_transport(  # type: ignore[misc]
+            sock, protocol, waiter, extra=extra, server=server, **keywords
+        )
+
+    def _make_ssl_transport(
+        self,
+        rawsock: Any,
+        protocol: Any,
+        sslcontext: Any,
+        waiter: Any = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: Any = None,
+        server: Any = None,
+        context: Any = None,
+        **timeouts: Any,
+    ) -> Any:
+        tls = sslproto.SSLProtocol(
+            self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts
+        )
+        self._make_socket_transport(
+            rawsock, tls, extra=extra, server=server, context=context
+        )
+        return tls._app_transport
+
+    def _start_serving(
+        self,
+        protocol_factory: Any,
+        sock: Any,
+        sslcontext: Any = None,
+        server: Any = None,
+        backlog: int = 100,
+        *timeouts: Any,
+        context: Any = None,
+        **named_timeouts: Any,
+    ) -> None:
+        # 3.15 hands the context as the last positional argument.
+        if len(timeouts) > 2:
+            context = timeouts[2]
+            timeouts = timeouts[:2]
+        tls = (sslcontext, server, *timeouts) if sslcontext else None
+        usual = type(self)._make_socket_transport is Loop._make_socket_transport
+        if (
+            usual
+            and not self.get_debug()
+            and not named_timeouts
+            and _core._listen(
+                self, sock, protocol_factory, server, backlog, context, tls
+            )
+        ):
+            return
+        if context is not None:
+            named_timeouts["context"] = context
+        super()._start_serving(  # type: ignore[misc]
+            protocol_factory,
+            sock,
+            sslcontext,
+            server,
+            backlog,
+            *timeouts,
+            **named_timeouts,
+        )
+
     @property
     def _selector(self) -> _SelectorView | None:
         return None if self.is_closed() else _SelectorView(self)
@@ -91,4 +175,4 @@ class Loop(_core.EventLoop, Reports, Signals, Names, asyncio.SelectorEventLoop):
 
 
 # The parent's epoll is of no use to a forked child, and harmful to the parent.
-os.register_at_fork(after_in_child=_core._after_fork)
+os.register_at_fork(before=_core._before_fork, after_in_child=_core._after_fork)

@@ -6,9 +6,12 @@
  */
 #include "core/loop.h"
 
+#include "core/source.h"
 #include "core/timer_handle.h"
 #include "py/args.h"
 #include "py/error.h"
+
+#include <stdlib.h>
 
 #define READY_CAPACITY 256
 
@@ -33,6 +36,7 @@ static int
 loop_set_defaults(LoopObject *self)
 {
     self->may_skip_polls = 1;
+    self->may_defer_writes = 1;
     self->clock_resolution = 1e-9; /* time.get_clock_info('monotonic') on Linux */
     self->slow_callback_duration = PyFloat_FromDouble(0.1);
     PyObject *debug = PyObject_CallNoArgs(self->state->is_debug_mode);
@@ -61,6 +65,8 @@ loop_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwar
     self->poller.epoll_fd = -1;
     self->wakeup = (struct fl_wakeup)FL_WAKEUP_INIT;
     fl_list_init(&self->reader_watches);
+    fl_list_init(&self->sources);
+    fl_list_init(&self->deferred);
     fl_list_append(&state->loops, &self->live_loops);
     fl_timers_init(&self->timers, fl_clock_monotonic_s());
     fl_tick_rate_init(&self->tick_rate);
@@ -112,8 +118,12 @@ loop_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->unix_server_sockets);
     for (size_t i = 0; i < fl_ring_count(&self->ready); i++) {
         uintptr_t word = fl_ring_peek(&self->ready, i);
-        if ((word & FL_ENTRY_KIND_MASK) != FL_ENTRY_HANDLE) {
-            Py_VISIT((PyObject *)(word & ~FL_ENTRY_KIND_MASK));
+        uintptr_t kind = word & FL_ENTRY_KIND_MASK;
+        if (kind != FL_ENTRY_HANDLE) {
+            Py_VISIT(
+                kind == FL_ENTRY_SOURCE ? fl_source_owner(word)
+                                        : (PyObject *)(word & ~FL_ENTRY_KIND_MASK)
+            );
             continue;
         }
         int status = fl_handle_traverse_queued((HandleObject *)word, visit, arg);
@@ -123,7 +133,10 @@ loop_traverse(PyObject *op, visitproc visit, void *arg)
     }
     void *call[2] = {&visit, arg};
     int status = fl_timers_visit(&self->timers, visit_timer, call);
-    return status != 0 ? status : fl_loop_traverse_watches(self, visit, arg);
+    if (status == 0) {
+        status = fl_loop_traverse_watches(self, visit, arg);
+    }
+    return status != 0 ? status : fl_loop_traverse_sources(self, visit, arg);
 }
 
 static int
@@ -132,6 +145,7 @@ loop_clear(PyObject *op)
     LoopObject *self = (LoopObject *)op;
     fl_loop_drop_queued(self, Py_REFCNT(op) == 0);
     fl_loop_drop_watches(self);
+    fl_loop_drop_sources(self);
     fl_context_drop(&self->contexts);
     Py_CLEAR(self->exception_handler);
     Py_CLEAR(self->default_executor);
@@ -152,6 +166,8 @@ loop_close_fds(LoopObject *self)
     self->is_open = 0;
     fl_loop_close_wakeup(self);
     fl_poller_close(&self->poller);
+    free(self->receive_buffer);
+    self->receive_buffer = NULL;
 }
 
 static void
@@ -262,6 +278,7 @@ loop_close(PyObject *op, PyObject *Py_UNUSED(ignored))
     self->closed = 1;
     fl_loop_drop_queued(self, false);
     fl_loop_drop_watches(self);
+    fl_loop_drop_sources(self);
     fl_context_drop(&self->contexts);
     loop_close_fds(self);
     fl_handle_free_lists(self);

@@ -6,6 +6,7 @@
  *   loop_run.c       one iteration; run_forever, run_until_complete
  *   loop_poll.c      when to poll, and polling
  *   loop_watch.c     add_reader and kin
+ *   source.c         watched fds of the floor above; the end of a step
  *   loop_signals.c   wake-up from threads and signals
  *   loop_tasks.c     create_future, create_task, asyncgen hooks
  *
@@ -30,6 +31,7 @@
 #define FL_ENTRY_HANDLE ((uintptr_t)0)
 #define FL_ENTRY_STEP ((uintptr_t)1)   /* a Task to step */
 #define FL_ENTRY_WAKEUP ((uintptr_t)2) /* a Task whose awaited future is done */
+#define FL_ENTRY_SOURCE ((uintptr_t)3) /* a struct fl_source, its owner owned */
 
 /* Methods a subclass, an instance or a patch may replace, and whose
  * replacement C code calls. Order as in override_names (loop_attrs.c). */
@@ -80,7 +82,8 @@ typedef struct LoopObject {
     char asyncgens_shutdown_called;
     char coroutine_origin_tracking_enabled;
     char took_wakeup_fd;
-    char may_skip_polls; /* switch: poll in every iteration if false */
+    char may_skip_polls;   /* switch: poll in every iteration if false */
+    char may_defer_writes; /* switch: send inside write() if false */
 
     unsigned long thread_id; /* valid while running */
 
@@ -119,6 +122,9 @@ typedef struct LoopObject {
     struct fl_watch event_watch;
     struct fl_watch signal_watch;
     struct fl_list reader_watches; /* loop_watch.c */
+    struct fl_list sources;        /* source.c: watched */
+    struct fl_list deferred;       /* source.c: to flush when the step ends */
+    void *receive_buffer;          /* net/stream_read.c; NULL until it is needed */
     struct fl_list live_loops;     /* link in the list of loops, for fork */
     struct fl_timers timers;
 } LoopObject;
@@ -199,6 +205,17 @@ PyObject *fl_loop_run_forever_cleanup(PyObject *op, PyObject *ignored);
 /* Runs a ring entry that is a task; steals the ring's reference. escapes. 0, or -1
  * with an exception that leaves the loop. */
 int fl_loop_run_task(LoopObject *self, uintptr_t word);
+
+/* source.c */
+/* Flushes what was deferred; escapes. An exception set before stays, and counts as
+ * a failure. 0, or -1 with an exception. */
+int fl_loop_flush_deferred(LoopObject *self);
+
+static inline int
+fl_loop_flush(LoopObject *self)
+{
+    return fl_list_empty(&self->deferred) ? 0 : fl_loop_flush_deferred(self);
+}
 
 /* loop_poll.c */
 /* The poll of one iteration, or its permitted skip; runs signal handlers.

@@ -175,6 +175,7 @@ PyGetSetDef fl_loop_getset[] = {
     FLAG("_coroutine_origin_tracking_enabled", coroutine_origin_tracking_enabled),
     FLAG("_debug", debug),
     FLAG("_executor_shutdown_called", executor_shutdown_called),
+    FLAG("_may_defer_writes", may_defer_writes),
     FLAG("_may_skip_polls", may_skip_polls),
     FLAG("_stopping", stopping),
     FLAG("_took_wakeup_fd", took_wakeup_fd),

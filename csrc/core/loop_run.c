@@ -6,6 +6,7 @@
  * run_until_complete.
  */
 #include "core/loop.h"
+#include "core/source.h"
 #include "core/task_registry.h"
 #include "core/timer_handle.h"
 #include "py/args.h"
@@ -77,11 +78,18 @@ run_handle_debug(LoopObject *self, HandleObject *handle)
 static int
 run_entry(LoopObject *self, uintptr_t word)
 {
-    if ((word & FL_ENTRY_KIND_MASK) != FL_ENTRY_HANDLE) {
+    uintptr_t kind = word & FL_ENTRY_KIND_MASK;
+    if (kind == FL_ENTRY_STEP || kind == FL_ENTRY_WAKEUP) {
         self->n_steps++;
         return fl_loop_run_task(self, word);
     }
     fl_current_retract(self);
+    if (kind == FL_ENTRY_SOURCE) {
+        PyObject *owner = fl_source_owner(word);
+        int status = fl_source_run((struct fl_source *)(word & ~FL_ENTRY_KIND_MASK));
+        Py_DECREF(owner); /* escapes */
+        return status;
+    }
     HandleObject *handle = (HandleObject *)(word & ~FL_ENTRY_KIND_MASK);
     int status = 0;
     if (!handle->cancelled) {
@@ -105,6 +113,9 @@ run_ready(LoopObject *self)
     /* user code may run iterations of its own, so the count is looked at again */
     while (n_entries-- > 0 && fl_ring_count(&self->ready) > 0) {
         int status = run_entry(self, fl_ring_pop(&self->ready)); /* escapes */
+        if (!fl_list_empty(&self->deferred)) {
+            status |= fl_loop_flush_deferred(self); /* escapes */
+        }
         int64_t end = fl_clock_ticks();
         if (end - start > self->longest_step_ticks) {
             self->longest_step_ticks = end - start;
@@ -123,10 +134,13 @@ static int
 iterate(LoopObject *self)
 {
     self->n_iterations++;
-    if (fl_loop_poll(self) < 0) { /* escapes */
+    if (fl_loop_flush(self) < 0 || fl_loop_poll(self) < 0) { /* escapes */
         return -1;
     }
     if (self->timers.count > 0 && queue_due_timers(self) < 0) {
+        return -1;
+    }
+    if (fl_loop_flush(self) < 0) { /* signal handlers may have written */
         return -1;
     }
     self->n_nested++;
@@ -270,6 +284,15 @@ cleanup(LoopObject *self)
     if (self->running) {
         self->running = 0;
         self->stopping = 0;
+        if (fl_loop_flush(self) < 0) { /* escapes */
+            PyObject *newer = fl_error_take();
+            if (exc == NULL) {
+                exc = newer;
+            }
+            else {
+                Py_XDECREF(newer);
+            }
+        }
         fl_context_drop(&self->contexts);
         int status = fl_loop_return_wakeup_fd(self);
         status |= set_thread_id(self, Py_NewRef(Py_None));

@@ -4,6 +4,7 @@
  * they check thread and callback first, through the inherited _check_callback.
  */
 #include "core/loop.h"
+#include "core/source.h"
 #include "core/threadsafe_handle.h"
 #include "core/timer_handle.h"
 #include "py/args.h"
@@ -318,6 +319,9 @@ fl_loop_drop_queued(LoopObject *self, bool dying)
         uintptr_t word = fl_ring_pop(&self->ready);
         if ((word & FL_ENTRY_KIND_MASK) == FL_ENTRY_HANDLE) {
             drop((HandleObject *)word); /* escapes */
+        }
+        else if ((word & FL_ENTRY_KIND_MASK) == FL_ENTRY_SOURCE) {
+            fl_source_forget_queued(word); /* escapes */
         }
         else {
             Py_DECREF((PyObject *)(word & ~FL_ENTRY_KIND_MASK)); /* escapes */

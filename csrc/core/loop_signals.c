@@ -6,6 +6,7 @@
  * unless add_signal_handler asks for ours, as asyncio's does.
  */
 #include "core/handle.h"
+#include "core/source.h"
 #include "py/error.h"
 
 #include <errno.h>
@@ -252,6 +253,7 @@ fl_loop_after_fork(PyObject *op, PyObject *Py_UNUSED(ignored))
     fl_loop_close_wakeup(self);
     if (self->running) {
         fl_loop_drop_watches(self); /* escapes */
+        fl_loop_drop_sources(self);
     }
     self->sleeping = 0;
     self->forked = self->running;

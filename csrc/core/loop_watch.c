@@ -10,6 +10,7 @@
  */
 #include "core/future.h"
 #include "core/handle.h"
+#include "core/source.h"
 #include "py/args.h"
 #include "py/error.h"
 
@@ -439,7 +440,14 @@ remove_direction(PyObject *op, PyObject *fileobj, uint32_t event)
     }
     struct reader_watch *watch = find_by_object(self, fileobj); /* escapes */
     if (watch == NULL) {
-        return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
+        if (PyErr_Occurred()) {
+            return NULL;
+        }
+        long number;
+        if (fd_of_object(fileobj, &number) < 0) { /* escapes */
+            return NULL;
+        }
+        return PyBool_FromLong(fl_source_remove(self, (int)number, event));
     }
     const struct party *party = party_of(watch, event);
     if (party->handle == NULL && party->future == NULL) {
@@ -531,14 +539,20 @@ visible_events(const struct reader_watch *self)
 
 /* _watched_events(fd): EVENT_READ | EVENT_WRITE as selectors has them, or None. */
 PyObject *
-fl_loop_watched_events(PyObject *op, PyObject *fd)
+fl_loop_watched_events(PyObject *op, PyObject *fileobj)
 {
-    struct reader_watch *watch = find_by_object((LoopObject *)op, fd);
-    if (watch == NULL) {
-        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    LoopObject *self = (LoopObject *)op;
+    struct reader_watch *found = find_by_object(self, fileobj); /* escapes */
+    long fd;
+    if (found == NULL && (PyErr_Occurred() || fd_of_object(fileobj, &fd) < 0)) {
+        return NULL;
     }
-    uint32_t events = visible_events(watch);
-    return events == 0 ? Py_NewRef(Py_None) : PyLong_FromUnsignedLong(events);
+    if (found != NULL) {
+        uint32_t events = visible_events(found);
+        return events == 0 ? Py_NewRef(Py_None) : PyLong_FromUnsignedLong(events);
+    }
+    struct fl_watch *watch = fl_poller_find(&self->poller, (int)fd);
+    return watch == NULL ? Py_NewRef(Py_None) : PyLong_FromUnsignedLong(watch->events);
 }
 
 int

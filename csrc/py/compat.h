@@ -82,6 +82,20 @@ fl_optional_attribute(PyObject *op, PyObject *name, PyObject **value)
 #endif
 }
 
+/* 3.13: Server._attach and _detach take the transport. */
+#if PY_VERSION_HEX >= 0x030D0000
+#define FL_SERVER_KNOWS_CLIENTS true
+#else
+#define FL_SERVER_KNOWS_CLIENTS false
+#endif
+
+/* 3.14: what write() says of an argument of another type. */
+#if PY_VERSION_HEX >= 0x030E0000
+#define FL_WRITE_WANTS "a bytes, bytearray, or memoryview object"
+#else
+#define FL_WRITE_WANTS "a bytes-like object"
+#endif
+
 /* What __name__ of the type says. */
 static inline const char *
 fl_type_short_name(const PyTypeObject *type)

@@ -62,24 +62,23 @@ fl_state_init(struct fl_state *state)
     return create_task_takes_kwargs(state);
 }
 
-static int
-traverse_names(struct fl_state *state, visitproc visit, void *arg)
+/* The lists' references stand first in the struct, one behind the other: they are
+ * walked, for a statement each would make functions of a thousand. */
+static PyObject **
+listed_references(struct fl_state *state, size_t *n)
 {
-#define FL_VISIT_NAME(field, text) Py_VISIT(state->field);
-    FL_STATE_NAMES(FL_VISIT_NAME)
-#undef FL_VISIT_NAME
-    return 0;
+    *n = offsetof(struct fl_state, kw_context) / sizeof(PyObject *);
+    return (PyObject **)(void *)state;
 }
 
 int
 fl_state_traverse(struct fl_state *state, visitproc visit, void *arg)
 {
-#define FL_VISIT_TYPE(field) Py_VISIT(state->field);
-#define FL_VISIT_IMPORT(field, module, attribute) Py_VISIT(state->field);
-    FL_STATE_TYPES(FL_VISIT_TYPE)
-    FL_STATE_IMPORTS(FL_VISIT_IMPORT)
-#undef FL_VISIT_TYPE
-#undef FL_VISIT_IMPORT
+    size_t n;
+    PyObject **listed = listed_references(state, &n);
+    for (size_t i = 0; i < n; i++) {
+        Py_VISIT(listed[i]);
+    }
     Py_VISIT(state->kw_context);
     Py_VISIT(state->kw_loop);
     Py_VISIT(state->kw_hooks);
@@ -90,27 +89,17 @@ fl_state_traverse(struct fl_state *state, visitproc visit, void *arg)
 #define FL_VISIT_NET(field) Py_VISIT(state->net.field);
     FL_NET_STATE_VISIT(FL_VISIT_NET)
 #undef FL_VISIT_NET
-    return traverse_names(state, visit, arg);
-}
-
-static void
-clear_names(struct fl_state *state)
-{
-#define FL_CLEAR_NAME(field, text) Py_CLEAR(state->field);
-    FL_STATE_NAMES(FL_CLEAR_NAME)
-#undef FL_CLEAR_NAME
+    return 0;
 }
 
 void
 fl_state_clear(struct fl_state *state)
 {
-    clear_names(state);
-#define FL_CLEAR_TYPE(field) Py_CLEAR(state->field);
-#define FL_CLEAR_IMPORT(field, module, attribute) Py_CLEAR(state->field);
-    FL_STATE_TYPES(FL_CLEAR_TYPE)
-    FL_STATE_IMPORTS(FL_CLEAR_IMPORT)
-#undef FL_CLEAR_TYPE
-#undef FL_CLEAR_IMPORT
+    size_t n;
+    PyObject **listed = listed_references(state, &n);
+    for (size_t i = 0; i < n; i++) {
+        Py_CLEAR(listed[i]);
+    }
     Py_CLEAR(state->kw_context);
     Py_CLEAR(state->kw_loop);
     Py_CLEAR(state->kw_hooks);

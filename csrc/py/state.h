@@ -112,6 +112,7 @@ struct fl_state {
         Py_ssize_t watches;
         Py_ssize_t futures;
         Py_ssize_t tasks;
+        Py_ssize_t streams;
     } counts;
 };
 

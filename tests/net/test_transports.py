@@ -439,16 +439,19 @@ def test_bytes_are_sent_as_they_were(run):
 
 
 def test_the_first_write_is_not_delayed(run):
-    """On the wire when write() returns, as the peer's blocking read sees."""
+    """On the wire before anything else runs, as the peer's blocking read sees."""
 
     async def main():
         transport, protocol, right = await join()
-        transport.write(b"at once")
-        got = right.recv(100)
+        loop = asyncio.get_running_loop()
+        got = loop.create_future()
+        loop.call_soon(transport.write, b"at once")
+        loop.call_soon(lambda: got.set_result(right.recv(100)))
+        await got
         transport.close()
         right.close()
         await protocol.closed
-        return got
+        return got.result()
 
     assert run(main()) == b"at once"
 

@@ -1,0 +1,299 @@
+/* Watched fds of upper floors, and what waits for the end of a step.
+ *
+ * In debug mode a ready source queues Handles of its object's methods instead of
+ * itself: slow ones are then named and failing ones reported as asyncio's are.
+ */
+#include "core/source.h"
+
+#include "core/handle.h"
+#include "py/error.h"
+
+static struct fl_source *
+source_of_link(struct fl_list *link)
+{
+    return FL_CONTAINER_OF(link, struct fl_source, link);
+}
+
+/* A Handle of the method that events call: new, or NULL with an exception. */
+static HandleObject *
+source_handle(struct fl_source *self, uint32_t event)
+{
+    const char *name =
+        event == FL_POLL_READ ? self->kind->read_method : self->kind->write_method;
+    PyObject *method = PyObject_GetAttrString(self->owner, name);
+    if (method == NULL) {
+        return NULL;
+    }
+    HandleObject *handle = fl_handle_new(self->loop, method, NULL, 0, self->context);
+    Py_DECREF(method);
+    return handle;
+}
+
+static void
+queue_debug(struct fl_source *self, uint32_t events)
+{
+    for (uint32_t event = FL_POLL_READ; event <= FL_POLL_WRITE; event <<= 1) {
+        HandleObject *handle = events & event ? source_handle(self, event) : NULL;
+        if (handle != NULL &&
+            fl_loop_push(self->loop, (uintptr_t)handle | FL_ENTRY_HANDLE) < 0) {
+            Py_DECREF(handle);
+        }
+    }
+    PyErr_Clear(); /* no memory: it is still ready at the next poll */
+}
+
+static void
+source_on_ready(struct fl_watch *watch, uint32_t events)
+{
+    struct fl_source *self = FL_CONTAINER_OF(watch, struct fl_source, watch);
+    if (self->loop->debug) {
+        queue_debug(self, events);
+        return;
+    }
+    bool queued = self->queued;
+    self->fired |= events;
+    if (queued) {
+        return;
+    }
+    if (fl_loop_push(self->loop, (uintptr_t)self | FL_ENTRY_SOURCE) < 0) {
+        PyErr_Clear(); /* no memory: it is still ready at the next poll */
+        self->fired = 0;
+        return;
+    }
+    self->queued = true;
+    Py_INCREF(self->owner);
+}
+
+void
+fl_source_init(
+    struct fl_source *self, const struct fl_source_kind *kind, PyObject *owner, int fd
+)
+{
+    self->watch.fd = fd;
+    self->watch.on_ready = source_on_ready;
+    self->kind = kind;
+    self->owner = owner;
+    fl_list_init(&self->link);
+    fl_list_init(&self->deferred);
+}
+
+/* ---- watching ---- */
+
+int
+fl_source_want(struct fl_source *self, uint32_t events)
+{
+    if (events == self->watch.events) {
+        return 0;
+    }
+    if (events == 0) {
+        fl_source_ignore(self); /* escapes */
+        return 0;
+    }
+    if (fl_loop_check_closed(self->loop) < 0) {
+        return -1;
+    }
+    struct fl_poller *poller = &self->loop->poller;
+    bool first = fl_list_empty(&self->link);
+    int err;
+    if (first) {
+        self->watch.events = events;
+        err = fl_poller_add(poller, &self->watch);
+    }
+    else {
+        err = fl_poller_modify(poller, &self->watch, events);
+    }
+    if (err < 0) {
+        if (first) {
+            self->watch.events = 0;
+        }
+        fl_raise_errno(err);
+        return -1;
+    }
+    if (first) {
+        Py_INCREF(self->owner);
+        fl_list_append(&self->loop->sources, &self->link);
+        self->loop->state->counts.watches++;
+    }
+    self->fired &= events;
+    fl_loop_note_io(self->loop);
+    return 0;
+}
+
+void
+fl_source_ignore(struct fl_source *self)
+{
+    if (fl_list_empty(&self->link)) {
+        return;
+    }
+    LoopObject *loop = self->loop;
+    fl_poller_remove(&loop->poller, &self->watch);
+    self->watch.events = 0;
+    self->fired = 0;
+    fl_list_unlink(&self->link);
+    loop->state->counts.watches--;
+    fl_loop_note_io(loop);
+    Py_DECREF(self->owner); /* escapes */
+}
+
+bool
+fl_source_remove(LoopObject *loop, int fd, uint32_t event)
+{
+    struct fl_watch *watch = fl_poller_find(&loop->poller, fd);
+    if (watch == NULL || watch->on_ready != source_on_ready ||
+        !(watch->events & event)) {
+        return false;
+    }
+    struct fl_source *self = FL_CONTAINER_OF(watch, struct fl_source, watch);
+    if (fl_source_want(self, watch->events & ~event) < 0) { /* escapes */
+        PyErr_Clear(); /* the kernel forgot the fd: that is no interest, too */
+        fl_source_ignore(self);
+    }
+    return true;
+}
+
+/* ---- a turn ---- */
+
+/* As for any callback's exception: the exception handler hears of it. */
+static int
+source_report(struct fl_source *self, LoopObject *loop, uint32_t events)
+{
+    if (fl_error_is_exit()) {
+        return -1;
+    }
+    PyObject *exc = fl_error_take();
+    const char *name =
+        events & FL_POLL_READ ? self->kind->read_method : self->kind->write_method;
+    PyObject *method = PyObject_GetAttrString(self->owner, name);
+    HandleObject *handle =
+        method == NULL ? NULL : fl_handle_new(loop, method, NULL, 0, NULL);
+    Py_XDECREF(method);
+    PyObject *result = NULL;
+    if (handle != NULL) {
+        fl_handle_settle(handle); /* the exception handler may keep it */
+        result = PyObject_CallMethod(
+            (PyObject *)loop, "_callback_failed", "OO", handle, exc
+        ); /* escapes */
+    }
+    Py_XDECREF(handle);
+    Py_XDECREF(exc);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+int
+fl_source_run(struct fl_source *self)
+{
+    uint32_t events = self->fired & self->watch.events;
+    self->fired = 0;
+    self->queued = false;
+    if (events == 0 || self->loop == NULL) {
+        return 0;
+    }
+    LoopObject *loop = (LoopObject *)Py_NewRef(self->loop);
+    PyObject *context = Py_NewRef(self->context);
+    loop->n_steps++;
+    int status = PyContext_Enter(context);
+    if (status == 0) {
+        status = self->kind->run(self, events); /* escapes */
+        PyObject *exc = fl_error_take();
+        if (PyContext_Exit(context) < 0 && exc == NULL) {
+            status = -1;
+        }
+        else {
+            fl_error_restore(exc);
+        }
+    }
+    if (status < 0) {
+        status = source_report(self, loop, events);
+    }
+    Py_DECREF(context);
+    Py_DECREF(loop);
+    return status;
+}
+
+/* ---- the end of a step ---- */
+
+void
+fl_source_undefer(struct fl_source *self)
+{
+    if (!fl_list_empty(&self->deferred)) {
+        fl_list_unlink(&self->deferred);
+        Py_DECREF(self->owner);
+    }
+}
+
+static int
+flush_one(struct fl_source *self)
+{
+    int status = self->loop == NULL ? 0 : self->kind->flush(self); /* escapes */
+    if (status < 0 && !fl_error_is_exit()) {
+        PyErr_WriteUnraisable(self->owner); /* escapes */
+        status = 0;
+    }
+    return status;
+}
+
+int
+fl_loop_flush_deferred(LoopObject *self)
+{
+    PyObject *exc = fl_error_take();
+    while (!fl_list_empty(&self->deferred)) {
+        struct fl_source *source =
+            FL_CONTAINER_OF(self->deferred.next, struct fl_source, deferred);
+        PyObject *owner = source->owner; /* the list's reference */
+        fl_list_unlink(&source->deferred);
+        if (flush_one(source) < 0) { /* escapes */
+            PyObject *newer = fl_error_take();
+            if (exc == NULL) {
+                exc = newer;
+            }
+            else {
+                Py_XDECREF(newer);
+            }
+        }
+        Py_DECREF(owner); /* escapes */
+    }
+    if (exc == NULL) {
+        return 0;
+    }
+    fl_error_restore(exc);
+    return -1;
+}
+
+/* ---- for the loop ---- */
+
+int
+fl_loop_traverse_sources(LoopObject *self, visitproc visit, void *arg)
+{
+    struct fl_list *head = &self->sources;
+    for (struct fl_list *link = head->next; link != head; link = link->next) {
+        Py_VISIT(source_of_link(link)->owner);
+    }
+    head = &self->deferred;
+    for (struct fl_list *link = head->next; link != head; link = link->next) {
+        Py_VISIT(FL_CONTAINER_OF(link, struct fl_source, deferred)->owner);
+    }
+    return 0;
+}
+
+void
+fl_loop_drop_sources(LoopObject *self)
+{
+    while (!fl_list_empty(&self->deferred)) {
+        fl_source_undefer(
+            FL_CONTAINER_OF(self->deferred.next, struct fl_source, deferred)
+        ); /* escapes */
+    }
+    while (!fl_list_empty(&self->sources)) {
+        fl_source_ignore(source_of_link(self->sources.next)); /* escapes */
+    }
+}
+
+void
+fl_source_forget_queued(uintptr_t word)
+{
+    struct fl_source *self = (struct fl_source *)(word & ~FL_ENTRY_KIND_MASK);
+    self->queued = false;
+    self->fired = 0;
+    Py_DECREF(self->owner); /* escapes */
+}

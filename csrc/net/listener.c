@@ -1,0 +1,473 @@
+/* Accepting: up to a backlog of connections per event, each a transport at once.
+ *
+ * Imitates asyncio.selector_events' _accept_connection and _accept_connection2, but
+ * makes no task: the protocol's factory runs in the turn that accepts. Connections
+ * with TLS go the way of asyncio's task. Out of fds or memory, it says so once and
+ * tries again a second later.
+ *
+ * The loop owns a listener while it watches its fd, a timer while it waits; both end
+ * with the server, by loop._remove_reader or by the closed socket.
+ */
+#include "net/listener.h"
+
+#include "net/socket.h"
+#include "net/stream.h"
+#include "py/error.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* No more in one turn, whatever the backlog: others are waiting. */
+#define ACCEPT_MAX 128
+
+typedef struct {
+    PyObject_HEAD
+    struct fl_source source; /* owns its loop and context */
+    PyObject *sock;
+    PyObject *factory;
+    PyObject *server; /* or None */
+    PyObject *tls;    /* a tuple or None */
+    PyObject *family; /* of the connections, as the listening socket's */
+    PyObject *type;
+    PyObject *proto;
+    long backlog;
+    long limit;              /* connections in this turn */
+    uint64_t last_iteration; /* of the last turn */
+    char own_context;        /* it was given: each connection runs in a copy of it */
+} ListenerObject;
+
+/* ---- one connection ---- */
+
+/* Steals fd. A socket object that does not block, new or NULL. */
+static PyObject *
+socket_of(ListenerObject *self, int fd)
+{
+    PyObject *number = PyLong_FromLong(fd);
+    PyObject *stack[4] = {self->family, self->type, self->proto, number};
+    PyObject *sock = number == NULL
+                         ? NULL
+                         : PyObject_Vectorcall(
+                               self->source.loop->state->socket, stack, 4, NULL
+                           ); /* escapes */
+    Py_XDECREF(number);
+    if (sock == NULL) {
+        close(fd);
+        return NULL;
+    }
+    PyObject *result = PyObject_CallMethodOneArg(
+        sock, self->source.loop->state->str_setblocking, Py_False
+    );
+    if (result == NULL) {
+        Py_CLEAR(sock); /* closes */
+    }
+    Py_XDECREF(result);
+    return sock;
+}
+
+/* {"peername": address}; new or NULL. */
+static PyObject *
+extra_of(
+    ListenerObject *self, PyObject *sock, const struct sockaddr_storage *address,
+    socklen_t size
+)
+{
+    const struct fl_state *state = self->source.loop->state;
+    PyObject *peername = fl_socket_address(address, size);
+    if (peername == Py_None) { /* another family: ask */
+        Py_SETREF(peername, PyObject_CallMethodNoArgs(sock, state->str_getpeername));
+        if (peername == NULL && PyErr_ExceptionMatches(PyExc_OSError)) {
+            PyErr_Clear();
+            peername = Py_NewRef(Py_None);
+        }
+    }
+    PyObject *extra = peername == NULL ? NULL : PyDict_New();
+    if (extra != NULL && PyDict_SetItem(extra, state->str_peername, peername) < 0) {
+        Py_CLEAR(extra);
+    }
+    Py_XDECREF(peername);
+    return extra;
+}
+
+/* The protocol of a connection and its transport; in the connection's context. */
+static int
+connect_protocol(
+    ListenerObject *self, const struct fl_stream_parts *parts, PyObject *context
+)
+{
+    LoopObject *loop = self->source.loop;
+    PyObject *protocol = PyObject_CallNoArgs(self->factory); /* escapes */
+    if (protocol == NULL) {
+        return -1;
+    }
+    struct fl_stream_parts all = *parts;
+    all.protocol = protocol;
+    all.context = context;
+    int fd = fl_socket_fd(parts->sock);
+    PyObject *transport = fl_stream_create(loop, fd, &all); /* escapes */
+    Py_DECREF(protocol);
+    Py_XDECREF(transport);
+    return transport == NULL ? -1 : 0;
+}
+
+/* create_task(loop._accept_connection2(factory, sock, extra, *tls)) */
+static int
+connect_by_task(
+    ListenerObject *self, const struct fl_stream_parts *parts, PyObject *context
+)
+{
+    PyObject *loop = Py_NewRef(self->source.loop);
+    PyObject *args = PyTuple_Pack(3, self->factory, parts->sock, parts->extra);
+    PyObject *all = args == NULL ? NULL : PySequence_Concat(args, self->tls);
+    PyObject *method = PyObject_GetAttrString(loop, "_accept_connection2");
+    PyObject *keywords =
+        context == Py_None ? PyDict_New() : Py_BuildValue("{s:O}", "context", context);
+    PyObject *coro = NULL, *create = NULL, *task = NULL;
+    if (all != NULL && method != NULL && keywords != NULL) {
+        coro = PyObject_Call(method, all, keywords); /* escapes */
+        create = PyObject_GetAttrString(loop, "create_task");
+    }
+    PyObject *only = coro == NULL ? NULL : PyTuple_Pack(1, coro);
+    if (only != NULL && create != NULL) {
+        task = PyObject_Call(create, only, keywords); /* escapes */
+    }
+    Py_XDECREF(only);
+    Py_XDECREF(create);
+    Py_XDECREF(coro);
+    Py_XDECREF(keywords);
+    Py_XDECREF(method);
+    Py_XDECREF(all);
+    Py_XDECREF(args);
+    Py_XDECREF(task);
+    Py_DECREF(loop);
+    return task == NULL ? -1 : 0;
+}
+
+/* Debug mode hears why a connection came to nothing; otherwise asyncio is silent. */
+static int
+connection_failed(ListenerObject *self, PyObject *sock)
+{
+    bool exits = fl_error_is_exit();
+    PyObject *exc = fl_error_take();
+    PyObject *result = PyObject_CallMethod(sock, "close", NULL); /* escapes */
+    if (exits) {
+        Py_XDECREF(result);
+        fl_error_restore(exc);
+        return -1;
+    }
+    if (result != NULL && self->source.loop->debug) {
+        Py_SETREF(
+            result,
+            PyObject_CallMethod(
+                (PyObject *)self->source.loop, "call_exception_handler", "({s:s,s:O})",
+                "message", "Error on transport creation for incoming connection",
+                "exception", exc
+            ) /* escapes */
+        );
+    }
+    Py_DECREF(exc);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static int
+connect_one(ListenerObject *self, const struct fl_stream_parts *parts)
+{
+    PyObject *context = PyContext_Copy(self->source.context);
+    if (context == NULL || PyContext_Enter(context) < 0) {
+        Py_XDECREF(context);
+        return -1;
+    }
+    PyObject *given = self->own_context ? context : Py_None;
+    int status = self->tls != Py_None ? connect_by_task(self, parts, given)
+                                      : connect_protocol(self, parts, given);
+    PyObject *exc = fl_error_take();
+    if (PyContext_Exit(context) < 0 && exc == NULL) {
+        status = -1;
+    }
+    else {
+        fl_error_restore(exc);
+    }
+    Py_DECREF(context);
+    return status;
+}
+
+/* Steals fd. escapes. 0, or -1 with an exception. */
+static int
+accepted(
+    ListenerObject *self, int fd, const struct sockaddr_storage *address, socklen_t size
+)
+{
+    PyObject *sock = socket_of(self, fd); /* escapes */
+    if (sock == NULL) {
+        return -1;
+    }
+    bool inet = address->ss_family == AF_INET || address->ss_family == AF_INET6;
+    PyObject *extra = inet && self->tls == Py_None
+                          ? Py_NewRef(Py_None)
+                          : extra_of(self, sock, address, size);
+    const struct fl_stream_parts parts = {
+        .sock = sock,
+        .waiter = Py_None,
+        .extra = extra,
+        .server = self->server,
+        .peer = address,
+    };
+    int status = extra == NULL ? -1 : connect_one(self, &parts);
+    if (status < 0) {
+        status = connection_failed(self, sock); /* escapes */
+    }
+    Py_XDECREF(extra);
+    Py_DECREF(sock);
+    return status;
+}
+
+/* ---- a turn ---- */
+
+static bool
+out_of_resources(int err)
+{
+    return err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM;
+}
+
+/* Says so, and tries again later. */
+static int
+wait_for_resources(ListenerObject *self, int err)
+{
+    LoopObject *loop = self->source.loop;
+    fl_source_ignore(&self->source);
+    PyObject *resume = PyObject_GetAttrString((PyObject *)self, "_resume");
+    PyObject *timer = resume == NULL ? NULL
+                                     : PyObject_CallMethod(
+                                           (PyObject *)loop, "call_later", "OO",
+                                           loop->state->accept_retry_delay, resume
+                                       );
+    Py_XDECREF(resume);
+    Py_XDECREF(timer);
+    if (timer == NULL) {
+        return -1;
+    }
+    errno = err;
+    PyErr_SetFromErrno(PyExc_OSError);
+    PyObject *exc = fl_error_take();
+    PyObject *sock = PyObject_CallOneArg(loop->state->TransportSocket, self->sock);
+    PyObject *result = NULL;
+    if (sock != NULL) {
+        result = PyObject_CallMethod(
+            (PyObject *)loop, "call_exception_handler", "({s:s,s:O,s:O})", "message",
+            "socket.accept() out of system resource", "exception", exc, "socket", sock
+        ); /* escapes */
+    }
+    Py_DECREF(exc);
+    Py_XDECREF(sock);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* 1 if there may be more, 0 if not now, -1 with an exception. */
+static int
+accept_one(ListenerObject *self)
+{
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    socklen_t size = sizeof(address);
+    int fd = fl_socket_same_fd(self->sock, self->source.watch.fd);
+    if (fd < 0) {
+        fl_source_ignore(&self->source); /* closed behind our back */
+        return 0;
+    }
+    void *any = &address;
+    fd = accept4(fd, any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        return accepted(self, fd, &address, size) < 0 ? -1 : 1; /* escapes */
+    }
+    if (errno == ECONNABORTED) {
+        return 1;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) {
+        return 0;
+    }
+    if (out_of_resources(errno)) {
+        return wait_for_resources(self, errno); /* escapes */
+    }
+    fl_raise_errno(errno);
+    return -1;
+}
+
+static int
+accept_ready(ListenerObject *self)
+{
+    /* Most events mean one connection, and asking whether there is another is a
+     * system call: ask only while the listener was ready in the iteration before. */
+    uint64_t now = self->source.loop->n_iterations;
+    long max = self->backlog < ACCEPT_MAX ? self->backlog + 1 : ACCEPT_MAX;
+    self->limit = now == self->last_iteration + 1 ? self->limit * 2 : 1;
+    self->limit = self->limit < max ? self->limit : max;
+    self->last_iteration = now;
+    long n = self->limit;
+    int more = 1;
+    /* user code may close the server or the loop */
+    while (more > 0 && n-- > 0 && self->source.watch.events != 0) {
+        more = accept_one(self); /* escapes */
+    }
+    return more < 0 ? -1 : 0;
+}
+
+static int
+listener_run(struct fl_source *source, uint32_t Py_UNUSED(events))
+{
+    return accept_ready(FL_CONTAINER_OF(source, ListenerObject, source));
+}
+
+static int
+listener_flush(struct fl_source *Py_UNUSED(source))
+{
+    return 0;
+}
+
+static const struct fl_source_kind listener_kind = {
+    listener_run, listener_flush, "_accept_ready", "_accept_ready"
+};
+
+static PyObject *
+listener_accept_ready(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return accept_ready((ListenerObject *)op) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *
+listener_resume(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    ListenerObject *self = (ListenerObject *)op;
+    if (fl_socket_same_fd(self->sock, self->source.watch.fd) >= 0 &&
+        fl_source_want(&self->source, FL_POLL_READ) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* ---- life ---- */
+
+static int
+listener_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    ListenerObject *self = (ListenerObject *)op;
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(self->source.loop);
+    Py_VISIT(self->source.context);
+    Py_VISIT(self->sock);
+    Py_VISIT(self->factory);
+    Py_VISIT(self->server);
+    Py_VISIT(self->tls);
+    return 0;
+}
+
+static int
+listener_clear(PyObject *op)
+{
+    ListenerObject *self = (ListenerObject *)op;
+    if (self->source.loop != NULL) {
+        fl_source_ignore(&self->source); /* escapes */
+    }
+    Py_CLEAR(self->source.loop);
+    Py_CLEAR(self->source.context);
+    Py_CLEAR(self->sock);
+    Py_CLEAR(self->factory);
+    Py_CLEAR(self->server);
+    Py_CLEAR(self->tls);
+    return 0;
+}
+
+static void
+listener_dealloc(PyObject *op)
+{
+    ListenerObject *self = (ListenerObject *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    listener_clear(op);
+    Py_CLEAR(self->family);
+    Py_CLEAR(self->type);
+    Py_CLEAR(self->proto);
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+static int
+listener_fill(ListenerObject *self, LoopObject *loop, PyObject *const *args, int fd)
+{
+    fl_source_init(&self->source, &listener_kind, (PyObject *)self, fd);
+    self->source.loop = (LoopObject *)Py_NewRef(loop);
+    self->sock = Py_NewRef(args[1]);
+    self->factory = Py_NewRef(args[2]);
+    self->server = Py_NewRef(args[3]);
+    self->backlog = PyLong_AsLong(args[4]);
+    if (self->backlog == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    self->own_context = (char)(args[5] != Py_None);
+    self->source.context =
+        self->own_context ? Py_NewRef(args[5]) : PyContext_CopyCurrent();
+    self->tls = Py_NewRef(args[6]);
+    self->family = PyObject_GetAttrString(args[1], "family");
+    self->type = PyObject_GetAttrString(args[1], "type");
+    self->proto = PyObject_GetAttrString(args[1], "proto");
+    if (self->source.context == NULL || self->family == NULL || self->type == NULL ||
+        self->proto == NULL) {
+        return -1;
+    }
+    fl_loop_drop_stale_watch(loop, fd); /* escapes */
+    return fl_source_want(&self->source, FL_POLL_READ);
+}
+
+PyObject *
+fl_listener_start(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
+{
+    struct fl_state *state = fl_state_of_module(module);
+    if (n_args != 7 || !PyObject_TypeCheck(args[0], state->loop_type)) {
+        PyErr_SetString(PyExc_TypeError, "_listen() takes a loop and its data");
+        return NULL;
+    }
+    int fd;
+    int plain = fl_socket_is_plain(state, args[1], &fd); /* escapes */
+    if (plain <= 0) {
+        return plain < 0 ? NULL : Py_NewRef(Py_False);
+    }
+    PyTypeObject *type = state->listener_type;
+    ListenerObject *self = (ListenerObject *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    int status = listener_fill(self, (LoopObject *)args[0], args, fd);
+    Py_DECREF(self); /* the loop's now */
+    return status < 0 ? NULL : Py_NewRef(Py_True);
+}
+
+/* ---- the type ---- */
+
+static PyMethodDef listener_methods[] = {
+    {"_accept_ready", listener_accept_ready, METH_NOARGS, NULL},
+    {"_resume", listener_resume, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot listener_slots[] = {
+    {Py_tp_dealloc, listener_dealloc},
+    {Py_tp_traverse, listener_traverse},
+    {Py_tp_clear, listener_clear},
+    {Py_tp_methods, listener_methods},
+    {0, NULL},
+};
+
+static PyType_Spec listener_spec = {
+    .name = "fastloop._core.Listener",
+    .basicsize = sizeof(ListenerObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = listener_slots,
+};
+
+int
+fl_listener_add_type(PyObject *module, struct fl_state *state)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, &listener_spec, NULL);
+    state->listener_type = (PyTypeObject *)type;
+    return type == NULL ? -1 : 0;
+}

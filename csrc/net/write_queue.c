@@ -1,0 +1,123 @@
+/* The pieces lie in one array from first on: two inside the queue itself, more in
+ * memory that is given back when the queue is empty. */
+#include "net/write_queue.h"
+
+#include <string.h>
+
+static struct fl_piece *
+queue_pieces(struct fl_write_queue *self)
+{
+    return self->pieces != NULL ? self->pieces : self->inline_pieces;
+}
+
+static const struct fl_piece *
+queue_first(const struct fl_write_queue *self)
+{
+    return (self->pieces != NULL ? self->pieces : self->inline_pieces) + self->first;
+}
+
+/* Room for one more piece at the end. */
+static int
+queue_reserve(struct fl_write_queue *self)
+{
+    size_t capacity = self->pieces != NULL ? self->capacity : FL_QUEUE_N_INLINE;
+    if (self->first + self->count < capacity) {
+        return 0;
+    }
+    if (self->first * 2 >= capacity) {
+        memmove(
+            queue_pieces(self), queue_first(self), self->count * sizeof(struct fl_piece)
+        );
+        self->first = 0;
+        return 0;
+    }
+    size_t wanted = capacity * 4;
+    struct fl_piece *pieces = PyMem_New(struct fl_piece, wanted);
+    if (pieces == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memcpy(pieces, queue_first(self), self->count * sizeof(struct fl_piece));
+    PyMem_Free(self->pieces);
+    self->pieces = pieces;
+    self->capacity = wanted;
+    self->first = 0;
+    return 0;
+}
+
+int
+fl_write_queue_add(
+    struct fl_write_queue *self, PyObject *owner, const char *data, size_t size
+)
+{
+    if (queue_reserve(self) < 0) {
+        return -1;
+    }
+    queue_pieces(self)[self->first + self->count] =
+        (struct fl_piece){Py_NewRef(owner), data, size};
+    self->count++;
+    self->size_bytes += size;
+    return 0;
+}
+
+size_t
+fl_write_queue_peek(const struct fl_write_queue *self, struct iovec *vector, size_t max)
+{
+    const struct fl_piece *pieces = queue_first(self);
+    size_t n = self->count < max ? self->count : max;
+    for (size_t i = 0; i < n; i++) {
+        vector[i].iov_base = (void *)(uintptr_t)pieces[i].data;
+        vector[i].iov_len = pieces[i].size;
+    }
+    return n;
+}
+
+void
+fl_write_queue_drop(struct fl_write_queue *self, size_t size)
+{
+    self->size_bytes -= size;
+    while (self->count > 0) {
+        struct fl_piece *piece = queue_pieces(self) + self->first;
+        if (piece->size > size) {
+            piece->data += size;
+            piece->size -= size;
+            return;
+        }
+        size -= piece->size;
+        Py_CLEAR(piece->owner);
+        self->first++;
+        self->count--;
+        if (size == 0) {
+            break;
+        }
+    }
+    if (self->count == 0) {
+        self->first = 0;
+        PyMem_Free(self->pieces);
+        self->pieces = NULL;
+    }
+}
+
+void
+fl_write_queue_clear(struct fl_write_queue *self)
+{
+    if (self->count > 0) {
+        fl_write_queue_drop(self, self->size_bytes);
+    }
+}
+
+PyObject *
+fl_write_queue_copy(const struct fl_write_queue *self)
+{
+    PyObject *copies = PyList_New(0);
+    const struct fl_piece *pieces = queue_first(self);
+    for (size_t i = 0; copies != NULL && i < self->count; i++) {
+        PyObject *rest =
+            PyBytes_FromStringAndSize(pieces[i].data, (Py_ssize_t)pieces[i].size);
+        if (rest == NULL || PyList_Append(copies, rest) < 0) {
+            Py_CLEAR(copies);
+        }
+        Py_XDECREF(rest);
+    }
+    return copies;
+}

@@ -1,0 +1,228 @@
+"""Accepting connections: contexts, failing factories, servers that end meanwhile."""
+
+import asyncio
+import contextvars
+import gc
+import socket
+
+import pytest
+
+from tests.net.helpers import Recorder
+from tests.support import run_child, until
+
+
+async def serve(factory, **options):
+    """A server on a free port of the loopback, and its address."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(factory, "127.0.0.1", 0, **options)
+    return server, server.sockets[0].getsockname()
+
+
+async def finish(server, *transports):
+    """Ends the server; its connections are closed already."""
+    for transport in transports:
+        transport.close()
+    server.close()
+    await asyncio.sleep(0.01)
+
+
+def test_each_connection_has_a_context_of_its_own(run):
+    name = contextvars.ContextVar("name", default="nobody")
+    seen = []
+
+    class Looks(Recorder):
+        def connection_made(self, transport):
+            seen.append(("made", name.get()))
+            super().connection_made(transport)
+
+        def data_received(self, data):
+            seen.append(("data", name.get()))
+            name.set("from data")
+            self.transport.close()
+
+    def factory():
+        seen.append(("factory", name.get()))
+        name.set("from the factory")
+        return Looks()
+
+    async def main():
+        name.set("server")
+        server, address = await serve(factory)
+        name.set("later")
+        for _ in range(2):
+            with socket.create_connection(address) as sock:
+                n = len(seen)
+                sock.send(b"x")
+                await until(lambda n=n: len(seen) == n + 3)
+        await finish(server)
+
+    run(main())
+    once = [
+        ("factory", "server"),
+        ("made", "from the factory"),
+        ("data", "from the factory"),
+    ]
+    assert seen == once * 2
+
+
+def test_what_a_server_knows_of_its_client(run):
+    protocols = []
+
+    def factory():
+        protocols.append(Recorder())
+        return protocols[-1]
+
+    async def main():
+        server, address = await serve(factory)
+        with socket.create_connection(address) as sock:
+            await until(lambda: protocols and protocols[0].transport)
+            transport = protocols[0].transport
+            assert transport.get_extra_info("peername") == sock.getsockname()
+            assert transport.get_extra_info("sockname") == address
+            seen = transport.get_extra_info("socket")
+            assert (seen.family, seen.type) == (socket.AF_INET, socket.SOCK_STREAM)
+            assert seen.gettimeout() == 0
+            assert seen.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert not transport._sock.get_inheritable()
+            await finish(server, transport)
+
+    run(main())
+
+
+def test_a_factory_that_raises_ends_that_connection_only(run, unraisable):
+    n_calls = 0
+
+    async def main():
+        def factory():
+            nonlocal n_calls
+            n_calls += 1
+            if n_calls == 1:
+                raise ValueError("not this one")
+            return Recorder()
+
+        server, address = await serve(factory)
+        loop = asyncio.get_running_loop()
+        for _ in range(2):
+            sock = socket.socket()
+            sock.setblocking(False)
+            await loop.sock_connect(sock, address)
+            before = n_calls
+            sock.close()
+            await until(lambda before=before: n_calls >= max(before, 1))
+        await until(lambda: n_calls == 2)
+        await finish(server)
+
+    run(main())
+    gc.collect()
+    unraisable.take()  # asyncio leaves the refused socket to the collector
+
+
+def test_the_refused_connection_is_closed(fast_loop):
+    async def main():
+        def factory():
+            raise ValueError("no")
+
+        server, address = await serve(factory)
+        loop = asyncio.get_running_loop()
+        with socket.socket() as sock:
+            sock.setblocking(False)
+            await loop.sock_connect(sock, address)
+            assert await loop.sock_recv(sock, 10) == b""
+        await finish(server)
+
+    fast_loop.run_until_complete(main())
+
+
+def test_keyboard_interrupt_in_a_factory_leaves_the_loop(loop, logs, unraisable):
+    def factory():
+        raise KeyboardInterrupt
+
+    server, address = loop.run_until_complete(serve(factory))
+    sock = socket.create_connection(address)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(asyncio.sleep(5))
+    sock.close()
+    loop.run_until_complete(finish(server))
+    gc.collect()
+    logs.take()  # asyncio's task, and the socket that it leaves to the collector
+    unraisable.take()
+
+
+def test_a_server_closed_in_a_factory(run, unraisable):
+    protocols = []
+
+    async def main():
+        def factory():
+            server.close()
+            protocols.append(Recorder())
+            return protocols[-1]
+
+        server, address = await serve(factory)
+        socks = [socket.create_connection(address) for _ in range(3)]
+        await until(lambda: protocols)
+        await asyncio.sleep(0.01)
+        for sock in socks:
+            sock.close()
+        for protocol in protocols:
+            if protocol.transport:
+                protocol.transport.close()
+        await asyncio.sleep(0.01)
+
+    run(main())
+    gc.collect()
+    unraisable.take()  # asyncio refuses a closed server's connection unclosed
+
+
+def test_a_closed_server_leaves_the_poller(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        for _ in range(3):
+            server, address = await serve(Recorder)
+            fd = server.sockets[0].fileno()
+            assert loop._selector.get_key(fd).events == 1
+            server.close()
+            with pytest.raises(KeyError):
+                loop._selector.get_key(fd)
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(address)
+
+    run(main())
+
+
+OUT_OF_FDS = """
+import asyncio, os, resource, socket
+async def main():
+    loop = asyncio.get_running_loop()
+    reports = []
+    loop.set_exception_handler(lambda loop, context: reports.append(context))
+    server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+    socks = [socket.socket() for _ in range(3)]
+    taken = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
+    try:
+        while True:
+            taken.append(os.dup(0))
+    except OSError:
+        pass
+    for sock in socks:
+        sock.connect(server.sockets[0].getsockname())
+    await asyncio.sleep(0.05)
+    print(len(reports), reports[0]["exception"].errno, sorted(reports[0]))
+    for fd in taken:
+        os.close(fd)
+    server.close()
+    await asyncio.sleep(1.1)
+    print(len(reports))
+    for sock in socks:
+        sock.close()
+with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    runner.run(main())
+"""
+
+
+def test_out_of_fds_is_said_once_and_ends_with_the_server(fast_kind):
+    done = run_child(fast_kind, OUT_OF_FDS)
+    assert (done.stdout, done.stderr) == (
+        "1 24 ['exception', 'message', 'socket']\n1\n",
+        "",
+    )
