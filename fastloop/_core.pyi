@@ -1,5 +1,4 @@
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
 from socket import socket
@@ -118,7 +117,7 @@ def _before_fork() -> None: ...
 def _after_fork() -> None: ...
 def _listen(
     loop: EventLoop,
-    sock: socket.socket,
+    sock: socket,
     factory: Callable[[], asyncio.BaseProtocol],
     server: asyncio.AbstractServer | None,
     backlog: int,
@@ -128,7 +127,7 @@ def _listen(
 ) -> bool: ...
 def _make_stream(
     loop: EventLoop,
-    sock: socket.socket,
+    sock: socket,
     protocol: asyncio.BaseProtocol,
     waiter: asyncio.Future[None] | None,
     extra: dict[str, Any] | None,
