@@ -35,6 +35,7 @@ SOURCES = {
         "awaitable.c",
         "context.c",
         "error.c",
+        "fault.c",
         "keywords.c",
         "mirror.c",
         "state.c",

@@ -109,7 +109,11 @@ module_exec(PyObject *module)
         fl_listener_add_type(module, state) < 0) {
         return -1;
     }
+#ifdef FASTLOOP_DEBUG
+    return fl_fault_add_methods(module);
+#else
     return 0;
+#endif
 }
 
 static int

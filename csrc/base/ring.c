@@ -5,6 +5,8 @@
  */
 #include "base/ring.h"
 
+#include "base/fault.h"
+
 #include <errno.h>
 #include <stdlib.h>
 

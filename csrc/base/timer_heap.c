@@ -6,6 +6,8 @@
  */
 #include "base/timer_heap.h"
 
+#include "base/fault.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>

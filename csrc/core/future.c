@@ -23,7 +23,7 @@ fl_future_new(LoopObject *loop)
         PyObject_GC_Track(op);
     }
     else {
-        op = type->tp_alloc(type, 0);
+        op = FL_SLOT_POINTER(type->tp_alloc(type, 0));
         if (op == NULL) {
             return NULL;
         }
@@ -40,7 +40,7 @@ static PyObject *
 future_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwds))
 {
     struct fl_state *state = fl_state_of_type(type);
-    PyObject *op = state == NULL ? NULL : type->tp_alloc(type, 0);
+    PyObject *op = state == NULL ? NULL : FL_SLOT_POINTER(type->tp_alloc(type, 0));
     if (op != NULL) {
         fl_future_own(op)->state = state;
         state->counts.futures++;

@@ -349,7 +349,9 @@ handle_call(HandleObject *self)
      * 1.5 % of a chain of call_soon */
     if (PyFunction_Check(self->callback)) {
         vectorcallfunc call = ((PyFunctionObject *)self->callback)->vectorcall;
-        return call(self->callback, &self->vector[1], n_args, NULL); /* escapes */
+        return FL_SLOT_POINTER(
+            call(self->callback, &self->vector[1], n_args, NULL)
+        ); /* escapes */
     }
     return PyObject_Vectorcall(
         self->callback, &self->vector[1], n_args, NULL

@@ -57,7 +57,7 @@ loop_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwar
         PyErr_SetString(PyExc_TypeError, "a base class: make a fastloop.Loop instead");
         return NULL;
     }
-    LoopObject *self = (LoopObject *)type->tp_alloc(type, 0);
+    LoopObject *self = (LoopObject *)FL_SLOT_POINTER(type->tp_alloc(type, 0));
     if (self == NULL) {
         return NULL;
     }

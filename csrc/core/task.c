@@ -147,7 +147,7 @@ task_init(TaskObject *self, const struct fl_task_args *args)
 static PyObject *
 task_alloc(struct fl_state *state, PyTypeObject *type)
 {
-    PyObject *op = type->tp_alloc(type, 0);
+    PyObject *op = FL_SLOT_POINTER(type->tp_alloc(type, 0));
     if (op == NULL) {
         return NULL;
     }

@@ -110,7 +110,7 @@ send_in(PyObject *coro, PyObject **result)
 {
     const PyAsyncMethods *async = Py_TYPE(coro)->tp_as_async;
     if (async != NULL && async->am_send != NULL) {
-        return async->am_send(coro, Py_None, result);
+        return FL_SLOT_SEND(async->am_send(coro, Py_None, result), result);
     }
     return PyIter_Send(coro, Py_None, result);
 }

@@ -431,7 +431,7 @@ fl_listener_start(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
         return plain < 0 ? NULL : Py_NewRef(Py_False);
     }
     PyTypeObject *type = state->listener_type;
-    ListenerObject *self = (ListenerObject *)type->tp_alloc(type, 0);
+    ListenerObject *self = (ListenerObject *)FL_SLOT_POINTER(type->tp_alloc(type, 0));
     if (self == NULL) {
         return NULL;
     }

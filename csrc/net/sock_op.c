@@ -200,8 +200,9 @@ is_plain_socket(struct fl_state *state, PyObject *sock)
 int
 fl_sock_int(PyObject *member, PyObject *sock)
 {
-    PyObject *value =
-        Py_TYPE(member)->tp_descr_get(member, sock, (PyObject *)Py_TYPE(sock));
+    PyObject *value = FL_SLOT_POINTER(
+        Py_TYPE(member)->tp_descr_get(member, sock, (PyObject *)Py_TYPE(sock))
+    );
     long number = value == NULL ? -1 : PyLong_AsLong(value);
     Py_XDECREF(value);
     return (int)number;

@@ -108,7 +108,7 @@ static StreamObject *
 stream_new(LoopObject *loop, int fd, PyObject *context)
 {
     PyTypeObject *type = loop->state->stream_type;
-    StreamObject *self = (StreamObject *)type->tp_alloc(type, 0);
+    StreamObject *self = (StreamObject *)FL_SLOT_POINTER(type->tp_alloc(type, 0));
     if (self == NULL) {
         Py_DECREF(context);
         return NULL;

@@ -18,6 +18,8 @@
  */
 #include "os/poller.h"
 
+#include "base/fault.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>

@@ -12,7 +12,7 @@ fl_raise_stop_iteration(PyObject *value)
         return;
     }
     PyTuple_SET_ITEM(args, 0, Py_NewRef(value));
-    PyObject *stop = type->tp_new(type, args, NULL);
+    PyObject *stop = FL_SLOT_POINTER(type->tp_new(type, args, NULL));
     Py_DECREF(args);
     if (stop != NULL) {
         ((PyStopIterationObject *)stop)->value = Py_NewRef(value);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <structmember.h>
 
+#include "py/fault.h"
+
 /* 3.12: a Python class with a weakref slot keeps the list in front of the
  * object, and no longer in a word behind its slots. */
 #if PY_VERSION_HEX >= 0x030C0000

@@ -14,9 +14,9 @@ def check(name, folder):
     return getattr(module, f"check_{name}")(folder)
 
 
-@pytest.mark.parametrize("name", ["layers", "sizes", "words"])
+@pytest.mark.parametrize("name", ["faults", "layers", "sizes", "words"])
 def test_the_project_passes(name):
-    folder = ROOT / "csrc" if name == "layers" else ROOT
+    folder = ROOT / "csrc" if name in ("faults", "layers") else ROOT
     assert check(name, folder) == []
 
 
@@ -85,3 +85,47 @@ def test_a_file_over_800_lines_is_found(write):
 def test_forbidden_words_are_found(write, line):
     (found,) = check("words", write("docs/page.md", "fine\n" + line + "\n"))
     assert found.startswith("docs/page.md:2: ")
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("x = PyList_AsTuple(y);", "PyList_AsTuple may fail"),
+        ("x = _PyObject_GC_NewVar(y);", "_PyObject_GC_NewVar may fail"),
+        ("x = strdup(y);", "strdup may fail"),
+        ("x = (PyList_New)(0);", "PyList_New goes past its wrapper"),
+        ("f = PyList_New;", "PyList_New goes past its wrapper"),
+        ("x = type->tp_alloc(type, 0);", "tp_alloc is called without"),
+        ("vectorcallfunc f = g;\nx = f(y);", "f is called without"),
+    ],
+)
+def test_calls_that_no_fault_reaches_are_found(write, line, complaint):
+    write("py/fault.h", "#define PyList_New(...) wrapped\n")
+    (found,) = check("faults", write("core/loop.c", line + "\n"))
+    assert found.startswith("csrc/core/loop.c:") and complaint in found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x = PyList_New(0);",
+        "Py_DECREF(x);",
+        "x = FL_SLOT_POINTER(\n    type->tp_alloc(type, 0)\n);",
+        "type->tp_free(op);",
+        "/* PyList_AsTuple(y) would do */",
+        'x = "PyList_AsTuple(y)";',
+        "PyObject_HEAD",
+        "self->free(x);",
+    ],
+)
+def test_calls_that_a_fault_reaches_are_not_complained_of(write, line):
+    write("py/fault.h", "#define PyList_New(...) wrapped\n")
+    assert check("faults", write("core/loop.c", line + "\n")) == []
+
+
+def test_an_allocation_below_python_includes_the_faults(write):
+    write("base/fault.h", "#define malloc(...) wrapped\n")
+    found = check("faults", write("base/ring.c", "x = malloc(1);\n"))
+    assert found == ["csrc/base/ring.c: allocates without base/fault.h"]
+    text = '#include "base/fault.h"\nx = malloc(1);\n'
+    assert check("faults", write("base/ring.c", text)) == []
