@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #define BUFFER_SIZE ((Py_ssize_t)256 * 1024)
-#define PAGE_SIZE ((size_t)4096)
+#define PAGE_BYTES ((size_t)4096)
 #define MUCH ((Py_ssize_t)32 * 1024)  /* worth a bytes object of its own */
 #define LONG ((Py_ssize_t)128 * 1024) /* worth letting other threads run */
 
@@ -68,7 +68,7 @@ receive_bytes(
 )
 {
     if (net->receive_buffer == NULL) {
-        net->receive_buffer = aligned_alloc(PAGE_SIZE, (size_t)BUFFER_SIZE);
+        net->receive_buffer = aligned_alloc(PAGE_BYTES, (size_t)BUFFER_SIZE);
     }
     PyObject *data;
     if (net->receive_buffer == NULL || size > BUFFER_SIZE ||
