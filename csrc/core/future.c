@@ -13,12 +13,13 @@
 
 #define LINK offsetof(FutureObject, own.loop)
 
-PyObject *
-fl_future_new(LoopObject *loop)
+static PyObject *
+future_alloc(struct fl_state *state, PyTypeObject *type)
 {
-    struct fl_state *state = loop->state;
-    PyTypeObject *type = state->future_type;
-    PyObject *op = fl_freelist_take(&state->types.free_futures, type, LINK);
+    PyObject *op = NULL;
+    if (type == state->future_type) {
+        op = fl_freelist_take(&state->types.free_futures, type, LINK);
+    }
     if (op != NULL) {
         PyObject_GC_Track(op);
     }
@@ -30,7 +31,14 @@ fl_future_new(LoopObject *loop)
         fl_future_own(op)->state = state;
     }
     state->counts.futures++;
-    if (fl_future_init_fresh(fl_future_own(op), loop) < 0) {
+    return op;
+}
+
+PyObject *
+fl_future_new(LoopObject *loop)
+{
+    PyObject *op = future_alloc(loop->state, loop->state->future_type);
+    if (op != NULL && fl_future_init_fresh(fl_future_own(op), loop) < 0) {
         Py_CLEAR(op);
     }
     return op;
@@ -40,12 +48,7 @@ static PyObject *
 future_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwds))
 {
     struct fl_state *state = fl_state_of_type(type);
-    PyObject *op = state == NULL ? NULL : FL_SLOT_POINTER(type->tp_alloc(type, 0));
-    if (op != NULL) {
-        fl_future_own(op)->state = state;
-        state->counts.futures++;
-    }
-    return op;
+    return state == NULL ? NULL : future_alloc(state, type);
 }
 
 static int

@@ -147,14 +147,23 @@ task_init(TaskObject *self, const struct fl_task_args *args)
 static PyObject *
 task_alloc(struct fl_state *state, PyTypeObject *type)
 {
-    PyObject *op = FL_SLOT_POINTER(type->tp_alloc(type, 0));
-    if (op == NULL) {
-        return NULL;
+    PyObject *op = NULL;
+    if (type == state->task_type) {
+        op = fl_freelist_take(&state->types.free_tasks, type, LINK);
     }
-    task_of(op)->own.state = state;
+    if (op != NULL) {
+        PyObject_GC_Track(op);
+    }
+    else {
+        op = FL_SLOT_POINTER(type->tp_alloc(type, 0));
+        if (op == NULL) {
+            return NULL;
+        }
+        task_of(op)->own.state = state;
 #if defined(FL_HAVE_TASK_SETS)
-    fl_list_init(&task_of(op)->pending);
+        fl_list_init(&task_of(op)->pending);
 #endif
+    }
     state->counts.tasks++;
     return op;
 }
@@ -162,15 +171,7 @@ task_alloc(struct fl_state *state, PyTypeObject *type)
 PyObject *
 fl_task_new(LoopObject *loop, const struct fl_task_args *args)
 {
-    struct fl_state *state = loop->state;
-    PyObject *op = fl_freelist_take(&state->types.free_tasks, state->task_type, LINK);
-    if (op != NULL) {
-        PyObject_GC_Track(op);
-        state->counts.tasks++;
-    }
-    else {
-        op = task_alloc(state, state->task_type);
-    }
+    PyObject *op = task_alloc(loop->state, loop->state->task_type);
     if (op != NULL && (fl_future_init_fresh(&task_of(op)->own, loop) < 0 ||
                        task_init(task_of(op), args) < 0)) {
         Py_CLEAR(op);
