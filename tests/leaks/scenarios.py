@@ -7,9 +7,11 @@ import asyncio
 import contextlib
 import contextvars
 import gc
+import io
 import logging
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import warnings
@@ -394,6 +396,170 @@ def futures(loop):
     failed.set_exception(ValueError())
     loop.create_future().cancel()
     run_once(loop)
+
+
+def look_into(awaited):
+    """Every question a future or task answers, whatever its state."""
+    for name in dir(awaited):
+        with contextlib.suppress(AttributeError):
+            getattr(awaited, name)
+    repr(awaited), str(awaited), awaited.done(), awaited.cancelled()
+    awaited.get_loop()
+    for ask in (awaited.result, awaited.exception):
+        with contextlib.suppress(Exception, asyncio.CancelledError):
+            ask()
+    awaited._make_cancelled_error()
+
+
+def refused(call, *args, **kwargs):
+    with contextlib.suppress(Exception, asyncio.CancelledError):
+        call(*args, **kwargs)
+
+
+@with_loop
+def futures_asked_everything(loop):
+    for finish in (
+        lambda future: future.set_result(Callback()),
+        lambda future: future.set_exception(ValueError("on purpose")),
+        lambda future: future.cancel("message"),
+        nothing,
+    ):
+        future = fastloop.Future(loop=loop)
+        callbacks = [Callback() for _ in range(4)]
+        for callback in callbacks:
+            future.add_done_callback(callback, context=contextvars.copy_context())
+        future.remove_done_callback(callbacks[0])
+        look_into(future)
+        finish(future)
+        refused(future.set_result, 1)
+        refused(future.set_exception, ValueError)
+        refused(future.add_done_callback)
+        look_into(future)
+        future._log_traceback = False
+        run_once(loop)
+    refused(future.set_exception, StopIteration)
+    refused(future.set_exception, 1)
+    refused(fastloop.Future, 1)
+    refused(fastloop.Future, loop=1)
+    fastloop.Future[int]
+    loop.set_debug(True)
+    look_into(loop.create_future())
+    loop.create_future().set_exception(ValueError("never retrieved"))
+
+
+@with_loop
+def futures_awaited(loop):
+    future = loop.create_future()
+    iterator = iter(future)
+    next(iterator)
+    refused(iterator.throw, ValueError("on purpose"))
+    future._asyncio_future_blocking = False
+    iterator = future.__await__()
+    iterator.send(None)
+    iterator.close()
+    future.set_result(Callback())
+    refused(iter(future).send, None)
+    refused(next, iter(future))
+
+
+@with_loop
+def tasks_asked_everything(loop):
+    async def ask(task):
+        look_into(task)
+        asyncio.current_task().get_stack()
+
+    async def wait_for_all(tasks):
+        await asyncio.sleep(0)
+        for task in tasks:
+            look_into(task)
+            task.get_stack(limit=1)
+            task.print_stack(file=io.StringIO())
+            task.get_name(), task.get_coro(), task.cancelling()
+            getattr(task, "get_context", nothing)()
+            task.set_name("another")
+            task.cancel("message")
+            task.uncancel()
+            refused(task.set_result, 1)
+            refused(task.set_exception, ValueError())
+        await asyncio.wait(tasks)
+        for task in tasks:
+            look_into(task)
+
+    tasks = [
+        fastloop.Task(coroutine, loop=loop, name=name)
+        for coroutine, name in [
+            (asyncio.sleep(0, Callback()), None),
+            (asyncio.sleep(100), "long"),
+            (raises(), 5),
+        ]
+    ]
+    tasks.append(loop.create_task(ask(tasks[0]), context=contextvars.copy_context()))
+    loop.run_until_complete(wait_for_all(tasks))
+    refused(fastloop.Task, 1, loop=loop)
+    refused(fastloop.Task)
+    fastloop.Task[int]
+    lost = loop.create_task(asyncio.sleep(100))
+    run_once(loop)
+    lost._log_destroy_pending = False
+
+
+@with_loop
+def tasks_of_odd_coroutines(loop):
+    class Awaitable:
+        def __init__(self, *values):
+            self.values = values
+
+        def __await__(self):
+            yield from self.values
+
+    async def awaits(what):
+        await what
+
+    async def swallows():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(100)
+        return Callback()
+
+    other = asyncio.new_event_loop()
+    for what in (
+        Awaitable(None, None),
+        Awaitable(1),
+        Awaitable(Callback()),
+        Awaitable(other.create_future()),
+        Awaitable(loop.create_future()),
+        asyncio.Future(loop=loop),
+    ):
+        task = loop.create_task(awaits(what))
+        run_once(loop)
+        run_once(loop)
+        task.cancel()
+        refused(loop.run_until_complete, task)
+    other.close()
+    task = loop.create_task(swallows())
+    run_once(loop)
+    task.cancel()
+    loop.run_until_complete(task)
+    itself = loop.create_task(awaits(Awaitable()))
+    run_once(loop)
+    loop.run_until_complete(itself)
+
+
+@scenario
+def ways_in():
+    async def main():
+        return asyncio.get_running_loop()
+
+    fastloop.run(main())
+    refused(fastloop.run, main)
+    with asyncio.Runner(loop_factory=fastloop.new_event_loop) as runner:
+        runner.run(main())
+    if sys.version_info < (3, 16):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            before = asyncio.get_event_loop_policy()
+            fastloop.install()
+            asyncio.set_event_loop_policy(before)
+            fastloop.EventLoopPolicy().new_event_loop().close()
 
 
 @with_coroutine

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import fastloop
+from fastloop import _core
 from tests.leaks import measure
 from tests.leaks.scenarios import SCENARIOS
 
@@ -41,25 +42,35 @@ def test_what_does_not_grow_is_not_reported():
 
 # Called by the loop itself, or by the running Python's own code over it.
 CALLED_INSIDE = re.compile(
-    r"_(add_callback.*|add_writer|after_fork|asyncgen_.*|call_soon|check_.*"
-    r"|close_self_pipe|handle_signal|make_.*|process_events|read_from_self"
-    r"|remove_writer|run_.*|signal_fd|timer_handle_cancelled|watched_events"
-    r"|write_to_self|__\w+__)"
+    r"_(add_callback.*|add_writer|after_fork|asyncgen_.*|before_fork|call_soon|check_.*"
+    r"|close_self_pipe|handle_signal|listen|make_.*|pending_tasks|process_events"
+    r"|read_from_self|remove_writer|run_.*|signal_fd|start_serving"
+    r"|timer_handle_cancelled|watched_events|write_to_self|_\w+__)|EventLoop"
 )
 
 
-def test_every_method_has_a_scenario():
+def public_callables():
+    """(where, name) of everything a user can call: functions, types and methods."""
+    types = {fastloop.Loop, *(v for v in vars(_core).values() if isinstance(v, type))}
+    for name, value in [*vars(_core).items(), *((n, 0) for n in dir(fastloop))]:
+        if name in dir(fastloop) or callable(value):
+            yield "fastloop", name
+    for kind in types:
+        for name, value in vars(kind).items():
+            if callable(value) or type(value).__name__ == "classmethod":
+                yield kind.__name__, name
+
+
+def test_every_callable_has_a_scenario():
     text = (HERE / "scenarios.py").read_text()
-    methods = [
-        name
-        for kind in (fastloop.Loop, *fastloop.Loop.__mro__[1:2])
-        for name, value in vars(kind).items()
-        if type(value).__name__ == "method_descriptor"
-    ]
-    assert methods
-    without = [
-        name
-        for name in methods
-        if not CALLED_INSIDE.fullmatch(name) and not re.search(rf"\b{name}\b", text)
-    ]
-    assert without == []
+    wanted = {
+        (where, name)
+        for where, name in public_callables()
+        if not CALLED_INSIDE.fullmatch(name)
+    }
+    assert ("Task", "uncancel") in wanted and ("fastloop", "install") in wanted
+    assert [
+        f"{where}.{name}"
+        for where, name in sorted(wanted)
+        if not re.search(rf"\b{name}\b", text)
+    ] == []
