@@ -13,6 +13,7 @@ from typing import Any
 
 from . import _core
 from ._names import Names
+from ._processes import Processes
 from ._reports import Reports
 from ._signals import Signals
 
@@ -62,7 +63,9 @@ class _SelectorView:
         return selectors.SelectorKey(fileobj, fd, events, None)
 
 
-class Loop(_core.EventLoop, Reports, Signals, Names, asyncio.SelectorEventLoop):
+class Loop(
+    _core.EventLoop, Reports, Signals, Names, Processes, asyncio.SelectorEventLoop
+):
     """An asyncio event loop whose scheduling is written in C.
 
     Takes no arguments. Every method of asyncio.AbstractEventLoop is there and
