@@ -2,16 +2,19 @@
 
 import asyncio
 import contextlib
+import errno
 import os
+import pathlib
 import signal
-import stat
+import subprocess
 import sys
 import threading
+import warnings
 
 import pytest
 
-from tests.net.helpers import Recorder
-from tests.support import until
+from tests.conftest import KINDS, factory_of, open_fds
+from tests.support import child_says, run_child
 
 PIPE = asyncio.subprocess.PIPE
 CAT = "import sys; sys.stdout.write(sys.stdin.read())"
@@ -293,144 +296,522 @@ def test_wrong_arguments(run):
     run(main())
 
 
-# ---- pipes ----
+# ---- what a child is given ----
 
 
-@contextlib.contextmanager
-def pipe():
+async def says(code, **options):
+    """What a Python program prints to its standard output."""
+    process = await python(code, stdout=PIPE, **options)
+    out, _ = await process.communicate()
+    return out.decode().strip()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "expected"),
+    [
+        ({"umask": 0o027}, "import os; print(oct(os.umask(0)))", "0o27"),
+        ({"process_group": 0}, "import os; print(os.getpgrp() == os.getpid())", "True"),
+        (
+            {"start_new_session": True},
+            "import os; print(os.getsid(0) == os.getpid())",
+            "True",
+        ),
+        ({"cwd": "/"}, "import os; print(os.getcwd())", "/"),
+        ({"cwd": b"/"}, "import os; print(os.getcwd())", "/"),
+        ({"env": {"A": "1", "PATH": ""}}, "import os; print(os.environ['A'])", "1"),
+        ({"env": {b"A": b"1"}}, "import os; print(os.environ['A'])", "1"),
+        (
+            {"restore_signals": False},
+            "import signal; print(signal.getsignal(signal.SIGPIPE).name)",
+            "SIG_IGN",
+        ),
+        (
+            {"user": os.getuid(), "group": os.getgid()},
+            "import os; print(os.getuid(), os.getgid())",
+            f"{os.getuid()} {os.getgid()}",
+        ),
+        (
+            {"preexec_fn": lambda: os.environ.update(A="by preexec_fn")},
+            "import sys; print('ran')",
+            "ran",
+        ),
+        ({"preexec_fn": lambda: os.chdir("/")}, "import os; print(os.getcwd())", "/"),
+        (
+            {"pipesize": 1 << 17},
+            "import fcntl; print(fcntl.fcntl(1, fcntl.F_GETPIPE_SZ))",
+            str(1 << 17),
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_every_argument_is_honoured(run, options, code, expected):
+    assert run(says(code, **options)) == expected
+
+
+@pytest.mark.parametrize("how", ["pass_fds", "close_fds", "neither"])
+def test_descriptors_reach_the_child_as_asked(run, how):
     read, write = os.pipe()
-    with os.fdopen(read, "rb", 0) as reader, os.fdopen(write, "wb", 0) as writer:
-        yield reader, writer
+    os.set_inheritable(write, how == "close_fds")
+    options = {
+        "pass_fds": {"pass_fds": (write,)},
+        "close_fds": {"close_fds": False},
+        "neither": {},
+    }[how]
+    code = f"""
+import os
+try:
+    os.fstat({write})
+    print("open")
+except OSError:
+    print("closed")
+"""
+    try:
+        assert run(says(code, **options)) == ("closed" if how == "neither" else "open")
+    finally:
+        os.close(read)
+        os.close(write)
 
 
-def test_read_pipe(run):
-    async def main():
-        loop = asyncio.get_running_loop()
-        with pipe() as (reader, writer):
-            transport, protocol = await loop.connect_read_pipe(Recorder, reader)
-            writer.write(b"one")
-            await until(lambda: protocol.data)
-            transport.pause_reading()
-            writer.write(b" two")
-            for _ in range(5):
-                await asyncio.sleep(0)
-            assert protocol.data == b"one"
-            transport.resume_reading()
-            await until(lambda: protocol.data == b"one two")
-            writer.close()
-            await protocol.closed
-            return protocol.calls[-2:]
+def test_a_program_is_found_in_the_path(run, tmp_path, monkeypatch):
+    program = tmp_path / "a-program"
+    program.write_text("#!/bin/sh\necho $0\n")
+    program.chmod(0o755)
 
-    assert run(main()) == ["eof_received", "connection_lost"]
-
-
-def test_write_pipe(run):
-    async def main():
-        loop = asyncio.get_running_loop()
-        with pipe() as (reader, writer):
-            transport, protocol = await loop.connect_write_pipe(Recorder, writer)
-            transport.write(b"hello")
-            got = await loop.run_in_executor(None, reader.read, 5)
-            transport.write_eof()
-            assert await protocol.closed is None
-            return got, reader.read()
-
-    assert run(main()) == (b"hello", b"")
-
-
-def test_write_pipe_flow_control(run):
-    async def main():
-        loop = asyncio.get_running_loop()
-        with pipe() as (reader, writer):
-            transport, protocol = await loop.connect_write_pipe(Recorder, writer)
-            payload = bytes(1_000_000)
-            transport.write(payload)
-            assert "pause_writing" in protocol.calls
-            transport.close()
-            got = await loop.run_in_executor(None, lambda: reader.readall())
-            await protocol.closed
-            return len(got)
-
-    assert run(main()) == 1_000_000
-
-
-def test_a_write_pipe_whose_reader_has_gone(run):
-    async def main():
-        loop = asyncio.get_running_loop()
-        with pipe() as (reader, writer):
-            _, protocol = await loop.connect_write_pipe(Recorder, writer)
-            reader.close()
-            exc = await protocol.closed
-            return exc is None or isinstance(exc, BrokenPipeError)
-
-    assert run(main())
-
-
-def test_pipes_of_what_is_no_pipe(run, tmp_path):
-    async def main():
-        loop = asyncio.get_running_loop()
-        path = tmp_path / "regular"
-        path.write_text("x")
-        for connect in (loop.connect_read_pipe, loop.connect_write_pipe):
-            with (
-                open(path, "rb+") as file,
-                pytest.raises(ValueError, match="for pipes"),
-            ):
-                await connect(Recorder, file)
-
-    run(main())
-
-
-def test_a_pipe_closed_once(run):
-    """Descriptors opened between the two ends' closes stay open."""
-
-    async def main():
-        loop = asyncio.get_running_loop()
-        for _ in range(10):
-            read, write = os.pipe()
-            transport, protocol = await loop.connect_read_pipe(
-                Recorder, os.fdopen(read, "rb", 0)
-            )
-            transport.close()
-            await protocol.closed
-            others = [os.dup(write) for _ in range(3)]
-            await asyncio.sleep(0)
-            assert all(stat.S_ISFIFO(os.fstat(fd).st_mode) for fd in others)
-            for fd in (*others, write):
-                os.close(fd)
-
-    run(main())
-
-
-def test_stream_reader_on_a_pipe(run):
-    async def main():
-        loop = asyncio.get_running_loop()
-        with pipe() as (read, write):
-            reader = asyncio.StreamReader()
-            transport, _ = await loop.connect_read_pipe(
-                lambda: asyncio.StreamReaderProtocol(reader), read
-            )
-            write.write(b"a line\nrest")
-            write.close()
-            found = await reader.readline(), await reader.read()
-            transport.close()
-            await asyncio.sleep(0)
-            return found
-
-    assert run(main()) == (b"a line\n", b"rest")
-
-
-def test_a_pseudo_terminal(run):
-    async def main():
-        loop = asyncio.get_running_loop()
-        leader, follower = os.openpty()
-        transport, protocol = await loop.connect_read_pipe(
-            Recorder, os.fdopen(leader, "rb", 0)
+    async def name(**options):
+        process = await asyncio.create_subprocess_exec(
+            "a-program", stdout=PIPE, **options
         )
-        os.write(follower, b"typed\n")
-        await until(lambda: b"typed" in protocol.data)
-        transport.close()
-        await protocol.closed
-        os.close(follower)
+        out, _ = await process.communicate()
+        return out.decode().strip()
+
+    async def main():
+        with pytest.raises(FileNotFoundError):
+            await name()
+        path = f"{tmp_path}:{os.environ['PATH']}"
+        given = await name(env={"PATH": path})
+        monkeypatch.setenv("PATH", path)
+        own = await name()
+        monkeypatch.delenv("PATH")
+        with pytest.raises(FileNotFoundError):
+            await name()
+        return given, own
+
+    assert run(main()) == (str(program), str(program))
+
+
+def test_an_executable_of_another_name(run):
+    async def main():
+        exec_ = await asyncio.create_subprocess_exec(
+            "not sh", "-c", "echo $0", executable="/bin/sh", stdout=PIPE
+        )
+        shell = await asyncio.create_subprocess_shell(
+            "echo $0", executable="/bin/sh", stdout=PIPE
+        )
+        path_like = await asyncio.create_subprocess_exec(
+            pathlib.Path("/bin/echo"), pathlib.Path("a"), b"b", stdout=PIPE
+        )
+        return [(await p.communicate())[0] for p in (exec_, shell, path_like)]
+
+    assert run(main()) == [b"not sh\n", b"/bin/sh\n", b"a b\n"]
+
+
+@pytest.mark.parametrize(
+    ("program", "options"),
+    [
+        ("/no/such/program", {}),
+        ("no-such-program", {}),
+        ("true", {"cwd": "/no/such/folder"}),
+        ("/", {}),
+        ("/etc/passwd", {}),
+        ("tr\0ue", {}),
+        ("true", {"env": {"A=B": "1"}}),
+        ("true", {"env": {"A": 1}}),
+        ("true", {"cwd": 5.0}),
+        ("true", {"stdout": "no file"}),
+        ("true", {"executable": "/no/such/program"}),
+        ("true", {"no_such_argument": 1}),
+        ("true", {"umask": "no number"}),
+        ("true", {"user": -5}),
+        ("true", {"preexec_fn": lambda: 1 / 0}),
+    ],
+    ids=repr,
+)
+def test_what_cannot_be_spawned(program, options):
+    """The same exception as from subprocess.Popen; no child and no fd is left."""
+
+    async def main():
+        try:
+            await asyncio.create_subprocess_exec(program, stdin=PIPE, **options)
+        except Exception as exc:
+            return type(exc), str(exc)
+
+    found = {}
+    for kind in KINDS:
+        with asyncio.Runner(loop_factory=factory_of(kind)) as runner:
+            found[kind] = runner.run(main())
+    assert found["asyncio"] is not None
+    assert len(set(found.values())) == 1
+    assert no_children()
+
+
+def no_children():
+    """True if this process has no child, not even one that has ended."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False
+
+
+def test_popen_replaced(run, monkeypatch):
+    """Who replaces subprocess.Popen sees it used."""
+    seen = []
+
+    class Own(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            seen.append(args)
+            super().__init__(*args, **kwargs)
+
+    monkeypatch.setattr(subprocess, "Popen", Own)
+
+    async def main():
+        process = await asyncio.create_subprocess_exec("true")
+        return await process.wait()
+
+    assert run(main()) == 0
+    assert seen == [(("true",),)]
+
+
+def test_the_popen_object(loop_kind, run):
+    async def main():
+        process = await asyncio.create_subprocess_exec(
+            "sh", "-c", "read x; exit 3", stdin=PIPE
+        )
+        popen = process._transport.get_extra_info("subprocess")
+        before = repr(popen)
+        process.stdin.close()
+        await process.wait()
+        assert isinstance(popen, subprocess.Popen)
+        assert popen.pid == process.pid
+        assert (type(popen) is subprocess.Popen) == (loop_kind == "asyncio")
+        return before, repr(popen)
+
+    args = "args: ('sh', '-c', 'read x; exit 3')>"
+    assert run(main()) == (
+        f"<Popen: returncode: None {args}",
+        f"<Popen: returncode: 3 {args}",
+    )
+
+
+def test_an_auditor_hears_of_each_child(loop_kind):
+    source = """
+import asyncio, sys
+heard = []
+sys.addaudithook(
+    lambda event, args: event == "subprocess.Popen" and heard.append(args)
+)
+async def main():
+    process = await asyncio.create_subprocess_exec("true", cwd="/")
+    await process.wait()
+    process = await asyncio.create_subprocess_shell("exit 0", env={"A": "b"})
+    await process.wait()
+with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    runner.run(main())
+print(heard)
+"""
+    assert child_says(loop_kind, source) == (
+        "[('true', ['true'], '/', None),"
+        " ('/bin/sh', ['/bin/sh', '-c', 'exit 0'], None, {'A': 'b'})]\n"
+    )
+
+
+# ---- how a child's end is heard ----
+
+
+def test_no_zombies_and_no_descriptors(run):
+    async def main():
+        process = await asyncio.create_subprocess_exec("true")
+        await process.wait()
+        before = os.listdir("/proc/self/fd")
+        for _ in range(20):
+            process = await asyncio.create_subprocess_exec(
+                "cat", stdin=PIPE, stdout=PIPE, stderr=PIPE
+            )
+            await process.communicate(b"hello")
+            assert no_children()
+        await asyncio.sleep(0)
+        return before, os.listdir("/proc/self/fd")
+
+    before, after = run(main())
+    assert len(before) == len(after)
+
+
+# asyncio 3.11 waits in a thread, which may be the first to get the status.
+by_pidfd = pytest.mark.skipif(
+    sys.version_info < (3, 12), reason="asyncio has no pidfd by default"
+)
+
+
+async def told_to_exit_with_3():
+    """A process that ends in this step, and its Popen object."""
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-c", "read line; exit 3", stdin=PIPE
+    )
+    popen = process._transport.get_extra_info("subprocess")
+    os.write(popen.stdin.fileno(), b"\n")
+    return process, popen
+
+
+@by_pidfd
+def test_a_child_that_somebody_else_reaped(run, logs):
+    async def main():
+        process, popen = await told_to_exit_with_3()
+        os.waitpid(popen.pid, 0)
+        return await process.wait()
+
+    assert run(main()) == 255
+    text = logs.take_text()
+    assert "exit status already read:  will report returncode 255" in text
+
+
+@by_pidfd
+def test_a_child_whose_popen_object_has_its_status(loop_kind, run, logs):
+    """asyncio's own transport.close() asks that object, and loses the status."""
+
+    async def main():
+        process, popen = await told_to_exit_with_3()
+        popen.wait()
+        return await process.wait()
+
+    if loop_kind == "asyncio":
+        assert run(main()) == 255
+        assert "returncode 255" in logs.take_text()
+    else:
+        assert run(main()) == 3
+
+
+def test_a_child_waited_for_by_another_thread(fast_kind):
+    """The status is asked for while that thread is about to note it."""
+
+    async def main():
+        process = await asyncio.create_subprocess_exec(
+            "sh", "-c", "read line; exit 3", stdin=PIPE
+        )
+        popen = process._transport.get_extra_info("subprocess")
+        waiting = asyncio.create_task(asyncio.to_thread(popen.wait))
+        await asyncio.sleep(0.01)
+        process.stdin.close()
+        return await asyncio.gather(process.wait(), waiting)
+
+    with asyncio.Runner(loop_factory=factory_of(fast_kind)) as runner:
+        for _ in range(20):
+            assert runner.run(main()) == [3, 3]
+
+
+@by_pidfd
+def test_sigchld_ignored(loop_kind):
+    """The kernel throws the status away, here before the loop can look. asyncio
+    fails then, as only fastloop has a second way to wait."""
+    source = """
+import asyncio, os, signal, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+pidfd_open = os.pidfd_open
+def pidfd_open_late(pid, flags=0):
+    while pid != os.getpid() and os.path.exists(f"/proc/{pid}"):
+        time.sleep(0.001)
+    return pidfd_open(pid, flags)
+os.pidfd_open = pidfd_open_late
+async def main():
+    process = await asyncio.create_subprocess_exec("sh", "-c", "exit 7")
+    print(await process.wait())
+with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    runner.run(main())
+"""
+    done = run_child(loop_kind, source)
+    if loop_kind == "asyncio":
+        assert "ProcessLookupError" in done.stderr
+    else:
+        assert (done.returncode, done.stdout) == (0, "255\n")
+        assert "will report returncode 255" in done.stderr
+
+
+def test_loops_in_many_threads(loop_factory):
+    found = []
+
+    async def one(n):
+        process = await asyncio.create_subprocess_exec("sh", "-c", f"exit {n}")
+        return await process.wait()
+
+    async def main(base):
+        return await asyncio.gather(*(one(base + n) for n in range(5)))
+
+    def work(base):
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            found.append(runner.run(main(base)))
+
+    threads = [threading.Thread(target=work, args=(10 * n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == [[10 * n + m for m in range(5)] for n in range(4)]
+
+
+@pytest.mark.parametrize("reason", ["ENOSYS", "EPERM", "EMFILE"])
+def test_a_kernel_without_pidfds(fast_kind, monkeypatch, reason):
+    """Another watcher takes over, also if only this once the kernel has none."""
+    loop = factory_of(fast_kind)()
+
+    def refuse(pid, flags=0):
+        raise OSError(getattr(errno, reason), os.strerror(getattr(errno, reason)))
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+
+    async def main():
+        process = await asyncio.create_subprocess_exec("sh", "-c", "exit 5")
+        return await process.wait()
+
+    try:
+        assert loop.run_until_complete(main()) == 5
+    finally:
+        loop.close()
+    assert no_children()
+
+
+def test_a_loop_closed_while_a_child_runs(fast_kind):
+    """asyncio's pidfd stays open for ever, and its thread takes the status."""
+    loop = factory_of(fast_kind)()
+    before = open_fds()
+
+    async def main():
+        transport, _ = await loop.subprocess_exec(
+            asyncio.SubprocessProtocol,
+            "sleep",
+            "60",
+            stdin=None,
+            stdout=None,
+            stderr=None,
+        )
+        return transport
+
+    transport = loop.run_until_complete(main())
+    popen = transport.get_extra_info("subprocess")
+    loop.close()
+    # Less the loop's own.
+    assert open_fds().items() <= before.items()
+    popen.kill()
+    assert popen.wait() == -signal.SIGKILL
+    transport.close()
+
+
+def test_a_spawn_that_is_cancelled(run):
+    """The child is killed and reaped before the cancellation goes on."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(
+            loop.subprocess_exec(asyncio.SubprocessProtocol, "sleep", "60")
+        )
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0)
+        assert no_children()
 
     run(main())
+
+
+# ---- the policy's child watcher, up to Python 3.13 ----
+
+has_child_watchers = pytest.mark.skipif(
+    sys.version_info >= (3, 14), reason="child watchers are gone"
+)
+
+
+@pytest.fixture
+def policy():
+    """asyncio's policy, whose child watcher the test may set."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        policy = asyncio.DefaultEventLoopPolicy()
+        asyncio.set_event_loop_policy(policy)
+        yield policy
+        policy.set_child_watcher(None)
+        asyncio.set_event_loop_policy(None)
+
+
+async def exits_with_5():
+    process = await asyncio.create_subprocess_exec("sh", "-c", "exit 5")
+    return await process.wait()
+
+
+@has_child_watchers
+def test_a_watcher_of_ones_own(run, policy):
+    calls = []
+
+    class Watcher(asyncio.ThreadedChildWatcher):
+        def add_child_handler(self, pid, callback, *args):
+            calls.append(pid)
+            super().add_child_handler(pid, callback, *args)
+
+    policy.set_child_watcher(Watcher())
+    assert run(exits_with_5()) == 5
+    assert len(calls) == 1
+
+
+@has_child_watchers
+@pytest.mark.parametrize("name", ["SafeChildWatcher", "MultiLoopChildWatcher"])
+def test_the_watchers_of_asyncio(run, policy, name):
+    watcher = getattr(asyncio, name)()
+    policy.set_child_watcher(watcher)
+
+    async def main():
+        watcher.attach_loop(asyncio.get_running_loop())
+        try:
+            return await exits_with_5()
+        finally:
+            watcher.close()
+
+    assert run(main()) == 5
+
+
+@has_child_watchers
+def test_a_watcher_that_is_not_active(run, policy):
+    class Watcher(asyncio.ThreadedChildWatcher):
+        def is_active(self):
+            return False
+
+    policy.set_child_watcher(Watcher())
+    with pytest.raises(RuntimeError, match="is not activated"):
+        run(exits_with_5())
+
+
+@has_child_watchers
+def test_a_policy_without_watchers(run):
+    class Policy(asyncio.DefaultEventLoopPolicy):
+        def get_child_watcher(self):
+            raise NotImplementedError
+
+    asyncio.set_event_loop_policy(Policy())
+    try:
+        with pytest.raises(NotImplementedError):
+            run(exits_with_5())
+    finally:
+        asyncio.set_event_loop_policy(None)
+
+
+@has_child_watchers
+def test_no_thread_waits_for_a_child(fast_kind, policy):
+    """asyncio starts one for each child on 3.11."""
+
+    async def main():
+        process = await asyncio.create_subprocess_exec("cat", stdin=PIPE)
+        threads = threading.active_count()
+        process.stdin.close()
+        await process.wait()
+        return threads
+
+    before = threading.active_count()
+    with asyncio.Runner(loop_factory=factory_of(fast_kind)) as runner:
+        assert runner.run(main()) == before
