@@ -193,8 +193,8 @@ fl_stream_fatal_error(StreamObject *self, const char *message)
     }
     PyObject *exc = fl_error_take();
     int status = 0;
-    if (self->source.loop == NULL) {
-        status = 0;
+    if (self->source.loop == NULL || fl_stream_flush(self) < 0) { /* escapes */
+        status = PyErr_Occurred() ? -1 : 0;
     }
     else if (!PyErr_GivenExceptionMatches(exc, PyExc_OSError)) {
         status = fl_stream_report(self, message, exc); /* escapes */
