@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from tests.net.helpers import connected, echo, serving
+from tests.net.helpers import connected, echo, serving, settle
 from tests.support import until
 
 PAYLOAD = bytes(range(256)) * 400
@@ -165,6 +165,8 @@ def test_a_line_that_is_too_long(run):
 
 
 def test_drain_waits_for_a_slow_reader(run):
+    SIZE = 64 << 20
+
     async def main():
         go = asyncio.Event()
         total = 0
@@ -178,20 +180,17 @@ def test_drain_waits_for_a_slow_reader(run):
             await writer.wait_closed()
 
         async with serving(slow) as address, connected(address) as (_, writer):
-            chunk = bytes(1 << 20)
-            sent = 0
-            while True:
-                writer.write(chunk)
-                sent += len(chunk)
-                try:
-                    await asyncio.wait_for(writer.drain(), 0.05)
-                except TimeoutError:
-                    break
+            # far more than the kernel's buffers take
+            writer.write(bytes(SIZE))
+            drained = asyncio.ensure_future(writer.drain())
+            await settle()
+            assert not drained.done()
             assert writer.transport.get_write_buffer_size() > 0
             go.set()
-            await writer.drain()
+            await drained
+            assert writer.transport.get_write_buffer_size() <= 16384
             writer.write_eof()
-            await until(lambda: total == sent)
+            await until(lambda: total == SIZE, timeout=30)
 
     run(main())
 

@@ -11,7 +11,7 @@ import tempfile
 import pytest
 import trustme
 
-from tests.net.helpers import Recorder, connected, echo, serving
+from tests.net.helpers import Recorder, connected, echo, serving, settle
 from tests.support import until
 
 PAYLOAD = os.urandom(300_000)
@@ -350,16 +350,16 @@ def test_flow_control(run, server_tls, client_tls):
             connected(address, ssl=client_tls) as (_, writer),
         ):
             sent = 0
-            while True:
+            drained = None
+            while drained is None or drained.done():
                 writer.write(bytes(1 << 19))
                 sent += 1 << 19
-                try:
-                    await asyncio.wait_for(writer.drain(), 0.05)
-                except TimeoutError:
-                    break
+                drained = asyncio.ensure_future(writer.drain())
+                await settle()
+                assert sent < 1 << 27
             go.set()
-            await writer.drain()
-            await until(lambda: received == sent)
+            await drained
+            await until(lambda: received == sent, timeout=30)
             writer.close()
 
     run(main())
