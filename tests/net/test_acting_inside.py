@@ -9,17 +9,19 @@ must be the same, but for what asyncio's own code stumbles over.
 import asyncio
 import re
 import socket
+import sys
 import zlib
 
 import pytest
 
 from tests.conftest import factory_of
 
-MUCH = 3_000_000
+MUCH = 1_000_000
 
 
-# asyncio's transport: closed twice when resume_writing() closes it; used after
-# connection_lost(); not unwatched when resume_writing() raises SystemExit.
+# asyncio's transport is closed twice when resume_writing() closes it (not in the
+# newest versions), used after connection_lost(), and still watched for room after a
+# SystemExit from resume_writing().
 STUMBLES = re.compile(
     r"AttributeError: 'NoneType' object has no attribute '\w+'"
     r"|AssertionError: Data should not be empty"
@@ -273,6 +275,7 @@ def sockets(family):
         return socket.socketpair()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         left = socket.create_connection(listener.getsockname())
+        left.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 100_000)
         right, _ = listener.accept()
     return left, right
 
@@ -331,11 +334,12 @@ def test_replaced_while_it_gives_its_buffer(fast_kind, buffered):
     assert ("first", "buffer_updated", b"one") not in theirs
 
 
-def test_asyncio_stumbles_where_we_do_not(fast_kind):
-    """Else this file should no longer look away."""
+def test_closed_once_inside_resume_writing(fast_kind):
+    """Else this file should no longer look away from asyncio's stumbles."""
     script = stream_script(False, "resume_writing", "close")
-    assert "report" in {entry[0] for entry in traced("asyncio", script)}
     assert "report" not in {entry[0] for entry in traced("fastloop", script)}
+    if sys.version_info < (3, 14):
+        assert "report" in {entry[0] for entry in traced("asyncio", script)}
 
 
 @pytest.mark.parametrize("action", ["close", "abort", "write, close", "raise"])

@@ -290,16 +290,34 @@ def test_paused_inside_write(run):
     assert 64 * 1024 < run(main()) < 64 * 1024 + 2000
 
 
-def test_an_error_is_seen_when_the_step_ends(run):
+def test_an_error_is_seen_when_the_step_ends(run, loop_kind):
+    """And connection_lost() is queued then; in asyncio both inside write()."""
+
     async def main():
-        async with Joined(kind=socket.SOCK_STREAM) as joined:
+        order = []
+
+        class Lost(Recorder):
+            def connection_lost(self, exc):
+                order.append(type(exc))
+                super().connection_lost(exc)
+
+        async with Joined(Lost(), socket.SOCK_STREAM) as joined:
             joined.right.close()
             joined.transport.write(b"x")
+            seen_inside = joined.transport.is_closing()
+            asyncio.get_running_loop().call_soon(order.append, "what is soon")
             await asyncio.sleep(0)
             assert joined.transport.is_closing()
-            return type(await joined.protocol.closed)
+            await joined.protocol.closed
+            return seen_inside, order
 
-    assert run(main()) is BrokenPipeError
+    assert (
+        run(main())
+        == {
+            "asyncio": (True, [BrokenPipeError, "what is soon"]),
+            "fastloop": (False, ["what is soon", BrokenPipeError]),
+        }[loop_kind]
+    )
 
 
 def test_more_pieces_than_one_call_takes(run):

@@ -375,6 +375,24 @@ def test_private_attributes(run):
     run(main())
 
 
+def test_the_class_and_the_copied_buffer(run, loop_kind):
+    async def main():
+        async with Pair() as pair:
+            transport = pair.transport
+            transport.write(bytes(3_000_000))
+            waiting = transport.get_write_buffer_size()
+            assert waiting > 0
+            same = transport._buffer is transport._buffer
+            transport._buffer.clear()
+            lost = transport.get_write_buffer_size() != waiting
+            kind = type(transport)
+            return f"{kind.__module__}.{kind.__qualname__}", same, lost
+
+    theirs = ("asyncio.selector_events._SelectorSocketTransport", True, True)
+    ours = ("fastloop.StreamTransport", False, False)
+    assert run(main()) == {"asyncio": theirs, "fastloop": ours}[loop_kind]
+
+
 def test_attributes_of_the_users_own(run):
     async def main():
         async with Pair() as pair:
