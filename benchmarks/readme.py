@@ -1,9 +1,10 @@
-"""Put the figures of the stored full runs into the README.
+"""Put the figures of the stored full runs into the pages that quote them.
 
     python benchmarks/readme.py
 
-Replaces what lies between the README's two benchmark markers by a table of the cases
-below and the list of losses, from results/python-X.Y.json.
+Replaces what lies between a page's two benchmark markers, from results/python-X.Y.json:
+in the README by a table of the cases below and the list of losses, in
+docs/performance.md by all cases.
 """
 
 import json
@@ -13,6 +14,7 @@ from harness import BENCHMARKS
 from harness.report import BASE, OURS, best_peer, format_value, minimum, ratio
 
 README = BENCHMARKS.parent / "README.md"
+PERFORMANCE = BENCHMARKS.parent / "docs" / "performance.md"
 BEGIN = "<!-- benchmarks: begin -->\n"
 END = "<!-- benchmarks: end -->"
 SHOWN = [
@@ -48,8 +50,8 @@ LOST = 0.98  # below this a case is called lost: rounds differ by as much
 
 def main() -> int:
     """The command."""
-    text = README.read_text()
-    README.write_text(replaced(text, stored()))
+    for page, render in PAGES.items():
+        page.write_text(replaced(page.read_text(), render(stored())))
     return 0
 
 
@@ -64,16 +66,39 @@ def _version(result: dict) -> tuple[int, ...]:
     return tuple(map(int, result["facts"]["python"].split(".")))
 
 
-def replaced(text: str, results: list[dict]) -> str:
-    """The README's text with these figures."""
+def replaced(text: str, figures: str) -> str:
+    """A page's text with these figures."""
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    return f"{before}{BEGIN}{render(results)}{END}{after}"
+    return f"{before}{BEGIN}{figures}{END}{after}"
+
+
+def render_all(results: list[dict]) -> str:
+    """Where it was measured and a table of each room, in markdown."""
+    parts = [_machine(result) for result in results]
+    rooms = {c["name"]: c["room"] for result in results for c in result["cases"]}
+    for room in dict.fromkeys(rooms.values()):
+        names = [name for name in rooms if rooms[name] == room]
+        parts.append(f"### {room}\n\n{_table(results, names)}")
+    return "\n".join(parts)
+
+
+def _machine(result: dict) -> str:
+    facts = result["facts"]
+    build = "with" if facts["pgo"] else "without"
+    loops = (f"{name} {facts['versions'].get(name, '')}" for name in result["loops"])
+    left_out = (BASE, OURS, "limit")
+    peers = ", ".join(name for name in loops if name.split()[0] not in left_out)
+    return (
+        f"Python {facts['python']}, built {build} PGO by {facts['compiler']}, on"
+        f" {facts['cpus']} CPUs of {facts['cpu']}, Linux {facts['kernel']};"
+        f" {result['rounds']} rounds; beside {peers}.\n"
+    )
 
 
 def render(results: list[dict]) -> str:
     """The table and what is lost, in markdown."""
-    parts = [_table(results)]
+    parts = [_table(results, SHOWN)]
     parts += [_losses(result) for result in results]
     for result in results:
         name = _minor(result)
@@ -88,13 +113,13 @@ def _minor(result: dict) -> str:
     return ".".join(result["facts"]["python"].split(".")[:2])
 
 
-def _table(results: list[dict]) -> str:
+def _table(results: list[dict], names: list[str]) -> str:
     head, line = "| case |", "| --- |"
     for result in results:
         head += f" Python {_minor(result)} | x asyncio | x best peer |"
         line += " ---: | ---: | :--- |"
     lines = [head, line]
-    for case in SHOWN:
+    for case in names:
         row = f"| {case} |"
         for result in results:
             row += "".join(f" {cell} |" for cell in _cells(result, case))
@@ -119,7 +144,8 @@ def _cells(result: dict, name: str) -> list[str]:
 def _times(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    text = f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"**{text}**" if value < LOST else text
 
 
 def _losses(result: dict) -> str:
@@ -132,6 +158,9 @@ def _losses(result: dict) -> str:
             lost.append((value, case["name"], against))
     said = ", ".join(f"{name} {value:.2f} {who}" for value, name, who in sorted(lost))
     return f"Lost on {_minor(result)} (times as fast as whom): {said or 'nothing'}.\n"
+
+
+PAGES = {README: render, PERFORMANCE: render_all}
 
 
 if __name__ == "__main__":

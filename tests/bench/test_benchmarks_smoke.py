@@ -84,6 +84,7 @@ def result_of(results):
             "cpus": 2,
             "kernel": "6.1",
             "system": "Linux",
+            "compiler": "GCC 12.2.0",
             "versions": {"uvloop": "1"},
         },
         "rounds": 3,
@@ -197,11 +198,12 @@ def test_client_counts_the_answers_of_the_echo_server(
     assert 0 < answer["p50_us"] <= answer["p99_us"]
 
 
-def test_the_readme_quotes_the_stored_results(benchmark_modules):
+def test_the_pages_quote_the_stored_results(benchmark_modules):
     import readme
 
-    text = readme.README.read_text()
-    assert readme.replaced(text, readme.stored()) == text
+    for page, render in readme.PAGES.items():
+        text = page.read_text()
+        assert readme.replaced(text, render(readme.stored())) == text
 
 
 def test_the_readmes_table_has_what_is_lost(benchmark_modules):
@@ -225,3 +227,6 @@ def test_the_readmes_table_has_what_is_lost(benchmark_modules):
     assert "| call_soon_chain | 200 ns | 10.0 | 2.00 uvloop |" in shown
     assert "Lost on 3.11 (times as fast as whom): sendfile 0.50 uvloop." in shown
     assert "](benchmarks/results/python-3.11.png)" in shown
+    assert "| sendfile | 200 ns | 1.00 | **0.50** uvloop |" in readme.render_all(
+        [result]
+    )
