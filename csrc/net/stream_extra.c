@@ -29,7 +29,7 @@ keep_addresses(StreamObject *self, const struct sockaddr_storage *peer)
     struct sockaddr_storage address = {0};
     socklen_t size = sizeof(address);
     void *any = &address;
-    int fd = self->source.watch.fd;
+    int fd = self->base.source.watch.fd;
     if (getsockname(fd, any, &size) < 0 || !keep_address(&self->local, &address)) {
         return false;
     }
@@ -43,50 +43,13 @@ keep_addresses(StreamObject *self, const struct sockaddr_storage *peer)
     return true;
 }
 
-/* extra[name] = what the socket's method says, None if it fails. */
-static int
-ask_address(StreamObject *self, PyObject *name, PyObject *method)
-{
-    PyObject *address = PyObject_CallMethodNoArgs(self->sock, method);
-    if (address == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_OSError)) {
-            return -1;
-        }
-        PyErr_Clear();
-        address = Py_NewRef(Py_None);
-    }
-    int status = PyObject_SetItem(self->extra, name, address);
-    Py_DECREF(address);
-    return status;
-}
-
-static int
-add_socket(PyObject *extra, const struct fl_state *state, PyObject *sock)
-{
-    PyObject *shown = PyObject_CallOneArg(state->TransportSocket, sock);
-    int status = shown == NULL ? -1 : PyObject_SetItem(extra, state->str_socket, shown);
-    Py_XDECREF(shown);
-    return status;
-}
-
 int
 fl_stream_note_extra(StreamObject *self, const struct fl_stream_parts *parts)
 {
-    const struct fl_state *state = self->source.loop->state;
-    bool given = parts->extra != Py_None;
-    if (!given && keep_addresses(self, parts->peer)) {
+    if (parts->extra == Py_None && keep_addresses(self, parts->peer)) {
         return 0;
     }
-    self->extra = given ? Py_NewRef(parts->extra) : PyDict_New();
-    if (self->extra == NULL || add_socket(self->extra, state, self->sock) < 0 ||
-        ask_address(self, state->str_sockname, state->str_getsockname) < 0) {
-        return -1;
-    }
-    int known = PySequence_Contains(self->extra, state->str_peername);
-    if (known != 0) {
-        return known < 0 ? -1 : 0;
-    }
-    return ask_address(self, state->str_peername, state->str_getpeername);
+    return fl_transport_fill_extra(&self->base, parts->extra);
 }
 
 /* ---- asking ---- */
@@ -102,21 +65,18 @@ add_address(PyObject *extra, PyObject *name, const union fl_inet_address *kept)
     return status;
 }
 
-PyObject *
-fl_stream_extra(StreamObject *self)
+int
+fl_stream_make_extra(TransportObject *base)
 {
-    if (self->extra != NULL) {
-        return self->extra;
-    }
+    StreamObject *self = (StreamObject *)base;
     const struct fl_state *state = fl_state_of_type(Py_TYPE(self));
-    PyObject *sock = self->sock != NULL ? self->sock : self->closed_sock;
     PyObject *extra = PyDict_New();
-    if (extra == NULL || (sock != NULL && add_socket(extra, state, sock) < 0) ||
+    if (extra == NULL || fl_transport_add_socket(base, extra) < 0 ||
         add_address(extra, state->str_sockname, &self->local) < 0 ||
         add_address(extra, state->str_peername, &self->peer) < 0) {
         Py_XDECREF(extra);
-        return NULL;
+        return -1;
     }
-    self->extra = extra;
-    return extra;
+    base->extra = extra;
+    return 0;
 }

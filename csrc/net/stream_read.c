@@ -25,7 +25,7 @@ static const char read_error[] = "Fatal read error on socket transport";
 static ssize_t
 receive(StreamObject *self, void *buffer, size_t size)
 {
-    int fd = fl_stream_fd(self);
+    int fd = fl_transport_socket_fd(&self->base);
     if (fd < 0) {
         return -EBADF;
     }
@@ -55,7 +55,7 @@ expect(const StreamObject *self, size_t n)
 static PyObject *
 receive_short(StreamObject *self, ssize_t *n)
 {
-    LoopObject *loop = self->source.loop;
+    LoopObject *loop = self->base.source.loop;
     if (loop->receive_buffer == NULL &&
         posix_memalign(&loop->receive_buffer, PAGE_BYTES, FL_STREAM_RECEIVE_MAX) != 0) {
         loop->receive_buffer = NULL;
@@ -94,29 +94,29 @@ receive_large(StreamObject *self, ssize_t *n)
 static int
 read_eof(StreamObject *self)
 {
-    if (fl_stream_debug(self, "%r received EOF", Py_None) < 0) { /* escapes */
+    if (fl_transport_debug(&self->base, "%r received EOF", Py_None) < 0) { /* escapes */
         return -1;
     }
-    PyObject *protocol = Py_XNewRef(self->protocol);
+    PyObject *protocol = Py_XNewRef(self->base.protocol);
     if (protocol == NULL) {
         return 0;
     }
     PyObject *keep_open = PyObject_CallMethodNoArgs(
-        protocol, self->source.loop->state->str_eof_received
+        protocol, self->base.source.loop->state->str_eof_received
     ); /* escapes */
     Py_DECREF(protocol);
     if (keep_open == NULL) {
-        return fl_stream_fatal_error(
-            self, "Fatal error: protocol.eof_received() call failed."
+        return fl_transport_fatal_error(
+            &self->base, "Fatal error: protocol.eof_received() call failed."
         );
     }
     int truth = PyObject_IsTrue(keep_open); /* escapes */
     Py_DECREF(keep_open);
-    if (truth > 0 && self->source.loop != NULL) {
-        uint32_t rest = self->source.watch.events & ~FL_POLL_READ;
-        return fl_source_want(&self->source, rest);
+    if (truth > 0 && self->base.source.loop != NULL) {
+        uint32_t rest = self->base.source.watch.events & ~FL_POLL_READ;
+        return fl_source_want(&self->base.source, rest);
     }
-    PyObject *closed = truth < 0 ? NULL : fl_stream_close((PyObject *)self, NULL);
+    PyObject *closed = truth < 0 ? NULL : fl_transport_close((PyObject *)self, NULL);
     Py_XDECREF(closed);
     return closed == NULL ? -1 : 0;
 }
@@ -132,7 +132,7 @@ read_nothing(StreamObject *self, ssize_t n)
         return 0;
     }
     fl_raise_errno((int)n);
-    return fl_stream_fatal_error(self, read_error);
+    return fl_transport_fatal_error(&self->base, read_error);
 }
 
 static int
@@ -146,20 +146,20 @@ read_data(StreamObject *self)
         return read_nothing(self, n);
     }
     if (data == NULL) {
-        return fl_stream_fatal_error(self, read_error);
+        return fl_transport_fatal_error(&self->base, read_error);
     }
     self->receive_bytes = expect(self, (size_t)n);
-    PyObject *stack[2] = {self->protocol, data};
+    PyObject *stack[2] = {self->base.protocol, data};
     Py_INCREF(stack[0]);
     PyObject *result = PyObject_VectorcallMethod(
-        self->source.loop->state->str_data_received, stack,
+        self->base.source.loop->state->str_data_received, stack,
         2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL
     ); /* escapes */
     Py_DECREF(stack[0]);
     Py_DECREF(data);
     if (result == NULL) {
-        return fl_stream_fatal_error(
-            self, "Fatal error: protocol.data_received() call failed."
+        return fl_transport_fatal_error(
+            &self->base, "Fatal error: protocol.data_received() call failed."
         );
     }
     Py_DECREF(result);
@@ -174,7 +174,7 @@ get_buffer(StreamObject *self, PyObject *protocol)
     PyObject *buffer =
         hint == NULL ? NULL
                      : PyObject_CallMethodOneArg(
-                           protocol, self->source.loop->state->str_get_buffer, hint
+                           protocol, self->base.source.loop->state->str_get_buffer, hint
                        ); /* escapes */
     Py_XDECREF(hint);
     Py_ssize_t size = buffer == NULL ? -1 : PyObject_Size(buffer); /* escapes */
@@ -193,11 +193,11 @@ read_into(StreamObject *self, PyObject *protocol, PyObject *buffer)
 {
     Py_buffer view;
     if (PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE) < 0) {
-        return fl_stream_fatal_error(self, read_error);
+        return fl_transport_fatal_error(&self->base, read_error);
     }
     ssize_t n = receive(self, view.buf, (size_t)view.len);
     PyBuffer_Release(&view); /* escapes */
-    if (self->source.loop == NULL) {
+    if (self->base.source.loop == NULL) {
         return 0;
     }
     if (n <= 0) {
@@ -208,12 +208,12 @@ read_into(StreamObject *self, PyObject *protocol, PyObject *buffer)
         count == NULL
             ? NULL
             : PyObject_CallMethodOneArg(
-                  protocol, self->source.loop->state->str_buffer_updated, count
+                  protocol, self->base.source.loop->state->str_buffer_updated, count
               ); /* escapes */
     Py_XDECREF(count);
     if (result == NULL) {
-        return fl_stream_fatal_error(
-            self, "Fatal error: protocol.buffer_updated() call failed."
+        return fl_transport_fatal_error(
+            &self->base, "Fatal error: protocol.buffer_updated() call failed."
         );
     }
     Py_DECREF(result);
@@ -225,16 +225,16 @@ read_into(StreamObject *self, PyObject *protocol, PyObject *buffer)
 static int
 read_buffered(StreamObject *self)
 {
-    PyObject *protocol = Py_NewRef(self->protocol);
+    PyObject *protocol = Py_NewRef(self->base.protocol);
     PyObject *buffer = get_buffer(self, protocol); /* escapes */
     int status;
     if (buffer == NULL) {
-        status = fl_stream_fatal_error(
-            self, "Fatal error: protocol.get_buffer() call failed."
+        status = fl_transport_fatal_error(
+            &self->base, "Fatal error: protocol.get_buffer() call failed."
         );
     }
     else {
-        status = self->source.loop == NULL ? 0 : read_into(self, protocol, buffer);
+        status = self->base.source.loop == NULL ? 0 : read_into(self, protocol, buffer);
         Py_DECREF(buffer);
     }
     Py_DECREF(protocol);
@@ -244,50 +244,10 @@ read_buffered(StreamObject *self)
 int
 fl_stream_read(StreamObject *self)
 {
-    if (self->conn_lost > 0 || self->source.loop == NULL) {
+    if (self->base.conn_lost > 0 || self->base.source.loop == NULL) {
         return 0;
     }
     return self->buffered ? read_buffered(self) : read_data(self);
-}
-
-/* ---- when to read ---- */
-
-static bool
-is_reading(const StreamObject *self)
-{
-    return !self->closing && !self->paused;
-}
-
-int
-fl_stream_start_reading(StreamObject *self)
-{
-    if (!is_reading(self)) {
-        return 0;
-    }
-    return fl_source_want(&self->source, self->source.watch.events | FL_POLL_READ);
-}
-
-/* The callback after connection_made: reading begins, and whoever waits for the
- * connection is told, None if nobody does. */
-PyObject *
-fl_stream_begin(PyObject *op, PyObject *waiter)
-{
-    StreamObject *self = (StreamObject *)op;
-    int status = self->source.loop == NULL ? 0 : fl_stream_start_reading(self);
-    PyObject *exc = status < 0 ? fl_error_take() : NULL;
-    if (waiter != Py_None) {
-        PyObject *done = PyObject_CallMethod(waiter, "cancelled", NULL); /* escapes */
-        PyObject *result = done == Py_False
-                               ? PyObject_CallMethod(waiter, "set_result", "O", Py_None)
-                               : Py_XNewRef(done);
-        Py_XDECREF(done);
-        Py_XDECREF(result);
-        status |= result == NULL ? -1 : 0;
-    }
-    if (exc != NULL) {
-        fl_error_restore(exc);
-    }
-    return status < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* Debug mode's turn: whoever paused since it was queued is not read. */
@@ -295,51 +255,7 @@ PyObject *
 fl_stream_read_ready(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     StreamObject *self = (StreamObject *)op;
-    if (self->source.watch.events & FL_POLL_READ && fl_stream_read(self) < 0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-PyObject *
-fl_stream_is_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    return PyBool_FromLong(is_reading((StreamObject *)op));
-}
-
-PyObject *
-fl_stream_pause_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    StreamObject *self = (StreamObject *)op;
-    if (!is_reading(self)) {
-        Py_RETURN_NONE;
-    }
-    self->paused = 1;
-    uint32_t rest = self->source.watch.events & ~FL_POLL_READ;
-    if (fl_source_want(&self->source, rest) < 0 ||
-        fl_stream_debug(self, "%r pauses reading", Py_None) < 0) { /* escapes */
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-PyObject *
-fl_stream_resume_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    StreamObject *self = (StreamObject *)op;
-    if (self->closing || !self->paused) {
-        Py_RETURN_NONE;
-    }
-    if (!self->own_context) {
-        PyObject *context = PyContext_CopyCurrent();
-        if (context == NULL) {
-            return NULL;
-        }
-        Py_XSETREF(self->source.context, context);
-    }
-    self->paused = 0;
-    if (fl_stream_start_reading(self) < 0 ||
-        fl_stream_debug(self, "%r resumes reading", Py_None) < 0) { /* escapes */
+    if (self->base.source.watch.events & FL_POLL_READ && fl_stream_read(self) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;

@@ -21,9 +21,6 @@
 #define IOV_MAX 1024
 #endif
 
-/* asyncio.constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES */
-#define LOST_WRITES_BEFORE_LOG 5
-
 static const char write_error[] = "Fatal write error on socket transport";
 
 /* ---- sending ---- */
@@ -41,7 +38,9 @@ count_or_error(ssize_t sent)
 static ssize_t
 send_one(StreamObject *self, const void *data, size_t size, bool *all)
 {
-    ssize_t sent = send(fl_stream_fd(self), data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent = send(
+        fl_transport_socket_fd(&self->base), data, size, MSG_DONTWAIT | MSG_NOSIGNAL
+    );
     sent = count_or_error(sent);
     *all = sent == (ssize_t)size;
     return sent;
@@ -62,7 +61,9 @@ send_many(StreamObject *self, const void *tail, size_t tail_size, bool *all)
         wanted += vector[i].iov_len;
     }
     struct msghdr message = {.msg_iov = vector, .msg_iovlen = n};
-    ssize_t sent = sendmsg(fl_stream_fd(self), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent = sendmsg(
+        fl_transport_socket_fd(&self->base), &message, MSG_DONTWAIT | MSG_NOSIGNAL
+    );
     sent = count_or_error(sent);
     *all = sent == (ssize_t)wanted;
     return sent;
@@ -126,7 +127,7 @@ finish_waiter(StreamObject *self)
 static int
 shut_down(StreamObject *self)
 {
-    int fd = fl_stream_fd(self);
+    int fd = fl_transport_socket_fd(&self->base);
     if (fd < 0 || shutdown(fd, SHUT_WR) < 0) {
         fl_raise_errno(fd < 0 ? EBADF : errno);
         return -1;
@@ -142,15 +143,47 @@ drained(StreamObject *self, bool at_once)
     if (finish_waiter(self) < 0) { /* escapes */
         return -1;
     }
-    if (self->closing) {
-        if (self->conn_lost > 0) {
+    if (self->base.closing) {
+        if (self->base.conn_lost > 0) {
             return 0;
         }
-        self->conn_lost = 1;
-        return at_once ? fl_stream_lose(self, Py_None) /* escapes */
-                       : fl_stream_lose_soon(self, Py_None);
+        self->base.conn_lost = 1;
+        return at_once ? fl_transport_lose(&self->base, Py_None) /* escapes */
+                       : fl_transport_lose_soon(&self->base, Py_None);
     }
     return self->eof ? shut_down(self) : 0;
+}
+
+/* future.set_exception(exc), if there is one that is not done. */
+static int
+fail_waiter(StreamObject *self, PyObject *exc)
+{
+    if (self->empty_waiter == NULL) {
+        return 0;
+    }
+    PyObject *waiter = Py_NewRef(self->empty_waiter);
+    PyObject *done = PyObject_CallMethod(waiter, "done", NULL);
+    PyObject *result = done == Py_False
+                           ? PyObject_CallMethod(waiter, "set_exception", "O", exc)
+                           : Py_XNewRef(done);
+    Py_XDECREF(done);
+    Py_DECREF(waiter);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+int
+fl_stream_fail_waiter_at_end(StreamObject *self)
+{
+    if (self->empty_waiter == NULL) {
+        return 0;
+    }
+    PyObject *exc = PyObject_CallFunction(
+        PyExc_ConnectionError, "s", "Connection is closed by peer"
+    );
+    int status = exc == NULL ? -1 : fail_waiter(self, exc);
+    Py_XDECREF(exc);
+    return status;
 }
 
 /* A send failed with -errno. */
@@ -161,9 +194,9 @@ send_failed(StreamObject *self, ssize_t err)
     fl_raise_errno((int)err);
     PyObject *exc = fl_error_take();
     fl_error_restore(Py_NewRef(exc));
-    int status = fl_stream_fatal_error(self, write_error); /* escapes */
+    int status = fl_transport_fatal_error(&self->base, write_error); /* escapes */
     if (status == 0) {
-        status = fl_stream_fail_waiter(self, exc); /* escapes */
+        status = fail_waiter(self, exc); /* escapes */
     }
     Py_DECREF(exc);
     return status;
@@ -173,23 +206,20 @@ send_failed(StreamObject *self, ssize_t err)
 static int
 wait_for_room(StreamObject *self)
 {
-    if (fl_source_want(&self->source, self->source.watch.events | FL_POLL_WRITE) < 0) {
+    if (fl_source_want(
+            &self->base.source, self->base.source.watch.events | FL_POLL_WRITE
+        ) < 0) {
         fl_write_queue_clear(&self->queue);
-        return fl_stream_fatal_error(self, write_error);
+        return fl_transport_fatal_error(&self->base, write_error);
     }
     return 0;
-}
-
-static bool
-waits_for_room(const StreamObject *self)
-{
-    return (self->source.watch.events & FL_POLL_WRITE) != 0;
 }
 
 int
 fl_stream_flush(StreamObject *self)
 {
-    if (self->queue.count == 0 || waits_for_room(self) || self->sock == NULL) {
+    if (self->queue.count == 0 || fl_transport_waits_for_room(&self->base) ||
+        self->base.file == NULL) {
         return 0;
     }
     ssize_t n = send_all(self, "", 0);
@@ -208,7 +238,7 @@ fl_stream_flush_source(struct fl_source *source)
 int
 fl_stream_send_rest(StreamObject *self)
 {
-    if (self->conn_lost > 0 || self->source.loop == NULL) {
+    if (self->base.conn_lost > 0 || self->base.source.loop == NULL) {
         return 0;
     }
     ssize_t n = send_all(self, "", 0);
@@ -217,12 +247,13 @@ fl_stream_send_rest(StreamObject *self)
     }
     bool empty = self->queue.count == 0;
     if (empty) {
-        uint32_t rest = self->source.watch.events & ~FL_POLL_WRITE;
-        if (fl_source_want(&self->source, rest) < 0) {
+        uint32_t rest = self->base.source.watch.events & ~FL_POLL_WRITE;
+        if (fl_source_want(&self->base.source, rest) < 0) {
             return -1;
         }
     }
-    if (fl_stream_maybe_resume(self) < 0) { /* escapes */
+    size_t unsent = self->queue.size_bytes;
+    if (fl_transport_maybe_resume(&self->base, unsent) < 0) { /* escapes */
         return -1;
     }
     return empty && self->queue.count == 0 ? drained(self, true) : 0;
@@ -232,7 +263,7 @@ PyObject *
 fl_stream_write_ready(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     StreamObject *self = (StreamObject *)op;
-    if (waits_for_room(self) && fl_stream_send_rest(self) < 0) {
+    if (fl_transport_waits_for_room(&self->base) && fl_stream_send_rest(self) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -253,18 +284,18 @@ may_defer(const LoopObject *loop)
 static int
 added(StreamObject *self)
 {
-    LoopObject *loop = self->source.loop;
+    LoopObject *loop = self->base.source.loop;
     fl_loop_note_io(loop);
-    if (!waits_for_room(self)) {
-        if (self->queue.size_bytes <= self->high_bytes && may_defer(loop)) {
-            fl_source_defer(&self->source);
+    if (!fl_transport_waits_for_room(&self->base)) {
+        if (self->queue.size_bytes <= self->base.high_bytes && may_defer(loop)) {
+            fl_source_defer(&self->base.source);
             return 0;
         }
         if (fl_stream_flush(self) < 0) { /* escapes */
             return -1;
         }
     }
-    return self->source.loop == NULL ? 0 : fl_stream_maybe_pause(self); /* escapes */
+    return fl_transport_maybe_pause(&self->base, self->queue.size_bytes); /* escapes */
 }
 
 /* Sends what may change, with what is queued, as far as the kernel takes it, and
@@ -274,8 +305,8 @@ static ssize_t
 send_mutable(StreamObject *self, const char *data, size_t size, bool *failed)
 {
     *failed = false;
-    if (!waits_for_room(self)) {
-        fl_loop_note_io(self->source.loop);
+    if (!fl_transport_waits_for_room(&self->base)) {
+        fl_loop_note_io(self->base.source.loop);
         ssize_t n = send_all(self, data, size);
         if (n < 0 || (size_t)n == size) {
             *failed = n < 0;
@@ -306,10 +337,11 @@ sent_mutable(StreamObject *self, ssize_t n, bool failed)
     if (self->queue.count == 0) {
         return drained(self, false);
     }
-    if (!waits_for_room(self) && wait_for_room(self) < 0) { /* escapes */
+    if (!fl_transport_waits_for_room(&self->base) &&
+        wait_for_room(self) < 0) { /* escapes */
         return -1;
     }
-    return self->source.loop == NULL ? 0 : fl_stream_maybe_pause(self);
+    return fl_transport_maybe_pause(&self->base, self->queue.size_bytes);
 }
 
 /* The bytes object that a memoryview shows and cannot change under it, or NULL;
@@ -336,9 +368,9 @@ add_object(StreamObject *self, PyObject *data)
     }
     Py_buffer view;
     if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) { /* escapes */
-        return fl_stream_fatal_error(self, write_error);
+        return fl_transport_fatal_error(&self->base, write_error);
     }
-    if (view.len == 0 || self->source.loop == NULL) {
+    if (view.len == 0 || self->base.source.loop == NULL) {
         PyBuffer_Release(&view); /* escapes */
         return 0;
     }
@@ -357,25 +389,10 @@ add_object(StreamObject *self, PyObject *data)
 
 /* ---- write, writelines ---- */
 
-/* True if the connection is lost: the write is counted, and logged from the sixth
- * on. */
 static bool
 is_lost(StreamObject *self)
 {
-    if (self->conn_lost == 0) {
-        return false;
-    }
-    if (self->conn_lost >= LOST_WRITES_BEFORE_LOG) {
-        const struct fl_state *state = fl_state_of_type(Py_TYPE(self));
-        PyObject *result = PyObject_CallMethod(
-            state->logger, "warning", "s", "socket.send() raised exception."
-        ); /* escapes */
-        Py_XDECREF(result);
-    }
-    if (self->conn_lost < UINT32_MAX) {
-        self->conn_lost++;
-    }
-    return true;
+    return fl_transport_is_lost(&self->base, "socket.send() raised exception.");
 }
 
 static int
@@ -476,13 +493,13 @@ PyObject *
 fl_stream_write_eof(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     StreamObject *self = (StreamObject *)op;
-    if (self->closing || self->eof) {
+    if (self->base.closing || self->eof) {
         Py_RETURN_NONE;
     }
     if (fl_stream_flush(self) < 0) { /* escapes */
         return NULL;
     }
-    if (self->closing || self->eof) {
+    if (self->base.closing || self->eof) {
         Py_RETURN_NONE;
     }
     self->eof = 1;
@@ -505,12 +522,12 @@ fl_stream_make_empty_waiter(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (fl_stream_flush(self) < 0) { /* escapes */
         return NULL;
     }
-    if (self->source.loop == NULL) {
+    if (self->base.source.loop == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "Transport is closed");
         return NULL;
     }
     PyObject *waiter = PyObject_CallMethod(
-        (PyObject *)self->source.loop, "create_future", NULL
+        (PyObject *)self->base.source.loop, "create_future", NULL
     ); /* escapes */
     if (waiter == NULL) {
         return NULL;

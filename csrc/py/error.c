@@ -20,3 +20,14 @@ fl_error_is_exit(void)
     return PyErr_ExceptionMatches(PyExc_SystemExit) ||
            PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
 }
+
+PyObject *
+fl_error_first(PyObject *exc)
+{
+    PyObject *newer = fl_error_take();
+    if (exc == NULL) {
+        return newer;
+    }
+    Py_XDECREF(newer);
+    return exc;
+}

@@ -15,4 +15,8 @@ PyObject *fl_raise_errno(int err);
  * KeyboardInterrupt. */
 bool fl_error_is_exit(void);
 
+/* Of two exceptions the first: exc, or if that is NULL the one set, which is taken.
+ * Steals exc; new, or NULL. */
+PyObject *fl_error_first(PyObject *exc);
+
 #endif

@@ -3,14 +3,14 @@
  * They may be any numbers that compare, as asyncio takes them; they are handed back as
  * they were given, and compared as counts of bytes.
  */
-#include "net/stream.h"
+#include "net/transport.h"
 #include "py/error.h"
 #include "py/keywords.h"
 
 #define DEFAULT_HIGH_BYTES 65536
 
 void
-fl_stream_default_limits(StreamObject *self)
+fl_transport_default_limits(TransportObject *self)
 {
     self->high_bytes = DEFAULT_HIGH_BYTES;
     self->low_bytes = DEFAULT_HIGH_BYTES / 4;
@@ -65,7 +65,7 @@ in_order(PyObject *high, PyObject *low)
 }
 
 static int
-set_marks(StreamObject *self, PyObject *high, PyObject *low)
+set_marks(TransportObject *self, PyObject *high, PyObject *low)
 {
     size_t high_bytes, low_bytes;
     int ordered = in_order(high, low); /* escapes */
@@ -85,12 +85,19 @@ set_marks(StreamObject *self, PyObject *high, PyObject *low)
     return 0;
 }
 
+const char fl_transport_set_limits_doc[] =
+    "set_write_buffer_limits($self, high=None, low=None)\n--\n\n"
+    "Set the water marks of the unsent bytes: above high the protocol's\n"
+    "pause_writing() is called, at low or below resume_writing().\n\n"
+    "high: bytes, 64 KiB or 4 * low by default; low: a quarter of high by default.\n"
+    "Raises ValueError unless high >= low >= 0.";
+
 PyObject *
-fl_stream_set_limits(
+fl_transport_set_limits(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 )
 {
-    StreamObject *self = (StreamObject *)op;
+    TransportObject *self = (TransportObject *)op;
     const struct fl_state *state = fl_state_of_type(Py_TYPE(op));
     const struct fl_keywords expected = {
         "set_write_buffer_limits", 2, 0, 2, {state->str_high, state->str_low}
@@ -113,8 +120,11 @@ fl_stream_set_limits(
     int status = high == NULL || low == NULL ? -1 : set_marks(self, high, low);
     Py_XDECREF(high);
     Py_XDECREF(low);
-    if (status < 0 || fl_stream_flush(self) < 0 || /* escapes */
-        fl_stream_maybe_pause(self) < 0) {
+    if (status < 0 || fl_transport_flush(self) < 0) { /* escapes */
+        return NULL;
+    }
+    size_t unsent = fl_transport_kind(self)->unsent(self);
+    if (fl_transport_maybe_pause(self, unsent) < 0) { /* escapes */
         return NULL;
     }
     Py_RETURN_NONE;
@@ -123,26 +133,30 @@ fl_stream_set_limits(
 /* ---- looking ---- */
 
 PyObject *
-fl_stream_get_high(PyObject *op, void *Py_UNUSED(closure))
+fl_transport_get_high(PyObject *op, void *Py_UNUSED(closure))
 {
-    StreamObject *self = (StreamObject *)op;
+    TransportObject *self = (TransportObject *)op;
     return self->high != NULL ? Py_NewRef(self->high)
                               : PyLong_FromSize_t(self->high_bytes);
 }
 
 PyObject *
-fl_stream_get_low(PyObject *op, void *Py_UNUSED(closure))
+fl_transport_get_low(PyObject *op, void *Py_UNUSED(closure))
 {
-    StreamObject *self = (StreamObject *)op;
+    TransportObject *self = (TransportObject *)op;
     return self->low != NULL ? Py_NewRef(self->low)
                              : PyLong_FromSize_t(self->low_bytes);
 }
 
+const char fl_transport_get_limits_doc[] =
+    "get_write_buffer_limits($self, /)\n--\n\n"
+    "Return the water marks in bytes, (low, high).";
+
 PyObject *
-fl_stream_get_limits(PyObject *op, PyObject *Py_UNUSED(ignored))
+fl_transport_get_limits(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     return Py_BuildValue(
-        "(NN)", fl_stream_get_low(op, NULL), fl_stream_get_high(op, NULL)
+        "(NN)", fl_transport_get_low(op, NULL), fl_transport_get_high(op, NULL)
     );
 }
 
@@ -150,7 +164,7 @@ fl_stream_get_limits(PyObject *op, PyObject *Py_UNUSED(ignored))
 
 /* Calls a method without arguments; what it raises is reported. */
 static int
-tell_protocol(StreamObject *self, PyObject *name, const char *message)
+tell_protocol(TransportObject *self, PyObject *name, const char *message)
 {
     PyObject *protocol = self->protocol;
     if (protocol == NULL) {
@@ -167,33 +181,27 @@ tell_protocol(StreamObject *self, PyObject *name, const char *message)
         return -1;
     }
     PyObject *exc = fl_error_take();
-    int status = fl_stream_report(self, message, exc); /* escapes */
+    int status = fl_transport_report(self, message, exc); /* escapes */
     Py_DECREF(exc);
     return status;
 }
 
 int
-fl_stream_maybe_pause(StreamObject *self)
+fl_transport_pause_protocol(TransportObject *self)
 {
-    if (self->queue.size_bytes <= self->high_bytes || self->protocol_paused) {
-        return 0;
-    }
+    const struct fl_state *state = fl_state_of_type(Py_TYPE(self));
     self->protocol_paused = 1;
     return tell_protocol(
-        self, self->source.loop->state->str_pause_writing,
-        "protocol.pause_writing() failed"
+        self, state->str_pause_writing, "protocol.pause_writing() failed"
     );
 }
 
 int
-fl_stream_maybe_resume(StreamObject *self)
+fl_transport_resume_protocol(TransportObject *self)
 {
-    if (!self->protocol_paused || self->queue.size_bytes > self->low_bytes) {
-        return 0;
-    }
+    const struct fl_state *state = fl_state_of_type(Py_TYPE(self));
     self->protocol_paused = 0;
     return tell_protocol(
-        self, self->source.loop->state->str_resume_writing,
-        "protocol.resume_writing() failed"
+        self, state->str_resume_writing, "protocol.resume_writing() failed"
     );
 }

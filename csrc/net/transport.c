@@ -1,0 +1,313 @@
+/* A transport's life, its protocol, and when it reads. */
+#include "net/transport.h"
+
+#include "py/error.h"
+
+/* ---- beginning ---- */
+
+TransportObject *
+fl_transport_new(
+    PyTypeObject *type, const struct fl_transport_kind *kind,
+    const struct fl_transport_parts *parts
+)
+{
+    bool own_context = parts->context != Py_None;
+    PyObject *context =
+        own_context ? Py_NewRef(parts->context) : PyContext_CopyCurrent();
+    TransportObject *self =
+        context == NULL ? NULL
+                        : (TransportObject *)FL_SLOT_POINTER(type->tp_alloc(type, 0));
+    if (self == NULL) {
+        Py_XDECREF(context);
+        return NULL;
+    }
+    fl_source_init(&self->source, &kind->source, (PyObject *)self, parts->fd);
+    self->source.loop = (LoopObject *)Py_NewRef(parts->loop);
+    self->source.context = context;
+    self->own_context = (char)own_context;
+    self->file = Py_NewRef(parts->file);
+    fl_transport_default_limits(self);
+    return self;
+}
+
+int
+fl_transport_enter_loop(TransportObject *self)
+{
+    LoopObject *loop = self->source.loop;
+    int fd = self->source.watch.fd;
+    fl_loop_drop_stale_watch(loop, fd); /* escapes */
+    PyObject *number = PyLong_FromLong(fd);
+    PyObject *transports =
+        PyObject_GetAttr((PyObject *)loop, loop->state->str__transports);
+    int status = number == NULL || transports == NULL
+                     ? -1
+                     : PyObject_SetItem(transports, number, (PyObject *)self);
+    Py_XDECREF(number);
+    Py_XDECREF(transports);
+    return status;
+}
+
+int
+fl_transport_call_soon(TransportObject *self, PyObject *callback, PyObject *argument)
+{
+    LoopObject *loop = self->source.loop;
+    PyObject *stack[4] = {(PyObject *)loop, callback, argument, self->source.context};
+    PyObject *kwnames = self->own_context ? loop->state->kw_context : NULL;
+    PyObject *handle = fl_loop_overrides(loop) & FL_OVERRIDES_CALL_SOON
+                           ? PyObject_VectorcallMethod(
+                                 loop->state->str_call_soon, stack, 3, kwnames
+                             ) /* escapes */
+                           : fl_loop_call_soon((PyObject *)loop, stack + 1, 2, kwnames);
+    Py_XDECREF(handle);
+    return handle == NULL ? -1 : 0;
+}
+
+/* method of owner(argument) soon */
+static int
+call_method_soon(
+    TransportObject *self, PyObject *owner, PyObject *method, PyObject *argument
+)
+{
+    PyObject *callback = PyObject_GetAttr(owner, method); /* escapes */
+    int status =
+        callback == NULL ? -1 : fl_transport_call_soon(self, callback, argument);
+    Py_XDECREF(callback);
+    return status;
+}
+
+int
+fl_transport_schedule_start(TransportObject *self, PyObject *waiter)
+{
+    const struct fl_state *state = self->source.loop->state;
+    PyObject *me = (PyObject *)self;
+    if (call_method_soon(self, self->protocol, state->str_connection_made, me) < 0) {
+        return -1;
+    }
+    return call_method_soon(self, me, state->str__begin, waiter);
+}
+
+static bool
+is_reading(const TransportObject *self)
+{
+    return !self->closing && !self->paused;
+}
+
+int
+fl_transport_start_reading(TransportObject *self)
+{
+    if (!is_reading(self)) {
+        return 0;
+    }
+    return fl_source_want(&self->source, self->source.watch.events | FL_POLL_READ);
+}
+
+/* The callback after connection_made. */
+PyObject *
+fl_transport_begin(PyObject *op, PyObject *waiter)
+{
+    TransportObject *self = (TransportObject *)op;
+    if (self->source.loop != NULL) {
+        (void)fl_transport_start_reading(self);
+    }
+    PyObject *exc = fl_error_take();
+    if (waiter != Py_None) {
+        PyObject *done = PyObject_CallMethod(waiter, "cancelled", NULL); /* escapes */
+        PyObject *result = done == Py_False
+                               ? PyObject_CallMethod(waiter, "set_result", "O", Py_None)
+                               : Py_XNewRef(done);
+        Py_XDECREF(done);
+        Py_XDECREF(result);
+    }
+    fl_error_restore(fl_error_first(exc));
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+/* ---- the end of the object ---- */
+
+int
+fl_transport_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    TransportObject *self = (TransportObject *)op;
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(self->extra);
+    Py_VISIT(self->high);
+    Py_VISIT(self->slot_loop);
+    Py_VISIT(self->low);
+    Py_VISIT(self->slot_protocol_paused);
+    Py_VISIT(self->dict);
+    Py_VISIT(self->file);
+    Py_VISIT(self->closed_file);
+    Py_VISIT(self->protocol);
+    Py_VISIT(self->source.loop);
+    Py_VISIT(self->source.context);
+    return 0;
+}
+
+int
+fl_transport_clear(PyObject *op)
+{
+    TransportObject *self = (TransportObject *)op;
+    if (self->source.loop != NULL) {
+        fl_source_ignore(&self->source); /* escapes */
+        fl_source_undefer(&self->source);
+    }
+    Py_CLEAR(self->extra);
+    Py_CLEAR(self->high);
+    Py_CLEAR(self->slot_loop);
+    Py_CLEAR(self->low);
+    Py_CLEAR(self->slot_protocol_paused);
+    Py_CLEAR(self->dict);
+    Py_CLEAR(self->file);
+    Py_CLEAR(self->closed_file);
+    Py_CLEAR(self->protocol);
+    Py_CLEAR(self->source.loop);
+    return 0;
+}
+
+bool
+fl_transport_dealloc_begins(PyObject *op)
+{
+    TransportObject *self = (TransportObject *)op;
+    if (PyObject_CallFinalizerFromDealloc(op) < 0) {
+        return false;
+    }
+    PyObject_GC_UnTrack(op);
+    if (self->weakrefs != NULL) {
+        PyObject_ClearWeakRefs(op);
+    }
+    return true;
+}
+
+void
+fl_transport_dealloc_ends(PyObject *op)
+{
+    TransportObject *self = (TransportObject *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    fl_transport_kind(self)->discard(self);
+    Py_CLEAR(self->source.context);
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+void
+fl_transport_finalize(PyObject *op)
+{
+    TransportObject *self = (TransportObject *)op;
+    if (self->file == NULL) {
+        return;
+    }
+    PyObject *exc = fl_error_take();
+    if (PyErr_ResourceWarning(op, 1, "unclosed transport %R", op) < 0) {
+        PyErr_WriteUnraisable(op);
+    }
+    PyObject *file = self->file;
+    self->file = NULL;
+    PyObject *result = PyObject_CallMethod(file, "close", NULL); /* escapes */
+    if (result == NULL) {
+        PyErr_WriteUnraisable(op);
+    }
+    Py_XDECREF(result);
+    Py_DECREF(file);
+    int (*ended)(TransportObject *) = fl_transport_kind(self)->ended;
+    if (ended != NULL && ended(self) < 0) { /* escapes */
+        PyErr_WriteUnraisable(op);
+    }
+    fl_error_restore(exc);
+}
+
+/* ---- the protocol ---- */
+
+int
+fl_transport_use_protocol(TransportObject *self, PyObject *protocol)
+{
+    int (*use)(TransportObject *, PyObject *) = fl_transport_kind(self)->use_protocol;
+    if (use != NULL && use(self, protocol) < 0) { /* escapes */
+        return -1;
+    }
+    Py_XSETREF(self->protocol, Py_NewRef(protocol)); /* escapes */
+    return 0;
+}
+
+const char fl_transport_set_protocol_doc[] =
+    "set_protocol($self, protocol, /)\n--\n\n"
+    "Give the next events to another protocol.";
+
+PyObject *
+fl_transport_set_protocol(PyObject *op, PyObject *protocol)
+{
+    return fl_transport_use_protocol((TransportObject *)op, protocol) < 0
+               ? NULL
+               : Py_NewRef(Py_None);
+}
+
+static PyObject *
+or_none(PyObject *value)
+{
+    return Py_NewRef(value != NULL ? value : Py_None);
+}
+
+const char fl_transport_get_protocol_doc[] =
+    "get_protocol($self, /)\n--\n\nReturn the protocol in use.";
+
+PyObject *
+fl_transport_get_protocol(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return or_none(((TransportObject *)op)->protocol);
+}
+
+/* ---- reading ---- */
+
+const char fl_transport_is_reading_doc[] =
+    "is_reading($self, /)\n--\n\n"
+    "Return True unless reading is paused or the transport closes.";
+
+PyObject *
+fl_transport_is_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(is_reading((TransportObject *)op));
+}
+
+const char fl_transport_pause_reading_doc[] =
+    "pause_reading($self, /)\n--\n\n"
+    "Give the protocol nothing until resume_reading().";
+
+PyObject *
+fl_transport_pause_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    TransportObject *self = (TransportObject *)op;
+    if (!is_reading(self)) {
+        Py_RETURN_NONE;
+    }
+    self->paused = 1;
+    uint32_t rest = self->source.watch.events & ~FL_POLL_READ;
+    if (fl_source_want(&self->source, rest) < 0 ||
+        fl_transport_debug(self, "%r pauses reading", Py_None) < 0) { /* escapes */
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+const char fl_transport_resume_reading_doc[] = "resume_reading($self, /)\n--\n\n"
+                                               "Go on reading after pause_reading().";
+
+PyObject *
+fl_transport_resume_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    TransportObject *self = (TransportObject *)op;
+    if (self->closing || !self->paused) {
+        Py_RETURN_NONE;
+    }
+    if (!self->own_context) {
+        PyObject *context = PyContext_CopyCurrent();
+        if (context == NULL) {
+            return NULL;
+        }
+        Py_XSETREF(self->source.context, context);
+    }
+    self->paused = 0;
+    if (fl_transport_start_reading(self) < 0 ||
+        fl_transport_debug(self, "%r resumes reading", Py_None) < 0) { /* escapes */
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}

@@ -1,0 +1,231 @@
+/* The end of a transport: close, abort, errors.
+ *
+ * connection_lost is called once, from a callback of its own or, when the last byte
+ * has gone after close(), in the turn that sent it. conn_lost is 1 from the moment
+ * that it is due.
+ */
+#include "net/transport.h"
+#include "py/error.h"
+
+/* asyncio.constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES */
+#define LOST_WRITES_BEFORE_LOG 5
+
+/* ---- reports ---- */
+
+int
+fl_transport_report(TransportObject *self, const char *message, PyObject *exc)
+{
+    PyObject *protocol = self->protocol != NULL ? self->protocol : Py_None;
+    PyObject *context = Py_BuildValue(
+        "{s:s,s:O,s:O,s:O}", "message", message, "exception", exc, "transport", self,
+        "protocol", protocol
+    );
+    PyObject *result =
+        context == NULL
+            ? NULL
+            : PyObject_CallMethodOneArg(
+                  (PyObject *)self->source.loop,
+                  self->source.loop->state->str_call_exception_handler, context
+              ); /* escapes */
+    Py_XDECREF(context);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+int
+fl_transport_debug(TransportObject *self, const char *format, PyObject *exc_info)
+{
+    LoopObject *loop = self->source.loop;
+    if (loop == NULL || !loop->debug) {
+        return 0;
+    }
+    PyObject *method = PyObject_GetAttrString(loop->state->logger, "debug");
+    PyObject *args = Py_BuildValue("(sO)", format, self);
+    PyObject *keywords = Py_BuildValue("{s:O}", "exc_info", exc_info);
+    PyObject *result = NULL;
+    if (method != NULL && args != NULL && keywords != NULL) {
+        result = PyObject_Call(method, args, keywords); /* escapes */
+    }
+    Py_XDECREF(method);
+    Py_XDECREF(args);
+    Py_XDECREF(keywords);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+bool
+fl_transport_is_lost(TransportObject *self, const char *warning)
+{
+    if (self->conn_lost == 0) {
+        return false;
+    }
+    if (self->conn_lost >= LOST_WRITES_BEFORE_LOG) {
+        const struct fl_state *state = fl_state_of_type(Py_TYPE(self));
+        PyObject *result =
+            PyObject_CallMethod(state->logger, "warning", "s", warning); /* escapes */
+        Py_XDECREF(result);
+    }
+    if (self->conn_lost < UINT32_MAX) {
+        self->conn_lost++;
+    }
+    return true;
+}
+
+/* ---- the end ---- */
+
+/* Gives up file, protocol, loop and the rest, in asyncio's order. An exception that
+ * is set, or else the first one met, is set afterwards. */
+static void
+give_up(TransportObject *self)
+{
+    PyObject *exc = fl_error_take();
+    fl_transport_kind(self)->discard(self);
+    fl_source_ignore(&self->source);
+    fl_source_undefer(&self->source);
+    PyObject *file = self->file;
+    LoopObject *loop = self->source.loop;
+    self->file = NULL;
+    self->source.loop = NULL;
+    if (file != NULL) {
+        PyObject *closed =
+            PyObject_CallMethodNoArgs(file, loop->state->str_close); /* escapes */
+        Py_XDECREF(closed);
+        Py_XSETREF(self->closed_file, file);
+    }
+    exc = fl_error_first(exc);
+    Py_CLEAR(self->protocol); /* escapes */
+    int (*ended)(TransportObject *) = fl_transport_kind(self)->ended;
+    if (ended != NULL) {
+        (void)ended(self); /* escapes */
+    }
+    Py_XDECREF(loop);
+    fl_error_restore(fl_error_first(exc));
+}
+
+int
+fl_transport_lose(TransportObject *self, PyObject *exc)
+{
+    if (self->file == NULL) {
+        return 0;
+    }
+    self->closing = 1;
+    self->conn_lost += self->conn_lost == 0;
+    PyObject *protocol = Py_NewRef(self->protocol);
+    PyObject *result = PyObject_CallMethodOneArg(
+        protocol, self->source.loop->state->str_connection_lost, exc
+    ); /* escapes */
+    Py_DECREF(protocol);
+    Py_XDECREF(result);
+    give_up(self); /* escapes */
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+PyObject *
+fl_transport_call_connection_lost(PyObject *op, PyObject *exc)
+{
+    return fl_transport_lose((TransportObject *)op, exc) < 0 ? NULL
+                                                             : Py_NewRef(Py_None);
+}
+
+int
+fl_transport_lose_soon(TransportObject *self, PyObject *exc)
+{
+    PyObject *callback = PyObject_GetAttr(
+        (PyObject *)self, self->source.loop->state->str__call_connection_lost
+    );
+    int status = callback == NULL ? -1 : fl_transport_call_soon(self, callback, exc);
+    Py_XDECREF(callback);
+    return status;
+}
+
+/* ---- closing ---- */
+
+int
+fl_transport_force_close(TransportObject *self, PyObject *exc)
+{
+    if (self->conn_lost > 0) {
+        return 0;
+    }
+    fl_transport_kind(self)->discard(self);
+    self->closing = 1;
+    self->conn_lost = 1;
+    fl_source_ignore(&self->source); /* escapes */
+    return fl_transport_lose_soon(self, exc);
+}
+
+int
+fl_transport_fatal_error(TransportObject *self, const char *message)
+{
+    if (fl_error_is_exit()) {
+        return -1;
+    }
+    PyObject *exc = fl_error_take();
+    int status = 0;
+    if (self->source.loop == NULL || fl_transport_flush(self) < 0) { /* escapes */
+        status = PyErr_Occurred() ? -1 : 0;
+    }
+    else if (!PyErr_GivenExceptionMatches(exc, PyExc_OSError)) {
+        status = fl_transport_report(self, message, exc); /* escapes */
+    }
+    else if (self->source.loop->debug) {
+        PyObject *format = PyUnicode_FromFormat("%%r: %s", message);
+        status =
+            format == NULL
+                ? -1
+                : fl_transport_debug(self, PyUnicode_AsUTF8(format), exc); /* escapes */
+        Py_XDECREF(format);
+    }
+    if (status == 0) {
+        status = fl_transport_force_close(self, exc);
+    }
+    Py_DECREF(exc);
+    return status;
+}
+
+PyObject *
+fl_transport_force_close_now(PyObject *op, PyObject *exc)
+{
+    TransportObject *self = (TransportObject *)op;
+    if (fl_transport_flush(self) < 0 || /* escapes */
+        fl_transport_force_close(self, exc) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+const char fl_transport_abort_doc[] =
+    "abort($self, /)\n--\n\n"
+    "Close the connection; what the kernel has not taken is lost.";
+
+PyObject *
+fl_transport_abort(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return fl_transport_force_close_now(op, Py_None);
+}
+
+const char fl_transport_close_doc[] =
+    "close($self, /)\n--\n\n"
+    "Stop reading, send what was written, then close the connection.";
+
+PyObject *
+fl_transport_close(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    TransportObject *self = (TransportObject *)op;
+    if (self->closing) {
+        Py_RETURN_NONE;
+    }
+    if (fl_transport_flush(self) < 0) { /* escapes */
+        return NULL;
+    }
+    if (self->closing) {
+        Py_RETURN_NONE;
+    }
+    self->closing = 1;
+    if (fl_transport_kind(self)->unsent(self) > 0) {
+        uint32_t rest = self->source.watch.events & FL_POLL_WRITE;
+        return fl_source_want(&self->source, rest) < 0 ? NULL : Py_NewRef(Py_None);
+    }
+    fl_source_ignore(&self->source); /* escapes */
+    self->conn_lost++;
+    return fl_transport_lose_soon(self, Py_None) < 0 ? NULL : Py_NewRef(Py_None);
+}
