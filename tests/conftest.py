@@ -23,6 +23,10 @@ pytest.register_assert_rewrite("tests.support", "tests.net.helpers")
 KINDS = ["asyncio", "fastloop"]
 if os.environ.get("FASTLOOP_TESTS_ASYNCIO_ONLY"):
     KINDS.remove("fastloop")
+# The collector runs whenever it can; what asyncio is then like is not our question.
+GC_STRESS = bool(os.environ.get("FASTLOOP_TESTS_GC_STRESS"))
+if GC_STRESS:
+    KINDS.remove("asyncio")
 
 LINGER_S = 3
 
@@ -221,6 +225,17 @@ def pytest_runtest_setup(item):
     for name in ("asyncio", "fastloop"):
         logging.getLogger(name).addHandler(logs)
     return (yield)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item):
+    thresholds = gc.get_threshold()
+    if GC_STRESS:
+        gc.set_threshold(1, 1, 1)
+    try:
+        return (yield)
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -178,6 +178,9 @@ def test_all_tasks(kit):
     one.cancel()
     kit.turn(2)
     assert asyncio.all_tasks(kit.loop) == tasks - {one}
+    for task in tasks:  # nobody else holds them
+        task.cancel()
+    kit.turn(2)
 
 
 @pytest.mark.parametrize("what", [1, nothing, print, iter([])], ids=repr)
