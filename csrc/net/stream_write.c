@@ -253,10 +253,20 @@ fl_stream_send_rest(StreamObject *self)
         }
     }
     size_t unsent = self->queue.size_bytes;
-    if (fl_transport_maybe_resume(&self->base, unsent) < 0) { /* escapes */
-        return -1;
+    int status = fl_transport_maybe_resume(&self->base, unsent); /* escapes */
+    if (!empty || self->queue.count > 0) {
+        return status;
     }
-    return empty && self->queue.count == 0 ? drained(self, true) : 0;
+    if (status == 0) {
+        return drained(self, true); /* escapes */
+    }
+    /* the exception leaves the loop, which may run on: the rest is due all the same */
+    PyObject *exit = fl_error_take();
+    if (drained(self, false) < 0) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+    fl_error_restore(exit);
+    return -1;
 }
 
 PyObject *

@@ -276,6 +276,27 @@ def test_acting_inside_flow_control(run, loop_kind, method, what):
         assert size == 3_000_000 + (4 if what == "write" else 0)
 
 
+def test_leaving_the_loop_in_resume_writing_ends_a_closed_connection(fast_loop):
+    class Exits(Recorder):
+        def resume_writing(self):
+            super().resume_writing()
+            raise KeyboardInterrupt
+
+    async def main():
+        async with Pair(Exits) as pair:
+            pair.transport.write(bytes(3_000_000))
+            pair.transport.close()
+            assert len(await pair.receive(3_000_000)) == 3_000_000
+            await pair.protocol.closed
+            return pair.protocol.calls
+
+    # asyncio goes on writing nothing, for ever
+    task = fast_loop.create_task(main())
+    with pytest.raises(KeyboardInterrupt):
+        fast_loop.run_until_complete(task)
+    assert fast_loop.run_until_complete(task)[-1] == "connection_lost"
+
+
 def test_a_socket_closed_behind_the_transport(run):
     """Its fd may be somebody else's by now, who must get nothing of ours."""
 
