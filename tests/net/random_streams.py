@@ -1,0 +1,723 @@
+"""Random programs of two connected ends, and a pipe of bytes as their model.
+
+A program says what stands at the ends, what is done to them turn by turn, and what
+their protocols do when they are called. `run(program, make_loop)` runs it, holds what
+arrives against the model, and returns every event in order. hypothesis makes the
+programs (`programs()`).
+
+The model: what one end accepted to write arrives at the other from its beginning on,
+in order, and all of it if the end is seen, unless the writer aborted or failed. And:
+pause_writing and resume_writing alternate, at the marks; eof_received comes once and
+after all bytes; nothing comes while reading is paused or after close; connection_lost
+comes once and last; no byte is left in a buffer and no file descriptor open.
+
+Where one end alone is a transport, over a Unix socket, and nothing waits for the end
+of a step, asyncio's trace is ours (`is_exact(program)`).
+
+Run by hand, it runs many programs and logs how many:
+
+    python -m tests.net.random_streams [N] [SEED]
+"""
+
+import asyncio
+import logging
+import random
+import socket
+import sys
+import time
+from typing import NamedTuple
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+import fastloop
+from tests.core.random_programs import difference
+
+PERIOD = 1 << 20
+CONTENT = random.Random(1).randbytes(PERIOD) * 2
+FINISH_S = 5.0
+
+sizes = st.sampled_from([0, 1, 2, 100, 1000, 3000, 5000, 20_000, 100_000, 300_000])
+small_sizes = st.sampled_from([0, 1, 2, 100, 1000, 2000, 3000, 4500, 7000])
+buffer_sizes = st.sampled_from([0, 1, 3, 100, 1000, 5000, 70_000])
+marks = st.one_of(st.none(), st.sampled_from([0, 1, 500, 4000, 60_000]))
+
+
+class Program(NamedTuple):
+    """What `run` runs."""
+
+    family: str  # "unix" or "tcp"
+    both: bool  # the second end is a transport too, not a plain socket
+    deferring: bool  # what a step writes may wait for its end
+    inside: bool  # what is done is done in callbacks, not between iterations
+    keep_open: bool  # what eof_received returns
+    narrow: bool  # the kernel takes little at a time
+    limits: tuple  # the water marks at first
+    instructions: tuple  # of (end, what, *arguments)
+    reactions: tuple  # by end: of (event, what, *arguments), each used once
+
+
+def operations(sizes):
+    """What can be done to a transport that is to live on."""
+    return [
+        st.tuples(st.just("write"), sizes),
+        st.tuples(st.just("write_changing"), sizes),
+        st.tuples(st.just("write_slice"), sizes, small_sizes),
+        st.tuples(st.just("writelines"), st.lists(small_sizes, max_size=4).map(tuple)),
+        st.tuples(st.just("pause_reading")),
+        st.tuples(st.just("resume_reading")),
+        st.tuples(st.just("set_limits"), marks, marks),
+        st.tuples(st.just("set_protocol"), st.one_of(st.none(), buffer_sizes)),
+        st.tuples(st.just("shrink"), st.booleans(), st.sampled_from([1, 10_000])),
+        st.tuples(st.just("look")),
+    ]
+
+
+endings = [st.tuples(st.just(what)) for what in ("write_eof", "close", "abort")]
+
+EVENTS = [
+    "connection_made",
+    "data_received",
+    "buffer_updated",
+    "eof_received",
+    "pause_writing",
+    "resume_writing",
+    "connection_lost",
+]
+
+
+def reactions(sizes):
+    raising = [st.just(("raise",)), st.just(("exit",))]
+    doing = st.one_of(*operations(sizes), *endings, *raising)
+    # What replaces the protocol of a buffer is not told what became of it.
+    with_buffer = st.sampled_from([("raise",), ("close",), ("abort",), ("write", 1)])
+    return st.one_of(
+        st.tuples(st.sampled_from(EVENTS), doing).map(flat),
+        st.tuples(st.sampled_from(EVENTS), doing).map(flat),
+        st.tuples(st.just("get_buffer"), with_buffer).map(flat),
+    )
+
+
+def flat(pair):
+    return pair[0], *pair[1]
+
+
+def instructions(sizes):
+    """What is done, turn by turn: first the ends live on, then they may not."""
+    ends = st.integers(0, 1)
+    doing = st.tuples(ends, st.one_of(*operations(sizes))).map(flat)
+    kinds = st.sampled_from(["write", "write", "write_changing"])
+    writing = st.tuples(ends, kinds, sizes)
+    reading = st.tuples(st.just(1), st.just("read"), sizes)
+    turning = st.tuples(st.just(0), st.just("turn"), st.integers(1, 3))
+    ending = st.tuples(ends, st.one_of(*endings, st.just(("reset",)))).map(flat)
+    living = [doing, doing, writing, writing, reading, reading, turning]
+    return st.builds(
+        lambda life, end: (*life, *end),
+        st.lists(st.one_of(living), min_size=5, max_size=30),
+        st.lists(st.one_of(*living, ending, ending), max_size=8),
+    )
+
+
+def programs(exact):
+    """The strategy of programs; exact: those that `is_exact` holds for, or others."""
+    some = small_sizes if exact else sizes
+    flags = st.just(False) if exact else st.booleans()
+    reacting = st.lists(reactions(some), max_size=4).map(tuple)
+    return st.builds(
+        Program,
+        family=st.just("unix") if exact else st.sampled_from(["unix", "tcp"]),
+        both=flags,
+        deferring=flags,
+        inside=st.sampled_from([True, True, False]),
+        keep_open=st.booleans(),
+        narrow=st.sampled_from([True, True, False]),
+        limits=st.tuples(st.one_of(st.none(), marks), st.none()),
+        instructions=instructions(some),
+        reactions=st.tuples(reacting, reacting),
+    )
+
+
+def is_exact(program):
+    """Must its trace be the same on every loop?"""
+    return program.family == "unix" and not program.both and not program.deferring
+
+
+def connected(family):
+    """Two connected sockets, not blocking."""
+    if family == "unix":
+        pair = socket.socketpair()
+    else:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            left = socket.create_connection(listener.getsockname())
+            pair = left, listener.accept()[0]
+    for sock in pair:
+        sock.setblocking(False)
+    return pair
+
+
+def describe(exc):
+    return f"{type(exc).__name__}{exc.args!r}"[:80]
+
+
+class Pipe:
+    """The model of one direction: how much went in, how much came out."""
+
+    def __init__(self, start):
+        self.start = start
+        self.n_in = self.n_out = 0
+        self.broken = False  # the writer aborted or failed: the rest may be lost
+
+    def take(self, size):
+        """The next bytes to write; `accepted` says that they were taken."""
+        start = (self.start + self.n_in) % PERIOD
+        return CONTENT[start : start + size]
+
+    def came(self, data):
+        """Whether these bytes are the next ones."""
+        start = (self.start + self.n_out) % PERIOD
+        self.n_out += len(data)
+        return self.n_out <= self.n_in and data == CONTENT[start : start + len(data)]
+
+
+class Plain(asyncio.Protocol):
+    """Passes everything on to its end."""
+
+    def __init__(self, end):
+        self.end = end
+
+    def connection_made(self, transport):
+        self.end.connection_made(transport)
+
+    def connection_lost(self, exc):
+        self.end.connection_lost(exc)
+
+    def pause_writing(self):
+        self.end.pause_writing()
+
+    def resume_writing(self):
+        self.end.resume_writing()
+
+    def eof_received(self):
+        return self.end.eof_received()
+
+    def data_received(self, data):
+        self.end.received(data)
+        self.end.happens("data_received", len(data))
+
+
+class Buffered(asyncio.BufferedProtocol):
+    """The same with a buffer of its own."""
+
+    connection_made = Plain.connection_made
+    connection_lost = Plain.connection_lost
+    pause_writing = Plain.pause_writing
+    resume_writing = Plain.resume_writing
+    eof_received = Plain.eof_received
+
+    def __init__(self, end, size):
+        self.end, self.buffer = end, bytearray(size)
+
+    def get_buffer(self, sizehint):
+        self.end.in_get_buffer = True
+        try:
+            self.end.happens("get_buffer")
+        finally:
+            self.end.in_get_buffer = False
+        return memoryview(self.buffer)[:] if len(self.buffer) % 2 else self.buffer
+
+    def buffer_updated(self, count):
+        self.end.received(bytes(self.buffer[:count]))
+        self.buffer[:count] = bytes(count)
+        self.end.happens("buffer_updated", count)
+
+
+class TransportEnd:
+    """One end that is a transport, and what must hold of it."""
+
+    def __init__(self, machine, name, sock, reactions, into, out_of):
+        self.machine, self.name, self.sock = machine, name, sock
+        self.reactions = list(reactions)
+        self.into, self.out_of = into, out_of  # pipes
+        self.transport = None
+        self.quiet = False  # nothing may come: paused or closed
+        self.in_get_buffer = False
+        self.paused = self.saw_eof = self.lost = False
+        self.resumed = False  # since the eof, which then comes again
+
+    def connect(self):
+        loop = self.machine.loop
+        making = loop.create_connection(lambda: Plain(self), sock=self.sock)
+        loop.run_until_complete(making)
+        self.do("set_limits", *self.machine.program.limits)
+
+    def note(self, *event):
+        self.machine.note(self.name, *event)
+
+    def hold(self, truth, what):
+        if not truth:
+            self.machine.wrong.append(f"{self.name}: {what}")
+
+    # ---- the protocol ----
+
+    def happens(self, event, *details):
+        self.note(event, *details)
+        self.hold(not self.lost or event == "connection_lost", f"{event} after lost")
+        for i, (when, what, *arguments) in enumerate(self.reactions):
+            if when == event:
+                del self.reactions[i]
+                if not self.is_beyond_asyncio(event, what):
+                    self.react(event, what, *arguments)
+                break
+
+    def is_beyond_asyncio(self, event, what):
+        """Would asyncio go wrong, and does that matter here?"""
+        wrong = [
+            # calls connection_lost twice, or spins
+            event == "resume_writing" and what in ("close", "abort", "exit"),
+            # still sends
+            event == "connection_lost" and what.startswith("write"),
+        ]
+        return any(wrong) and (not self.machine.ours or is_exact(self.machine.program))
+
+    def react(self, event, what, *arguments):
+        if what in ("raise", "exit"):
+            self.into.broken = True
+            # create_connection would raise it, or eof come again
+            if what == "raise" or event in ("connection_made", "eof_received"):
+                raise ValueError("reaction")
+            raise SystemExit("exit")
+        self.do(what, *arguments)
+
+    def connection_made(self, transport):
+        self.hold(self.transport is None, "connection_made twice")
+        self.transport = transport
+        self.happens("connection_made")
+
+    def received(self, data):
+        self.hold(not self.quiet, "data while paused or closed")
+        self.hold(not self.saw_eof, "data after eof")
+        self.hold(len(data) > 0, "no data")
+        self.hold(self.out_of.came(data), "other bytes came than were written")
+
+    def eof_received(self):
+        self.hold(not self.saw_eof or self.resumed, "eof twice")
+        self.hold(not self.quiet, "eof while paused or closed")
+        self.saw_eof, self.resumed = True, False
+        self.machine.saw_eof(self.name, self.out_of)
+        self.happens("eof_received")
+        return self.machine.program.keep_open
+
+    def pause_writing(self):
+        self.hold(not self.paused, "paused twice")
+        self.paused = True
+        size = self.transport.get_write_buffer_size()
+        high = self.transport.get_write_buffer_limits()[1]
+        self.hold(size > high, f"paused at {size} of {high}")
+        self.happens("pause_writing", size)
+
+    def resume_writing(self):
+        self.hold(self.paused, "resumed and not paused")
+        self.paused = False
+        size = self.transport.get_write_buffer_size()
+        low = self.transport.get_write_buffer_limits()[0]
+        self.hold(size <= low, f"resumed at {size} of {low}")
+        self.happens("resume_writing", size)
+
+    def connection_lost(self, exc):
+        self.hold(not self.lost, "lost twice")
+        self.lost = self.quiet = True
+        if exc is not None:
+            self.into.broken = True
+        size = self.transport.get_write_buffer_size()
+        self.hold(size == 0, f"lost with {size} bytes")
+        self.happens("connection_lost", exc and describe(exc))
+
+    # ---- what is done to it ----
+
+    def do(self, what, *arguments):
+        if self.transport is None:
+            return
+        try:
+            self.note(what, getattr(self, "do_" + what)(*arguments))
+        except Exception as exc:
+            expected = isinstance(exc, RuntimeError | ValueError | OSError)
+            self.hold(expected, f"{what} raised {exc!r}")
+            self.note(what, "refused", type(exc).__name__)
+        except SystemExit:
+            self.note(what, "exits")
+            if self.machine.loop.is_running():
+                raise
+
+    def accept(self, size):
+        """Bytes that the transport will take, if it takes any now."""
+        data = self.into.take(size)
+        if self.transport._conn_lost == 0 and not self.transport._eof:
+            self.into.n_in += size
+        return data
+
+    def do_write(self, size):
+        self.transport.write(self.accept(size))
+
+    def do_write_changing(self, size):
+        data = bytearray(self.accept(size))
+        self.transport.write(data)
+        if self.machine.ours:  # asyncio sends later changes
+            data[:] = bytes(len(data))
+            data.clear()
+
+    def do_write_slice(self, size, start):
+        data = self.accept(size)
+        self.transport.write(memoryview(bytes(start) + data + b"end")[start:-3])
+
+    def do_writelines(self, sizes):
+        pieces = []
+        for i, size in enumerate(sizes):
+            piece = self.accept(size)
+            pieces.append([bytes, bytearray, memoryview][i % 3](piece))
+        if self.machine.ours or sys.version_info >= (3, 14):
+            self.transport.writelines(iter(pieces) if len(pieces) % 2 else pieces)
+        else:
+            self.transport.write(b"".join(pieces))  # older ones mind no marks
+
+    def do_pause_reading(self):
+        self.transport.pause_reading()
+        self.quiet = self.quiet or not self.in_get_buffer
+
+    def do_resume_reading(self):
+        self.transport.resume_reading()
+        self.quiet = self.transport.is_closing()
+        self.resumed = True
+
+    def do_set_limits(self, high, low):
+        self.transport.set_write_buffer_limits(high, low)
+
+    def do_write_eof(self):
+        self.transport.write_eof()
+
+    def do_close(self):
+        self.transport.close()
+        self.quiet = self.quiet or not self.in_get_buffer
+
+    def do_abort(self):
+        self.into.broken = True
+        self.transport.abort()
+        self.quiet = self.quiet or not self.in_get_buffer
+
+    def do_set_protocol(self, size):
+        protocol = Plain(self) if size is None else Buffered(self, size)
+        self.transport.set_protocol(protocol)
+        assert self.transport.get_protocol() is protocol
+
+    def do_shrink(self, sending, size):
+        option = socket.SO_SNDBUF if sending else socket.SO_RCVBUF
+        sock = self.transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, option, size)
+
+    def do_look(self):
+        transport = self.transport
+        size = transport.get_write_buffer_size()
+        self.hold(size >= 0, f"{size} bytes")
+        self.hold(size > 0 or not self.paused or transport.is_closing(), "idle, paused")
+        return (
+            size,
+            transport.get_write_buffer_limits(),
+            transport.is_reading(),
+            transport.is_closing(),
+        )
+
+    def do_read(self, size):
+        pass
+
+    do_reset = do_abort
+
+    # ---- the end ----
+
+    def is_over(self):
+        return self.lost
+
+    def progress(self):
+        return self.out_of.n_out, self.lost, self.saw_eof
+
+    def ask_to_end(self):
+        self.reactions = [r for r in self.reactions if r[1] != "pause_reading"]
+        if isinstance(self.transport.get_protocol(), Buffered):
+            self.do("set_protocol", None)
+        self.do("resume_reading")
+        self.do("write_eof")
+
+    def insist(self):
+        """Nothing goes on: the other end does not read, or waits as this one does."""
+        if self.transport.get_write_buffer_size() > 0:
+            self.do("abort")
+        self.do("close")
+
+    def check_end(self):
+        self.hold(self.lost, "connection_lost did not come")
+        self.hold(self.sock.fileno() == -1, "its socket is open")
+        self.hold(self.transport.get_write_buffer_size() == 0, "bytes are left")
+        self.sock.close()
+
+
+class SocketEnd:
+    """One end that is a plain socket."""
+
+    def __init__(self, machine, name, sock, into, out_of):
+        self.machine, self.name, self.sock = machine, name, sock
+        self.into, self.out_of = into, out_of
+        self.eof = self.ended = False
+
+    def do(self, what, *arguments):
+        done = getattr(self, "do_" + what, None)
+        if done is None or self.ended:
+            return
+        try:
+            self.machine.note(self.name, what, done(*arguments))
+        except BlockingIOError:
+            self.machine.note(self.name, what, "would block")
+        except OSError as exc:
+            self.into.broken = True
+            self.machine.note(self.name, what, describe(exc))
+
+    def do_write(self, size):
+        if self.eof or size == 0:
+            return None
+        n = self.sock.send(self.into.take(size))
+        self.into.n_in += n
+        return n
+
+    def do_read(self, size):
+        if size == 0:
+            return None
+        data = self.sock.recv(size)
+        if not data:
+            self.machine.saw_eof(self.name, self.out_of)
+            return "eof"
+        if not self.out_of.came(data):
+            self.machine.wrong.append(f"{self.name}: other bytes than were written")
+        return len(data)
+
+    def do_write_eof(self):
+        self.eof = True
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def do_close(self):
+        self.ended = self.into.broken = True
+        self.sock.close()
+
+    def do_reset(self):
+        linger = bytes([1, 0, 0, 0, 0, 0, 0, 0])
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.do_close()
+
+    def do_shrink(self, sending, size):
+        option = socket.SO_SNDBUF if sending else socket.SO_RCVBUF
+        self.sock.setsockopt(socket.SOL_SOCKET, option, size)
+
+    def is_over(self):
+        return True
+
+    def progress(self):
+        return self.out_of.n_out
+
+    def ask_to_end(self):
+        if not self.eof:
+            self.do("write_eof")
+
+    def drain(self):
+        while not self.ended:
+            try:
+                data = self.sock.recv(1 << 20)
+            except BlockingIOError:
+                break
+            except OSError:
+                self.ended = True
+                break
+            if not data:
+                self.machine.saw_eof(self.name, self.out_of)
+                break
+            if not self.out_of.came(data):
+                self.machine.wrong.append(f"{self.name}: other bytes than written")
+
+    def insist(self):
+        self.ended = True
+        self.sock.close()
+
+    def check_end(self):
+        self.sock.close()
+
+
+class Machine:
+    """Runs one program on one loop."""
+
+    def __init__(self, program, loop, ours):
+        self.program, self.loop, self.ours = program, loop, ours
+        self.trace, self.wrong = [], []
+        self.turn = 0
+        self.pending = []
+        there, back = Pipe(0), Pipe(PERIOD // 3)
+        left, right = connected(program.family)
+        first, second = program.reactions
+        self.ends = [TransportEnd(self, "A", left, first, there, back)]
+        if program.both:
+            self.ends += [TransportEnd(self, "B", right, second, back, there)]
+        else:
+            self.ends += [SocketEnd(self, "B", right, back, there)]
+        if program.narrow:
+            left.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        if program.narrow or is_exact(program):
+            # So little fits in that each read brings all there is on either loop.
+            right.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+
+    def note(self, *event):
+        self.trace.append((self.turn, *event))
+
+    def saw_eof(self, name, pipe):
+        if not pipe.broken and pipe.n_out != pipe.n_in:
+            self.wrong.append(f"{name}: eof after {pipe.n_out} of {pipe.n_in} bytes")
+
+    def report(self, loop, context):
+        exc = context.get("exception")
+        expected = isinstance(exc, ValueError | OSError)
+        if not expected and "get_buffer() returned an empty" not in str(exc):
+            self.wrong.append(f"{context['message']}: {exc!r}")
+        self.note("report", context["message"][:21], exc and describe(exc))
+
+    def filter(self, record):
+        self.note("log", record.getMessage())
+        return False
+
+    def iterate(self):
+        self.turn += 1
+        if self.pending:
+            self.loop.call_soon(self.do_pending)
+        self.loop.call_soon(self.loop.stop)
+        try:
+            self.loop.run_forever()
+        except SystemExit:
+            self.note("exit")
+
+    def do_pending(self):
+        pending, self.pending = self.pending, []
+        for end, what, *arguments in pending:
+            self.ends[end].do(what, *arguments)
+
+    def run(self):
+        self.loop.set_exception_handler(self.report)
+        if self.ours:
+            self.loop._may_defer_writes = self.program.deferring
+            self.loop._may_skip_polls = False
+        for end in self.ends:
+            if isinstance(end, TransportEnd):
+                end.connect()
+        for end, what, *arguments in self.program.instructions:
+            if what == "turn":
+                for _ in range(arguments[0]):
+                    self.iterate()
+            elif self.program.inside and isinstance(self.ends[end], TransportEnd):
+                self.pending.append((end, what, *arguments))
+            else:
+                self.ends[end].do(what, *arguments)
+        self.iterate()
+        self.finish()
+        return self.trace
+
+    def finish(self):
+        """Both ends end, well if they can; what is left to come comes."""
+        for end in self.ends:
+            end.ask_to_end()
+        deadline = time.monotonic() + FINISH_S
+        n_idle, patience = 0, 5 if self.program.family == "unix" else 40
+        before = None
+        while not all(end.is_over() for end in self.ends):
+            self.iterate()
+            if isinstance(self.ends[1], SocketEnd):
+                self.ends[1].drain()
+            now = [end.progress() for end in self.ends]
+            n_idle = n_idle + 1 if now == before else 0
+            before = now
+            if n_idle > patience:
+                for end in self.ends:
+                    end.insist()
+            elif n_idle > 3 and self.program.family == "tcp":
+                if self.is_quiet():
+                    n_idle = patience
+                time.sleep(0.001)
+            if time.monotonic() > deadline or n_idle > 3 * patience:
+                break
+        for end in self.ends:
+            end.check_end()
+
+    def is_quiet(self):
+        """Has every byte come that can?"""
+        return all(
+            end.out_of.n_out == end.out_of.n_in and getattr(end, "saw_eof", True)
+            for end in self.ends
+        )
+
+
+def run(program, make_loop):
+    """Every event of a run of the program; AssertionError if the model says no."""
+    loop = make_loop()
+    ours = type(loop).__module__.startswith("fastloop")
+    machine = Machine(program, loop, ours)
+    logger = logging.getLogger("asyncio")
+    logger.addFilter(machine.filter)
+    try:
+        trace = machine.run()
+    finally:
+        loop.close()
+        logger.removeFilter(machine.filter)
+        for end in machine.ends:
+            end.sock.close()
+    assert not machine.wrong, f"{machine.wrong[:3]} after {trace[-30:]}"
+    return trace
+
+
+def check(program):
+    """Runs it on asyncio and on fastloop; asyncio's trace."""
+    stock = run(program, asyncio.SelectorEventLoop)
+    ours = run(program, fastloop.new_event_loop)
+    if is_exact(program):
+        assert ours == stock, difference(stock, ours)
+    return stock
+
+
+def check_many(exact, count, first_seed):
+    """Checks random programs; how many, and how many events they had."""
+    n_events = []
+
+    @seed(first_seed)
+    @settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(programs(exact))
+    def every(program):
+        n_events.append(len(check(program)))
+
+    every()
+    return len(n_events), sum(n_events)
+
+
+def main(arguments):
+    """Checks N random programs, every second one with asyncio's trace."""
+    count = int(arguments[0]) if arguments else 10_000
+    first_seed = int(arguments[1]) if len(arguments) > 1 else 1
+    start = time.monotonic()
+    n_exact, n_exact_events = check_many(True, count - count // 2, first_seed)
+    n_others, n_other_events = check_many(False, count // 2, first_seed)
+    print(
+        f"{n_exact + n_others} programs of streams,"
+        f" {n_exact_events + n_other_events} events:"
+        " they follow the model of a pipe on asyncio and on fastloop,"
+        f" {n_exact} of them with the same trace; seed {first_seed},"
+        f" Python {sys.version.split()[0]}, {time.monotonic() - start:.0f} s"
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
