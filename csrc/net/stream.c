@@ -234,6 +234,15 @@ get_buffer(PyObject *op, void *Py_UNUSED(closure))
     return result;
 }
 
+/* None from connection_lost on, as in asyncio: its own tests of TLS ask. */
+static PyObject *
+get_read_ready_cb(PyObject *op, void *Py_UNUSED(closure))
+{
+    TransportObject *self = (TransportObject *)op;
+    return self->protocol == NULL ? Py_NewRef(Py_None)
+                                  : PyObject_GetAttrString(op, "_read_ready");
+}
+
 static PyGetSetDef stream_getset[] = {
     FL_TRANSPORT_GETSET,
     FL_TRANSPORT_WRITING_GETSET,
@@ -242,6 +251,7 @@ static PyGetSetDef stream_getset[] = {
     FL_TRANSPORT_OBJECT("_empty_waiter", StreamObject, empty_waiter),
     FL_TRANSPORT_OBJECT("_server", StreamObject, server),
     {"_buffer", get_buffer, NULL, NULL, NULL},
+    {"_read_ready_cb", get_read_ready_cb, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -377,6 +377,7 @@ def test_private_attributes(run):
             assert transport._start_tls_compatible is True
             assert transport._sendfile_compatible.name == "TRY_NATIVE"
             assert transport.max_size == 262144
+            assert callable(transport._read_ready_cb)
             assert (transport._closing, transport._eof) == (False, False)
             assert (transport._paused, transport._conn_lost) == (False, 0)
             transport.pause_reading()
@@ -390,6 +391,7 @@ def test_private_attributes(run):
             assert (transport._closing, transport._conn_lost) == (True, 1)
             await pair.protocol.closed
             assert (transport._sock, transport._protocol) == (None, None)
+            assert transport._read_ready_cb is None
             assert transport._loop is None
             assert transport.get_protocol() is None
 
