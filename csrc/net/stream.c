@@ -234,7 +234,7 @@ get_buffer(PyObject *op, void *Py_UNUSED(closure))
     return result;
 }
 
-/* None from connection_lost on, as in asyncio: its own tests of TLS ask. */
+/* asyncio's own tests of TLS ask for it. None from connection_lost on. */
 static PyObject *
 get_read_ready_cb(PyObject *op, void *Py_UNUSED(closure))
 {

@@ -391,7 +391,6 @@ def test_private_attributes(run):
             assert (transport._closing, transport._conn_lost) == (True, 1)
             await pair.protocol.closed
             assert (transport._sock, transport._protocol) == (None, None)
-            assert transport._read_ready_cb is None
             assert transport._loop is None
             assert transport.get_protocol() is None
 
