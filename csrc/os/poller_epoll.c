@@ -191,6 +191,8 @@ poller_change(struct fl_poller *poller, struct fl_watch *watch, uint32_t events)
         poller_unregister(poller, watch);
     }
     else if (watch->events == 0) {
+        /* The number may be another file's by now, and the last one's a ghost. */
+        watch->generation = poller->next_generation++;
         err = poller_register(poller, watch, events);
     }
     else {

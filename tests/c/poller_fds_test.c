@@ -125,6 +125,22 @@ CASE(a_ghost_does_not_reach_its_watch_when_modify_found_the_next_file)
     fl_poller_close(&poller);
 }
 
+CASE(a_ghost_does_not_reach_its_watch_when_that_wanted_nothing_meanwhile)
+{
+    int fd = eventfd(1, 0);
+    int kept = dup(fd);
+    CHECK(kept >= 0);
+    CHECK(fl_poller_open(&poller) == 0);
+    CHECK(add(&one, fd, READ) == 0);
+    CHECK(close(fd) == 0);
+    CHECK(eventfd(0, 0) == fd);
+    CHECK(modify(&one, 0) == 0);
+    CHECK(modify(&one, READ) == 0);
+    CHECK(poll_once() == 0 && one.n_called == 0);
+    CHECK(fl_poller_wait(&poller, 0) == 0);
+    fl_poller_close(&poller);
+}
+
 CASE(a_ghost_is_tried_again_when_no_new_object_can_be_had)
 {
     int fd = eventfd(1, 0);
