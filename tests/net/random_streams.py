@@ -248,7 +248,12 @@ class TransportEnd:
     def connect(self):
         loop = self.machine.loop
         making = loop.create_connection(lambda: Plain(self), sock=self.sock)
-        loop.run_until_complete(making)
+        task = loop.create_task(making)
+        while not task.done():
+            try:
+                loop.run_until_complete(task)
+            except SystemExit:
+                self.note("exit")
         self.do("set_limits", *self.machine.program.limits)
 
     def note(self, *event):
@@ -266,8 +271,7 @@ class TransportEnd:
         for i, (when, what, *arguments) in enumerate(self.reactions):
             if when == event:
                 del self.reactions[i]
-                if not self.is_beyond_asyncio(event, what):
-                    self.react(event, what, *arguments)
+                self.react(event, what, *arguments)
                 break
 
     def is_beyond_asyncio(self, event, what):
@@ -275,12 +279,14 @@ class TransportEnd:
         wrong = [
             # calls connection_lost twice, or spins
             event == "resume_writing" and what in ("close", "abort", "exit"),
-            # still sends
-            event == "connection_lost" and what.startswith("write"),
+            # raises, or still sends
+            self.lost and what.startswith("write"),
         ]
         return any(wrong) and (not self.machine.ours or is_exact(self.machine.program))
 
     def react(self, event, what, *arguments):
+        if self.is_beyond_asyncio(event, what):
+            return
         if what in ("raise", "exit"):
             self.into.broken = True
             # create_connection would raise it, or eof come again
@@ -336,7 +342,7 @@ class TransportEnd:
     # ---- what is done to it ----
 
     def do(self, what, *arguments):
-        if self.transport is None:
+        if self.transport is None or self.is_beyond_asyncio(None, what):
             return
         try:
             self.note(what, getattr(self, "do_" + what)(*arguments))
