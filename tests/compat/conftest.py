@@ -13,6 +13,6 @@ def pytest_terminal_summary(terminalreporter):
         names = ", ".join(sorted(support.missing))
         terminalreporter.write_line(
             f"{len(support.missing)} SKIPPED, not installed: {names} "
-            "(pip install -e '.[compat]')",
+            "(pip install -e '.[compat]'; some are for Python 3.11 and 3.14 only)",
             yellow=True,
         )

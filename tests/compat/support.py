@@ -17,6 +17,8 @@ LOOPS = {
     "asyncio": "asyncio.unix_events._UnixSelectorEventLoop",
     "fastloop": "fastloop._loop.Loop",
 }
+# What goes between `python` and a program.
+DOORS = {"asyncio": [], "fastloop": ["-m", "fastloop"]}
 # Of the tasks that the loop makes; asyncio's if the environment says so.
 TASKS = {
     "asyncio": "_asyncio.Task",
@@ -27,15 +29,22 @@ ran = set()
 missing = set()
 
 
+def command_path(name):
+    """Where a package that is no module has its command."""
+    return Path(sys.prefix, "bin", name)
+
+
 def is_installed(name):
     try:
+        if command_path(name).exists():
+            return True
         return importlib.util.find_spec(name) is not None
     except ModuleNotFoundError:  # of the package that the module would be in
         return False
 
 
 def need(*packages):
-    """Skips the test if one of these modules is not installed; notes it if all are."""
+    """Skips the test if a module or command is not installed; notes it if all are."""
     absent = [name for name in packages if not is_installed(name)]
     missing.update(absent)
     if absent:

@@ -18,7 +18,6 @@ import contextlib
 import dataclasses
 import doctest
 import functools
-import importlib.util
 import os
 import pathlib
 import re
@@ -31,6 +30,8 @@ import urllib.error
 import urllib.request
 
 import pytest
+
+from tests.compat.support import need
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
@@ -138,9 +139,7 @@ def skip_or_not(block):
         pytest.skip(f"needs Python {wanted}")
     if "needs" in block.marks and sys.version_info[:2] not in WITH_PACKAGES:
         pytest.skip("run on 3.11 and 3.14, to save time")
-    names = filter(None, block.marks.get("needs", "").split(","))
-    if missing := [name for name in names if not importlib.util.find_spec(name)]:
-        pytest.skip(f"not installed: {', '.join(missing)}")
+    need(*filter(None, block.marks.get("needs", "").split(",")))
 
 
 def python_text(block):
