@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 from pathlib import Path
 
 import preflight
@@ -122,6 +123,18 @@ def test_a_source_distribution_is_what_git_keeps(tmp_path):
     packed = {name.partition("/")[2] for name in members}
     made = {n for n in packed if n == "PKG-INFO" or ".egg-info/" in n} | {"setup.cfg"}
     assert packed - made == versioned - LEFT_OUT
+
+
+def test_the_same_pythons_are_named_tested_and_built_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    classifiers = " ".join(project["project"]["classifiers"])
+    named = re.findall(r":: (3\.\d+)\b", classifiers)
+    built = project["tool"]["cibuildwheel"]["build"]
+    assert built == [f"cp{version.replace('.', '')}-*" for version in named]
+    tested = re.search(r"^pythons=\((.*)\)$", (ROOT / ".ci/run").read_text(), re.M)
+    assert tested[1].split() == named
+    readme = (ROOT / "README.md").read_text()
+    assert f"CPython {named[0]} to {named[-1]}" in readme
 
 
 def test_a_listed_file_that_is_missing_is_named(copy):
