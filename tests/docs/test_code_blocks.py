@@ -170,7 +170,12 @@ def started(command, folder, output):
     process = subprocess.Popen(
         command,
         cwd=folder,
-        env={**environment, "PATH": path, "PYTHONPATH": f"{folder}:{ROOT}"},
+        env={
+            **environment,
+            "PATH": path,
+            "PYTHONPATH": f"{folder}:{ROOT}",
+            "HOME": str(folder),
+        },
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
@@ -216,7 +221,7 @@ def answer_of(process, address):
 
 
 def serve(block, command, folder, port):
-    """Start the server, ask it which loop it runs on, stop it as Ctrl-C does."""
+    """Start the server, ask it which loop it runs on, and stop it."""
     log = folder / "log"
     with (
         log.open("w") as output,
@@ -225,7 +230,7 @@ def serve(block, command, folder, port):
         try:
             answer = answer_of(process, f"http://127.0.0.1:{port}/")
             assert "fastloop" in answer
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             process.wait(TIMEOUT_S)
         except BaseException:
             print(log.read_text())
