@@ -107,6 +107,7 @@ open_signal_pair(LoopObject *self)
         err = watch_internal(self, &self->signal_watch, self->wakeup.signal_read_fd);
     }
     if (err < 0) {
+        fl_wakeup_close_signals(&self->wakeup); /* an open pair counts as watched */
         fl_raise_errno(err);
         return -1;
     }
@@ -196,8 +197,7 @@ fl_loop_wake(LoopObject *self)
     /* Both flags change only under the GIL: a loop that is not asleep looks at
      * its ring before it sleeps. */
     if (self->sleeping && !self->woken) {
-        self->woken = 1;
-        fl_wakeup_notify(&self->wakeup);
+        self->woken = fl_wakeup_notify(&self->wakeup) == 0;
     }
 }
 
@@ -245,10 +245,8 @@ fl_loop_after_fork(PyObject *op, PyObject *Py_UNUSED(ignored))
         Py_RETURN_NONE;
     }
     /* first of all: until then a removal would reach into the parent's epoll */
+    fl_poller_disown(&self->poller);
     int err = fl_poller_reopen(&self->poller);
-    if (err < 0 && err != -EBADF && err != -EPERM) {
-        return fl_raise_errno(err);
-    }
     bool had_signals = self->wakeup.signal_read_fd >= 0;
     fl_loop_close_wakeup(self);
     if (self->running) {
@@ -266,6 +264,9 @@ fl_loop_after_fork(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (fl_loop_open_wakeup(self) < 0 || (had_signals && open_signal_pair(self) < 0) ||
         (self->running && fl_loop_take_wakeup_fd(self) < 0)) {
         return NULL;
+    }
+    if (err < 0 && err != -EBADF && err != -EPERM) {
+        return fl_raise_errno(err);
     }
     Py_RETURN_NONE;
 }

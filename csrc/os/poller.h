@@ -82,7 +82,11 @@ int fl_poller_wait(struct fl_poller *poller, int64_t timeout_ns);
 /* Calls on_ready for what the last wait fetched; returns how many were called. */
 int fl_poller_dispatch(struct fl_poller *poller);
 
-/* After fork, in the child: a new kernel object with the same watches. Returns
+/* After fork, in the child: leaves the kernel object to the parent. Until a new one is
+ * there, what asks the kernel fails with -EBADF. */
+void fl_poller_disown(struct fl_poller *poller);
+
+/* A new kernel object with the same watches. Returns
  * 0 or the first -errno; watches the kernel refuses stay in the table. If no new
  * object can be had the old one stays. */
 int fl_poller_reopen(struct fl_poller *poller);

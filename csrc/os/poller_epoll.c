@@ -128,6 +128,15 @@ table_reserve(struct fl_poller *poller, int fd)
     return 0;
 }
 
+static void
+close_epoll(struct fl_poller *poller)
+{
+    if (poller->epoll_fd >= 0) {
+        (void)close(poller->epoll_fd);
+        poller->epoll_fd = -1;
+    }
+}
+
 int
 fl_poller_open(struct fl_poller *poller)
 {
@@ -148,9 +157,7 @@ fl_poller_open(struct fl_poller *poller)
 void
 fl_poller_close(struct fl_poller *poller)
 {
-    if (poller->epoll_fd >= 0) {
-        (void)close(poller->epoll_fd);
-    }
+    close_epoll(poller);
     free((void *)poller->table);
     free(poller->fired);
     *poller = (struct fl_poller){.epoll_fd = -1};
@@ -337,6 +344,12 @@ fl_poller_dispatch(struct fl_poller *poller)
     return n_called;
 }
 
+void
+fl_poller_disown(struct fl_poller *poller)
+{
+    close_epoll(poller);
+}
+
 int
 fl_poller_reopen(struct fl_poller *poller)
 {
@@ -344,7 +357,7 @@ fl_poller_reopen(struct fl_poller *poller)
     if (epoll_fd < 0) {
         return -errno;
     }
-    (void)close(poller->epoll_fd);
+    close_epoll(poller);
     poller->epoll_fd = epoll_fd;
     poller->ghosts = false;
     int first_err = 0;

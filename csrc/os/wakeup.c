@@ -44,11 +44,17 @@ close_fd(int *fd)
 }
 
 void
+fl_wakeup_close_signals(struct fl_wakeup *wakeup)
+{
+    close_fd(&wakeup->signal_read_fd);
+    close_fd(&wakeup->signal_write_fd);
+}
+
+void
 fl_wakeup_close(struct fl_wakeup *wakeup)
 {
     close_fd(&wakeup->event_fd);
-    close_fd(&wakeup->signal_read_fd);
-    close_fd(&wakeup->signal_write_fd);
+    fl_wakeup_close_signals(wakeup);
 }
 
 int
@@ -56,11 +62,12 @@ fl_wakeup_notify(const struct fl_wakeup *wakeup)
 {
     int saved_errno = errno; /* a signal handler must leave it alone */
     const uint64_t one = 1;
-    int result = 0;
-    if (write(wakeup->event_fd, &one, sizeof(one)) < 0) {
-        /* EAGAIN: the count is at its top, so the loop is being woken. */
-        result = errno == EAGAIN ? 0 : -errno;
-    }
+    ssize_t n;
+    do {
+        n = write(wakeup->event_fd, &one, sizeof(one));
+    } while (n < 0 && errno == EINTR);
+    /* EAGAIN: the count is at its top, so the loop is being woken. */
+    int result = n < 0 && errno != EAGAIN ? -errno : 0;
     errno = saved_errno;
     return result;
 }

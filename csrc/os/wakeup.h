@@ -22,6 +22,9 @@ int fl_wakeup_open(struct fl_wakeup *wakeup);
 /* Opens the signal pair if it is not open. 0 or -errno. */
 int fl_wakeup_open_signals(struct fl_wakeup *wakeup);
 
+/* Closes the signal pair alone; it may be opened again. */
+void fl_wakeup_close_signals(struct fl_wakeup *wakeup);
+
 /* Closes whatever is open; safe when called twice. */
 void fl_wakeup_close(struct fl_wakeup *wakeup);
 
