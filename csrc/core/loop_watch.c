@@ -14,6 +14,7 @@
 #include "py/args.h"
 #include "py/error.h"
 
+#include <errno.h>
 #include <limits.h>
 
 /* Who is told of one direction: one of the two, owned, or nobody. */
@@ -54,7 +55,7 @@ party_drop(struct party party)
 }
 
 static struct reader_watch *find_watch(LoopObject *self, int fd);
-static void drop_direction(struct reader_watch *self, uint32_t event);
+static int drop_direction(struct reader_watch *self, uint32_t event);
 
 static void
 queue_handle(LoopObject *loop, HandleObject *handle)
@@ -93,7 +94,7 @@ direction_ready(struct reader_watch *self, uint32_t event)
         fl_loop_note_io(self->loop);
     }
     else {
-        drop_direction(self, event); /* escapes */
+        (void)drop_direction(self, event); /* escapes */
     }
     if (future != NULL) {
         finish_future(future);
@@ -160,19 +161,60 @@ find_watch(LoopObject *self, int fd)
     return FL_CONTAINER_OF(watch, struct reader_watch, watch);
 }
 
-/* Ends the watch's interest in event; frees it when no other is left. */
+static bool
+has_party(struct reader_watch *self, uint32_t event)
+{
+    const struct party *party = party_of(self, event);
+    return party->handle != NULL || party->future != NULL;
+}
+
+/* Did the kernel say that the fd is not what it was? Otherwise the watch goes on as
+ * before: one direction's trouble is not to take away the other. */
+static bool
+is_stale(int err)
+{
+    return err == -EBADF || err == -ENOENT || err == -EPERM;
+}
+
+/* A watch of what is no more: whoever awaits it looks for himself, and meets the
+ * error. */
 static void
+watch_free_stale(struct reader_watch *self)
+{
+    PyObject *futures[2] = {
+        Py_XNewRef(self->reader.future), Py_XNewRef(self->writer.future)
+    };
+    watch_free(self); /* escapes */
+    for (int i = 0; i < 2; i++) {
+        if (futures[i] != NULL) {
+            finish_future(futures[i]); /* escapes */
+            Py_DECREF(futures[i]);
+        }
+    }
+}
+
+/* Ends the watch's interest in event; frees it when no other is left. If the kernel
+ * can't be told, it says so of each event, and is told then. 0, or -errno if the other
+ * interest is lost with it. */
+static int
 drop_direction(struct reader_watch *self, uint32_t event)
 {
     struct party party = *party_of(self, event);
-    uint32_t rest = self->watch.events & ~event;
     *party_of(self, event) = (struct party){NULL, NULL};
     self->spare = self->spare && event != FL_POLL_READ;
     fl_loop_note_io(self->loop);
-    if (rest == 0 || fl_poller_modify(&self->loop->poller, &self->watch, rest) < 0) {
+    bool reading = self->spare || has_party(self, FL_POLL_READ);
+    bool writing = has_party(self, FL_POLL_WRITE);
+    uint32_t rest = (reading ? FL_POLL_READ : 0) | (writing ? FL_POLL_WRITE : 0);
+    int err = rest == 0 ? 0 : fl_poller_modify(&self->loop->poller, &self->watch, rest);
+    if (rest == 0) {
         watch_free(self); /* escapes */
     }
+    else if (is_stale(err)) {
+        watch_free_stale(self); /* escapes */
+    }
     party_drop(party); /* escapes */
+    return is_stale(err) ? err : 0;
 }
 
 /* ---- file descriptors ---- */
@@ -273,8 +315,9 @@ static int
 want(LoopObject *self, PyObject *fileobj, int fd, uint32_t event, struct party who)
 {
     struct reader_watch *watch = find_watch(self, fd);
+    bool is_new = watch == NULL;
     int err;
-    if (watch == NULL) {
+    if (is_new) {
         watch = watch_new(self, fd, fileobj);
         if (watch == NULL) {
             party_drop(who); /* escapes */
@@ -292,7 +335,9 @@ want(LoopObject *self, PyObject *fileobj, int fd, uint32_t event, struct party w
             fl_poller_modify(&self->poller, &watch->watch, watch->watch.events | event);
     }
     if (err < 0) {
-        watch_free(watch); /* escapes */
+        if (is_new || is_stale(err)) {
+            watch_free_stale(watch); /* escapes */
+        }
         party_drop(who);
         fl_raise_errno(err);
         return -1;
@@ -454,9 +499,12 @@ remove_direction(PyObject *op, PyObject *fileobj, uint32_t event)
         Py_RETURN_FALSE;
     }
     HandleObject *handle = (HandleObject *)Py_XNewRef(party->handle);
-    drop_direction(watch, event); /* escapes */
+    int err = drop_direction(watch, event); /* escapes */
     int status = handle == NULL ? 0 : fl_handle_cancel(handle);
     Py_XDECREF(handle);
+    if (status == 0 && err < 0) {
+        return fl_raise_errno(err);
+    }
     return status < 0 ? NULL : Py_NewRef(Py_True);
 }
 
@@ -525,7 +573,7 @@ fl_loop_unwatch_future(LoopObject *self, int fd, uint32_t event, PyObject *futur
 {
     struct reader_watch *watch = find_watch(self, fd);
     if (watch != NULL && party_of(watch, event)->future == future) {
-        drop_direction(watch, event); /* escapes */
+        (void)drop_direction(watch, event); /* escapes */
     }
 }
 
