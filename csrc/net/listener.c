@@ -229,11 +229,12 @@ out_of_resources(int err)
     return err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM;
 }
 
-/* Says so, and tries again later. */
+/* With an OSError set: says so, and tries again later. */
 static int
-wait_for_resources(ListenerObject *self, int err)
+wait_for_resources(ListenerObject *self)
 {
     LoopObject *loop = self->source.loop;
+    PyObject *exc = fl_error_take();
     fl_source_ignore(&self->source);
     PyObject *resume = PyObject_GetAttrString((PyObject *)self, "_resume");
     PyObject *timer = resume == NULL ? NULL
@@ -244,11 +245,9 @@ wait_for_resources(ListenerObject *self, int err)
     Py_XDECREF(resume);
     Py_XDECREF(timer);
     if (timer == NULL) {
+        Py_DECREF(exc);
         return -1;
     }
-    errno = err;
-    PyErr_SetFromErrno(PyExc_OSError);
-    PyObject *exc = fl_error_take();
     PyObject *sock = PyObject_CallOneArg(loop->state->TransportSocket, self->sock);
     PyObject *result = NULL;
     if (sock != NULL) {
@@ -285,11 +284,9 @@ accept_one(ListenerObject *self)
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) {
         return 0;
     }
-    if (out_of_resources(errno)) {
-        return wait_for_resources(self, errno); /* escapes */
-    }
+    bool waits = out_of_resources(errno);
     fl_raise_errno(errno);
-    return -1;
+    return waits ? wait_for_resources(self) : -1; /* escapes */
 }
 
 static int
@@ -337,9 +334,12 @@ static PyObject *
 listener_resume(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     ListenerObject *self = (ListenerObject *)op;
-    if (fl_socket_same_fd(self->sock, self->source.watch.fd) >= 0 &&
-        fl_source_want(&self->source, FL_POLL_READ) < 0) {
-        return NULL;
+    if (fl_socket_same_fd(self->sock, self->source.watch.fd) < 0 ||
+        fl_source_want(&self->source, FL_POLL_READ) == 0) {
+        Py_RETURN_NONE;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_OSError) || wait_for_resources(self) < 0) {
+        return NULL; /* escapes */
     }
     Py_RETURN_NONE;
 }

@@ -101,13 +101,31 @@ fl_transport_start_reading(TransportObject *self)
     return fl_source_want(&self->source, self->source.watch.events | FL_POLL_READ);
 }
 
+/* A transport that can't be watched is of no use: the exception handler hears why, as
+ * asyncio's does, and the protocol that it is lost. 0 or -1. */
+static int
+begin_failed(TransportObject *self)
+{
+    if (fl_error_is_exit()) {
+        return -1;
+    }
+    PyObject *exc = fl_error_take();
+    int status =
+        fl_transport_report(self, "Fatal read error on transport", exc); /* escapes */
+    PyObject *closed =
+        status < 0 ? NULL : fl_transport_force_close_now((PyObject *)self, exc);
+    Py_DECREF(exc);
+    Py_XDECREF(closed);
+    return closed == NULL ? -1 : 0;
+}
+
 /* The callback after connection_made. */
 PyObject *
 fl_transport_begin(PyObject *op, PyObject *waiter)
 {
     TransportObject *self = (TransportObject *)op;
-    if (self->source.loop != NULL) {
-        (void)fl_transport_start_reading(self);
+    if (self->source.loop != NULL && fl_transport_start_reading(self) < 0) {
+        (void)begin_failed(self); /* escapes */
     }
     PyObject *exc = fl_error_take();
     if (waiter != Py_None) {
@@ -305,8 +323,11 @@ fl_transport_resume_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
         Py_XSETREF(self->source.context, context);
     }
     self->paused = 0;
-    if (fl_transport_start_reading(self) < 0 ||
-        fl_transport_debug(self, "%r resumes reading", Py_None) < 0) { /* escapes */
+    if (fl_transport_start_reading(self) < 0) {
+        self->paused = 1;
+        return NULL;
+    }
+    if (fl_transport_debug(self, "%r resumes reading", Py_None) < 0) { /* escapes */
         return NULL;
     }
     Py_RETURN_NONE;
