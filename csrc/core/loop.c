@@ -20,10 +20,11 @@
 static int
 loop_open(LoopObject *self)
 {
-    int err = fl_ring_init(&self->ready, READY_CAPACITY);
-    if (err >= 0) {
-        err = fl_poller_open(&self->poller);
+    if (fl_ring_init(&self->ready, READY_CAPACITY) < 0) {
+        PyErr_NoMemory();
+        return -1;
     }
+    int err = fl_poller_open(&self->poller);
     if (err < 0) {
         fl_raise_errno(err);
         return -1;

@@ -13,9 +13,8 @@
 int
 fl_loop_push(LoopObject *self, uintptr_t word)
 {
-    int err = fl_ring_push(&self->ready, word);
-    if (err < 0) {
-        fl_raise_errno(err);
+    if (fl_ring_push(&self->ready, word) < 0) {
+        PyErr_NoMemory();
         return -1;
     }
     return 0;

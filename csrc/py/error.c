@@ -7,9 +7,6 @@
 PyObject *
 fl_raise_errno(int err)
 {
-    if (err == -ENOMEM || err == ENOMEM) {
-        return PyErr_NoMemory();
-    }
     errno = abs(err);
     return PyErr_SetFromErrno(PyExc_OSError);
 }

@@ -7,8 +7,8 @@
 
 #include <stdbool.h>
 
-/* Sets OSError (or its subclass) for err, an errno value of either sign; -ENOMEM
- * becomes MemoryError. Always returns NULL. */
+/* Sets OSError (or its subclass) for err, an errno value of either sign: as for a
+ * system call, also for ENOMEM. Always returns NULL. */
 PyObject *fl_raise_errno(int err);
 
 /* True if the exception set is one that must leave the loop: SystemExit or
