@@ -303,7 +303,7 @@ static int
 add_class_attributes(PyObject *type, const struct fl_state *state)
 {
     PyObject *mode = PyObject_GetAttrString(state->SendfileMode, "TRY_NATIVE");
-    PyObject *max_size = PyLong_FromSize_t(FL_STREAM_RECEIVE_MAX);
+    PyObject *max_size = PyLong_FromSize_t(FL_RECEIVE_MAX);
     int status = -1;
     if (mode != NULL && max_size != NULL) {
         status = PyObject_SetAttrString(type, "_sendfile_compatible", mode);

@@ -25,9 +25,6 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-/* asyncio's max_size: what one event may bring. */
-#define FL_STREAM_RECEIVE_MAX ((size_t)256 * 1024)
-
 union fl_inet_address {
     struct sockaddr any;
     struct sockaddr_in ip4;

@@ -10,10 +10,8 @@
 #include "py/error.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
-#define PAGE_BYTES 4096
 /* Reads above this size go straight into a bytes object. */
 #define SHORT_READ ((size_t)8 * 1024)
 
@@ -47,26 +45,16 @@ expect(const StreamObject *self, size_t n)
     while (expected < n || (expected == n && expected == self->receive_bytes)) {
         expected *= 2;
     }
-    return (uint32_t)(expected < FL_STREAM_RECEIVE_MAX ? expected
-                                                       : FL_STREAM_RECEIVE_MAX);
+    return (uint32_t)(expected < FL_RECEIVE_MAX ? expected : FL_RECEIVE_MAX);
 }
 
 /* Bytes through the loop's buffer. *n as receive has it; new, or NULL. */
 static PyObject *
 receive_short(StreamObject *self, ssize_t *n)
 {
-    LoopObject *loop = self->base.source.loop;
-    if (loop->receive_buffer == NULL &&
-        posix_memalign(&loop->receive_buffer, PAGE_BYTES, FL_STREAM_RECEIVE_MAX) != 0) {
-        loop->receive_buffer = NULL;
-        *n = -ENOMEM;
-        return NULL;
-    }
-    *n = receive(self, loop->receive_buffer, FL_STREAM_RECEIVE_MAX);
-    if (*n <= 0) {
-        return NULL;
-    }
-    return PyBytes_FromStringAndSize(loop->receive_buffer, *n);
+    void *buffer = fl_transport_receive_buffer(self->base.source.loop);
+    *n = buffer == NULL ? -ENOMEM : receive(self, buffer, FL_RECEIVE_MAX);
+    return *n <= 0 ? NULL : PyBytes_FromStringAndSize(buffer, *n);
 }
 
 /* Bytes received in place. */

@@ -281,15 +281,6 @@ fl_stream_write_ready(PyObject *op, PyObject *Py_UNUSED(ignored))
 
 /* ---- queueing ---- */
 
-/* May what is written wait for the end of a step? Another thread's may not: the loop
- * may be asleep. */
-static bool
-may_defer(const LoopObject *loop)
-{
-    return loop->running && loop->may_defer_writes &&
-           loop->thread_id == PyThread_get_thread_ident();
-}
-
 /* Something was added to the queue. */
 static int
 added(StreamObject *self)
@@ -297,7 +288,8 @@ added(StreamObject *self)
     LoopObject *loop = self->base.source.loop;
     fl_loop_note_io(loop);
     if (!fl_transport_waits_for_room(&self->base)) {
-        if (self->queue.size_bytes <= self->base.high_bytes && may_defer(loop)) {
+        if (self->queue.size_bytes <= self->base.high_bytes &&
+            fl_transport_may_defer(loop)) {
             fl_source_defer(&self->base.source);
             return 0;
         }

@@ -3,6 +3,10 @@
 
 #include "py/error.h"
 
+#include <stdlib.h>
+
+#define PAGE_BYTES 4096
+
 /* ---- beginning ---- */
 
 TransportObject *
@@ -231,6 +235,18 @@ fl_transport_finalize(PyObject *op)
         PyErr_WriteUnraisable(op);
     }
     fl_error_restore(exc);
+}
+
+/* ---- receiving ---- */
+
+void *
+fl_transport_receive_buffer(LoopObject *loop)
+{
+    if (loop->receive_buffer == NULL &&
+        posix_memalign(&loop->receive_buffer, PAGE_BYTES, FL_RECEIVE_MAX) != 0) {
+        loop->receive_buffer = NULL;
+    }
+    return loop->receive_buffer;
 }
 
 /* ---- the protocol ---- */

@@ -96,6 +96,21 @@ fl_transport_flush(TransportObject *self)
     return flush == NULL ? 0 : flush(&self->source);
 }
 
+/* May what is written wait for the end of a step? Another thread's may not: the loop
+ * may be asleep. */
+static inline bool
+fl_transport_may_defer(const LoopObject *loop)
+{
+    return loop->running && loop->may_defer_writes &&
+           loop->thread_id == PyThread_get_thread_ident();
+}
+
+/* asyncio's max_size: what one event may bring. */
+#define FL_RECEIVE_MAX ((size_t)256 * 1024)
+
+/* The loop's page-aligned buffer of that size, or NULL if there is no memory. */
+void *fl_transport_receive_buffer(LoopObject *loop);
+
 /* ---- transport.c ---- */
 
 struct fl_transport_parts {
