@@ -7,6 +7,7 @@
 #include "core/threadsafe_handle.h"
 #include "core/timer_handle.h"
 #include "net/listener.h"
+#include "net/pipe.h"
 #include "net/sock_op.h"
 #include "net/stream.h"
 #include "py/context.h"
@@ -62,9 +63,9 @@ module_debug_counts(PyObject *module, PyObject *Py_UNUSED(ignored))
 {
     const struct fl_counts *counts = &fl_state_of_module(module)->counts;
     return Py_BuildValue(
-        "{s:n,s:n,s:n,s:n,s:n,s:n}", "loops", counts->loops, "handles", counts->handles,
-        "watches", counts->watches, "futures", counts->futures, "tasks", counts->tasks,
-        "streams", counts->streams
+        "{s:n,s:n,s:n,s:n,s:n,s:n,s:n}", "loops", counts->loops, "handles",
+        counts->handles, "watches", counts->watches, "futures", counts->futures,
+        "tasks", counts->tasks, "streams", counts->streams, "pipes", counts->pipes
     );
 }
 #endif
@@ -79,12 +80,26 @@ PyDoc_STRVAR(
     "_make_stream(loop, sock, protocol, waiter, extra, server, context, /)\n--\n\n"
     "Return a transport, or None if asyncio's own must drive that kind of socket."
 );
+PyDoc_STRVAR(
+    make_read_pipe_doc,
+    "_make_read_pipe(loop, pipe, protocol, waiter, extra, /)\n--\n\n"
+    "Return the transport of a pipe to read from; ValueError if it is none."
+);
+PyDoc_STRVAR(
+    make_write_pipe_doc,
+    "_make_write_pipe(loop, pipe, protocol, waiter, extra, /)\n--\n\n"
+    "Return the transport of a pipe to write to; ValueError if it is none."
+);
 
 static PyMethodDef module_methods[] = {
     {"_after_fork", module_after_fork, METH_NOARGS, NULL},
     {"_before_fork", module_before_fork, METH_NOARGS, NULL},
     {"_listen", (PyCFunction)(void (*)(void))fl_listener_start, METH_FASTCALL,
      listen_doc},
+    {"_make_read_pipe", (PyCFunction)(void (*)(void))fl_pipe_read_make, METH_FASTCALL,
+     make_read_pipe_doc},
+    {"_make_write_pipe", (PyCFunction)(void (*)(void))fl_pipe_write_make, METH_FASTCALL,
+     make_write_pipe_doc},
     {"_make_stream", (PyCFunction)(void (*)(void))fl_stream_make, METH_FASTCALL,
      make_stream_doc},
     {"_pending_tasks", module_pending_tasks, METH_NOARGS, NULL},
@@ -106,6 +121,8 @@ module_exec(PyObject *module)
         fl_future_add_type(module, state) < 0 || fl_task_add_type(module, state) < 0 ||
         fl_sock_op_add_type(module, state) < 0 || fl_sock_add_methods(state) < 0 ||
         fl_stream_add_type(module, state) < 0 ||
+        fl_pipe_read_add_type(module, state) < 0 ||
+        fl_pipe_write_add_type(module, state) < 0 ||
         fl_listener_add_type(module, state) < 0) {
         return -1;
     }

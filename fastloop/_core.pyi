@@ -125,6 +125,22 @@ def _listen(
     tls: tuple[Any, ...] | None,
     /,
 ) -> bool: ...
+def _make_read_pipe(
+    loop: EventLoop,
+    pipe: Any,
+    protocol: asyncio.BaseProtocol,
+    waiter: asyncio.Future[None] | None,
+    extra: dict[str, Any] | None,
+    /,
+) -> asyncio.ReadTransport: ...
+def _make_write_pipe(
+    loop: EventLoop,
+    pipe: Any,
+    protocol: asyncio.BaseProtocol,
+    waiter: asyncio.Future[None] | None,
+    extra: dict[str, Any] | None,
+    /,
+) -> asyncio.WriteTransport: ...
 def _make_stream(
     loop: EventLoop,
     sock: socket,

@@ -1,4 +1,4 @@
-"""Child processes: a cheaper way to spawn, and exits told by a pidfd.
+"""Pipes, and child processes: a cheaper way to spawn, exits told by a pidfd.
 
 The transport, its protocols and the arguments are asyncio's and subprocess's own.
 What differs: the child comes from vfork in fewer steps, and a pidfd in the loop's
@@ -16,9 +16,13 @@ from asyncio import events, unix_events
 from asyncio.log import logger
 from typing import Any
 
+from . import _core
+
 # As they were at import: who replaces them wants to see them used.
 _Popen: Any = subprocess.Popen
 _UnixSubprocessTransport: Any = unix_events._UnixSubprocessTransport  # type: ignore[attr-defined]
+_UnixReadPipeTransport: Any = unix_events._UnixReadPipeTransport  # type: ignore[attr-defined]
+_UnixWritePipeTransport: Any = unix_events._UnixWritePipeTransport  # type: ignore[attr-defined]
 # Programs put our loop in the place of asyncio.SelectorEventLoop.
 _AsyncioLoop: Any = asyncio.SelectorEventLoop
 
@@ -282,7 +286,25 @@ class _Exit:
 
 
 class Processes:
-    """_make_subprocess_transport of the loop."""
+    """The loop's transports of pipes and of child processes."""
+
+    def _make_read_pipe_transport(
+        self: Any, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None
+    ) -> Any:
+        if unix_events._UnixReadPipeTransport is not _UnixReadPipeTransport:  # type: ignore[attr-defined]
+            return _AsyncioLoop._make_read_pipe_transport(
+                self, pipe, protocol, waiter, extra
+            )
+        return _core._make_read_pipe(self, pipe, protocol, waiter, extra)
+
+    def _make_write_pipe_transport(
+        self: Any, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None
+    ) -> Any:
+        if unix_events._UnixWritePipeTransport is not _UnixWritePipeTransport:  # type: ignore[attr-defined]
+            return _AsyncioLoop._make_write_pipe_transport(
+                self, pipe, protocol, waiter, extra
+            )
+        return _core._make_write_pipe(self, pipe, protocol, waiter, extra)
 
     def _may_watch(self: Any) -> bool:
         """Tell whether nobody has asked for a child watcher of his own."""

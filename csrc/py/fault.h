@@ -47,6 +47,8 @@ int fl_fault_add_methods(PyObject *module);
 
 /* ---- new references and the like; NULL ---- */
 
+#define PyByteArray_FromObject(...) \
+    FL_FAULT_POINTER(PyByteArray_FromObject, __VA_ARGS__)
 #define PyBytes_FromObject(...) FL_FAULT_POINTER(PyBytes_FromObject, __VA_ARGS__)
 #define PyBytes_FromStringAndSize(...) \
     FL_FAULT_POINTER(PyBytes_FromStringAndSize, __VA_ARGS__)

@@ -6,11 +6,17 @@
 
 #include <stdbool.h>
 
-#define FL_NET_STATE_TYPES(X) X(sock_op_type) X(listener_type) X(stream_type)
+#define FL_NET_STATE_TYPES(X) \
+    X(sock_op_type)           \
+    X(listener_type)          \
+    X(stream_type)            \
+    X(read_pipe_type)         \
+    X(write_pipe_type)
 
 #define FL_NET_STATE_IMPORTS(X)                                                     \
     X(accept_retry_delay, "asyncio.constants", "ACCEPT_RETRY_DELAY")                \
     X(FlowControlMixin, "asyncio.transports", "_FlowControlMixin")                  \
+    X(ReadTransport, "asyncio.transports", "ReadTransport")                         \
     X(BufferedProtocol, "asyncio.protocols", "BufferedProtocol")                    \
     X(SendfileMode, "asyncio.constants", "_SendfileMode")                           \
     X(TransportSocket, "asyncio.trsock", "TransportSocket")                         \
@@ -38,6 +44,7 @@
     X(str_low, "low")                                     \
     X(str_pause_writing, "pause_writing")                 \
     X(str_peername, "peername")                           \
+    X(str_pipe, "pipe")                                   \
     X(str_recv, "recv")                                   \
     X(str_recv_into, "recv_into")                         \
     X(str_resume_writing, "resume_writing")               \

@@ -113,6 +113,7 @@ struct fl_state {
         Py_ssize_t futures;
         Py_ssize_t tasks;
         Py_ssize_t streams;
+        Py_ssize_t pipes;
     } counts;
 };
 

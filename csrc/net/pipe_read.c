@@ -1,0 +1,285 @@
+/* The end of a pipe that reads: one read per event, as asyncio.
+ *
+ * What is read comes through one aligned buffer of the loop and becomes a bytes object
+ * of its size; after a long read the next goes straight into a bytes object of what a
+ * pipe holds.
+ */
+#include "net/pipe.h"
+#include "py/error.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* A read above this size is a long one. */
+#define SHORT_READ ((size_t)8 * 1024)
+/* What a pipe holds unless F_SETPIPE_SZ changed it. */
+#define PIPE_BYTES ((size_t)64 * 1024)
+
+typedef struct {
+    PipeObject pipe;
+    size_t expected_bytes; /* of the next read; 0: a short one */
+} ReadPipeObject;
+
+static const char read_error[] = "Fatal read error on pipe transport";
+
+static TransportObject *
+base_of(ReadPipeObject *self)
+{
+    return &self->pipe.base;
+}
+
+/* ---- reading ---- */
+
+/* The count, 0 at the end, -EAGAIN if there is nothing, or -errno. escapes. */
+static ssize_t
+receive(ReadPipeObject *self, void *buffer, size_t size)
+{
+    int fd = fl_pipe_fd(&self->pipe); /* escapes */
+    if (fd < 0) {
+        return -EBADF;
+    }
+    ssize_t n = read(fd, buffer, size);
+    if (n >= 0) {
+        return n;
+    }
+    return errno == EWOULDBLOCK || errno == EINTR ? -EAGAIN : -errno;
+}
+
+/* *n as receive has it; new, or NULL with or without an exception. escapes. */
+static PyObject *
+receive_short(ReadPipeObject *self, ssize_t *n)
+{
+    void *buffer = fl_transport_receive_buffer(base_of(self)->source.loop);
+    *n = buffer == NULL ? -ENOMEM : receive(self, buffer, FL_RECEIVE_MAX);
+    return *n <= 0 ? NULL : PyBytes_FromStringAndSize(buffer, *n);
+}
+
+static PyObject *
+receive_long(ReadPipeObject *self, ssize_t *n)
+{
+    PyObject *data = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)self->expected_bytes);
+    if (data == NULL) {
+        PyErr_Clear();
+        *n = -ENOMEM;
+        return NULL;
+    }
+    *n = receive(self, PyBytes_AS_STRING(data), self->expected_bytes); /* escapes */
+    if (*n <= 0) {
+        Py_DECREF(data);
+        return NULL;
+    }
+    if ((size_t)*n < self->expected_bytes) {
+        _PyBytes_Resize(&data, *n);
+    }
+    return data;
+}
+
+/* What the next read will probably bring, after one that brought n. */
+static size_t
+expect(const ReadPipeObject *self, size_t n)
+{
+    if (n <= SHORT_READ) {
+        return 0;
+    }
+    size_t expected = self->expected_bytes < PIPE_BYTES ? PIPE_BYTES : n;
+    expected = n == self->expected_bytes ? n * 2 : expected;
+    return expected < FL_RECEIVE_MAX ? expected : FL_RECEIVE_MAX;
+}
+
+/* ---- the protocol ---- */
+
+static int
+read_end(ReadPipeObject *self)
+{
+    TransportObject *base = base_of(self);
+    if (fl_pipe_note_peer_left(&self->pipe) < 0) { /* escapes */
+        return -1;
+    }
+    if (base->conn_lost > 0 || base->source.loop == NULL) {
+        return 0;
+    }
+    base->closing = 1;
+    base->conn_lost = 1;
+    fl_source_ignore(&base->source); /* escapes */
+    PyObject *loop = (PyObject *)base->source.loop;
+    const struct fl_state *state = base->source.loop->state;
+    PyObject *ended =
+        PyObject_GetAttr(base->protocol, state->str_eof_received); /* escapes */
+    PyObject *handle = ended == NULL ? NULL
+                                     : PyObject_CallMethodOneArg(
+                                           loop, state->str_call_soon, ended
+                                       ); /* escapes */
+    Py_XDECREF(ended);
+    if (handle == NULL) {
+        return -1;
+    }
+    Py_DECREF(handle);
+    return fl_transport_lose_soon(base, Py_None);
+}
+
+/* n <= 0: the end, nothing, or an error; a terminal's hang-up is not worth a report. */
+static int
+read_nothing(ReadPipeObject *self, ssize_t n)
+{
+    TransportObject *base = base_of(self);
+    if (n == -EAGAIN || base->source.loop == NULL) {
+        return 0;
+    }
+    if (n == 0) {
+        return read_end(self);
+    }
+    fl_raise_errno((int)n);
+    if (n == -EIO) {
+        return fl_transport_fatal_error(base, read_error);
+    }
+    PyObject *exc = fl_error_take();
+    int status = fl_transport_report(base, read_error, exc); /* escapes */
+    if (status == 0 && base->source.loop != NULL) {
+        status = fl_transport_force_close(base, exc);
+    }
+    Py_DECREF(exc);
+    return status;
+}
+
+static int
+read_once(ReadPipeObject *self)
+{
+    TransportObject *base = base_of(self);
+    if (base->conn_lost > 0 || base->source.loop == NULL) {
+        return 0;
+    }
+    ssize_t n;
+    PyObject *data = self->expected_bytes == 0 ? receive_short(self, &n)
+                                               : receive_long(self, &n); /* escapes */
+    if (n <= 0) {
+        return read_nothing(self, n);
+    }
+    if (data == NULL || base->protocol == NULL) {
+        Py_XDECREF(data);
+        return data == NULL ? -1 : 0;
+    }
+    self->expected_bytes = expect(self, (size_t)n);
+    PyObject *protocol = Py_NewRef(base->protocol);
+    PyObject *result = PyObject_CallMethodOneArg(
+        protocol, base->source.loop->state->str_data_received, data
+    ); /* escapes */
+    Py_DECREF(protocol);
+    Py_DECREF(data);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* ---- what the kind does ---- */
+
+static int
+read_pipe_run(struct fl_source *source, uint32_t Py_UNUSED(events))
+{
+    return read_once((ReadPipeObject *)fl_transport_of_source(source));
+}
+
+static size_t
+read_pipe_unsent(const TransportObject *Py_UNUSED(base))
+{
+    return 0;
+}
+
+static void
+read_pipe_discard(TransportObject *Py_UNUSED(base))
+{
+}
+
+static const struct fl_transport_kind read_pipe_kind = {
+    .source = {read_pipe_run, NULL, "_read_ready", "_read_ready"},
+    .unsent = read_pipe_unsent,
+    .discard = read_pipe_discard,
+    .ended = fl_pipe_ended,
+};
+
+PyObject *
+fl_pipe_read_make(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
+{
+    const struct fl_pipe_parts parts = {
+        .type = fl_state_of_module(module)->read_pipe_type,
+        .kind = &read_pipe_kind,
+        .refusal = "Pipe transport is for pipes/sockets only.",
+        .reads = true,
+    };
+    mode_t mode;
+    return (PyObject *)fl_pipe_make(&parts, args, n_args, &mode);
+}
+
+/* ---- the type ---- */
+
+/* Debug mode's turn: whoever paused since it was queued is not read. */
+static PyObject *
+read_pipe_read_ready(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    ReadPipeObject *self = (ReadPipeObject *)op;
+    if (base_of(self)->source.watch.events & FL_POLL_READ && read_once(self) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+read_pipe_repr(PyObject *op)
+{
+    PyObject *start = fl_pipe_repr((PipeObject *)op, FL_POLL_READ);
+    PyObject *text = start == NULL ? NULL : PyUnicode_FromFormat("%U>", start);
+    Py_XDECREF(start);
+    return text;
+}
+
+static PyMethodDef read_pipe_methods[] = {
+    FL_TRANSPORT_METHODS,
+    FL_TRANSPORT_READING_METHODS,
+    {"_read_ready", read_pipe_read_ready, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef read_pipe_getset[] = {
+    FL_TRANSPORT_GETSET,
+    FL_PIPE_GETSET,
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+PyDoc_STRVAR(
+    read_pipe_doc,
+    "The reading end of a pipe, of a socket or of a character device.\n\n"
+    "Made by the loop. Imitates asyncio's own, a subclass of\n"
+    "asyncio.ReadTransport as well."
+);
+
+static PyType_Slot read_pipe_slots[] = {
+    {Py_tp_doc, (void *)read_pipe_doc},      {Py_tp_dealloc, fl_pipe_dealloc},
+    {Py_tp_finalize, fl_transport_finalize}, {Py_tp_traverse, fl_transport_traverse},
+    {Py_tp_clear, fl_transport_clear},       {Py_tp_repr, read_pipe_repr},
+    {Py_tp_methods, read_pipe_methods},      {Py_tp_members, fl_transport_members},
+    {Py_tp_getset, read_pipe_getset},        {0, NULL},
+};
+
+/* Not immutable: see core/handle.c. */
+static PyType_Spec read_pipe_spec = {
+    .name = "fastloop.ReadPipeTransport",
+    .basicsize = sizeof(ReadPipeObject),
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = read_pipe_slots,
+};
+
+int
+fl_pipe_read_add_type(PyObject *module, struct fl_state *state)
+{
+    if (fl_transport_check_layout(state->ReadTransport, false) < 0) {
+        return -1;
+    }
+    PyObject *type =
+        PyType_FromModuleAndSpec(module, &read_pipe_spec, state->ReadTransport);
+    state->read_pipe_type = (PyTypeObject *)type;
+    PyObject *max_size = PyLong_FromSize_t(FL_RECEIVE_MAX);
+    int status = type == NULL || max_size == NULL
+                     ? -1
+                     : PyObject_SetAttrString(type, "max_size", max_size);
+    Py_XDECREF(max_size);
+    return status;
+}
