@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 
 
@@ -110,3 +111,12 @@ async def settle():
     """Some turns of the loop."""
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+def no_children():
+    """True if this process has no child, not even one that has ended."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False
