@@ -1,0 +1,311 @@
+"""What is written to pipes."""
+
+import asyncio
+import fcntl
+import os
+import random
+import signal
+import sys
+import termios
+
+import pytest
+
+from tests.net.helpers import Recorder, settle
+from tests.net.pipes import (
+    anonymous,
+    pipe,
+    sockets,
+    writing,
+)
+from tests.support import until
+
+
+def test_writes_of_a_step_are_one(run, loop_kind):
+    """In a pipe of packets each write is one."""
+
+    async def main():
+        read, write = os.pipe2(os.O_DIRECT)
+        with os.fdopen(read, "rb", 0) as reader, os.fdopen(write, "wb", 0) as writer:
+            transport, protocol = await writing(writer)
+            for piece in (b"one ", b"two ", b"three"):
+                transport.write(piece)
+            await asyncio.sleep(0)
+            found = os.read(reader.fileno(), 100)
+            transport.close()
+            await protocol.closed
+            return found
+
+    assert run(main()) == {"asyncio": b"one ", "fastloop": b"one two three"}[loop_kind]
+
+
+def test_writes_are_there_for_who_looks(run):
+    """By ways that could tell: the size that waits, the file, closing."""
+
+    async def main():
+        for look in (
+            lambda transport: transport.get_write_buffer_size(),
+            lambda transport: transport._pipe,
+            lambda transport: transport.close(),
+            lambda transport: transport.write_eof(),
+            lambda transport: transport.abort(),
+            lambda transport: transport.write(bytearray(b"!")),
+        ):
+            with pipe() as (reader, writer):
+                transport, protocol = await writing(writer)
+                transport.write(b"hello")
+                look(transport)
+                assert os.read(reader.fileno(), 100) in (b"hello", b"hello!")
+                transport.close()
+                await protocol.closed
+
+    run(main())
+
+
+@pytest.mark.parametrize("how", ["send_signal", "terminate", "kill"])
+def test_a_child_is_sent_its_input_before_a_signal(run, how):
+    async def main():
+        process = await asyncio.create_subprocess_exec("sleep", "60", stdin=-1)
+        popen = process._transport.get_extra_info("subprocess")
+        process.stdin.write(b"hello")
+        getattr(process, how)(*([signal.SIGTERM] if how == "send_signal" else []))
+        waiting = fcntl.ioctl(popen.stdin.fileno(), termios.FIONREAD, bytes(4))
+        await process.wait()
+        return int.from_bytes(waiting, sys.byteorder)
+
+    assert run(main()) == 5
+
+
+def test_what_is_sent_is_what_was_written(run):
+    async def main():
+        with pipe() as (reader, writer):
+            transport, protocol = await writing(writer)
+            buffer = bytearray(b"before")
+            transport.write(buffer)
+            buffer[:] = b"after!"
+            view = memoryview(bytearray(200_000))
+            transport.write(view)
+            view[:] = b"x" * len(view)
+            data = b"y" * 10
+            transport.write(memoryview(data)[2:5])
+            transport.close()
+            del data
+            got = await asyncio.to_thread(reader.readall)
+            await protocol.closed
+            return got
+
+    # asyncio 3.12 and later keep a view of what did not go at once.
+    got = run(main())
+    assert got[:6] == b"before"
+    assert got[-3:] == b"yyy"
+    assert len(got) == 200_009
+
+
+@pytest.mark.parametrize("data", ["text", None, 5, [b"x"]], ids=repr)
+def test_what_cannot_be_written(run, data):
+    async def main():
+        with pipe() as (_, writer):
+            transport, protocol = await writing(writer)
+            with pytest.raises(AssertionError) as caught:
+                transport.write(data)
+            transport.close()
+            await protocol.closed
+            return str(caught.value)
+
+    assert run(main()) == repr(data)
+
+
+def test_nothing_is_written(run):
+    async def main():
+        with pipe() as (_, writer):
+            transport, protocol = await writing(writer)
+            for nothing in (b"", bytearray(), memoryview(b"")):
+                transport.write(nothing)
+            transport.writelines([])
+            assert transport.get_write_buffer_size() == 0
+            transport.close()
+            await protocol.closed
+            return protocol.calls
+
+    assert run(main()) == ["connection_made", "connection_lost"]
+
+
+def test_closing_sends_the_rest(run):
+    payload = random.Random(6).randbytes(1_000_000)
+
+    async def main():
+        for end in ("close", "write_eof"):
+            with pipe() as (reader, writer):
+                transport, protocol = await writing(writer)
+                transport.write(payload)
+                getattr(transport, end)()
+                assert transport.is_closing()
+                transport.write(b"too late")
+                transport.close()
+                got = await asyncio.to_thread(reader.readall)
+                assert got == payload
+                assert await protocol.closed is None
+                assert protocol.calls.count("connection_lost") == 1
+
+    run(main())
+
+
+def test_aborting_drops_the_rest(run):
+    async def main():
+        with pipe() as (reader, writer):
+            transport, protocol = await writing(writer)
+            transport.write(bytes(1_000_000))
+            transport.abort()
+            assert await protocol.closed is None
+            transport.close()
+            await settle()
+            return len(reader.readall()), protocol.calls.count("connection_lost")
+
+    length, lost = run(main())
+    assert 0 < length < 1_000_000
+    assert lost == 1
+
+
+def test_aborting_twice(run, loop_kind, logs):
+    """asyncio calls connection_lost once more, on a protocol that is gone."""
+
+    async def main():
+        with pipe() as (_, writer):
+            transport, protocol = await writing(writer)
+            transport.abort()
+            transport.abort()
+            transport.close()
+            await protocol.closed
+            await settle()
+            return protocol.calls
+
+    assert run(main()) == ["connection_made", "connection_lost"]
+    text = logs.take_text()
+    assert ("'NoneType' object has no attribute" in text) == (loop_kind == "asyncio")
+
+
+def test_flow_control(run):
+    async def main():
+        with pipe() as (reader, writer):
+            transport, protocol = await writing(writer)
+            assert transport.get_write_buffer_limits() == (16384, 65536)
+            transport.set_write_buffer_limits(high=1000, low=100)
+            assert transport.get_write_buffer_limits() == (100, 1000)
+            transport.write(bytes(100_000))
+            assert transport.get_write_buffer_size() > 1000
+            assert protocol.calls[-1] == "pause_writing"
+            transport.write(bytes(10))
+            got = 0
+            while got < 100_010:
+                got += len(await asyncio.to_thread(os.read, reader.fileno(), 1 << 16))
+            await until(lambda: protocol.calls[-1] == "resume_writing")
+            assert transport.get_write_buffer_size() == 0
+            transport.close()
+            await protocol.closed
+            return protocol.calls
+
+    assert run(main()) == [
+        "connection_made",
+        "pause_writing",
+        "resume_writing",
+        "connection_lost",
+    ]
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_reader_that_leaves(run, tmp_path, debug):
+    """With bytes that it did not read it is an error, else the end."""
+
+    async def main():
+        for kind in (anonymous, sockets):
+            with kind(tmp_path) as (reader, writer):
+                transport, protocol = await writing(writer)
+                reader.close()
+                assert await protocol.closed is None
+            with kind(tmp_path) as (reader, writer):
+                transport, protocol = await writing(writer)
+                transport.write(bytes(1_000_000))
+                assert transport.get_write_buffer_size() > 0
+                reader.close()
+                assert isinstance(await protocol.closed, BrokenPipeError)
+                assert transport.is_closing()
+
+    run(main(), debug=debug)
+
+
+def test_a_reader_that_leaves_while_the_rest_is_sent(run):
+    async def main():
+        with pipe() as (reader, writer):
+            transport, protocol = await writing(writer)
+            transport.write(bytes(1_000_000))
+            transport.close()
+            reader.close()
+            return await protocol.closed
+
+    assert isinstance(run(main()), BrokenPipeError)
+
+
+def test_writing_to_nobody(run):
+    """The error is connection_lost's alone."""
+
+    async def main():
+        with pipe() as (reader, writer):
+            transport, protocol = await writing(writer)
+            reader.close()
+            transport.write(b"x")
+            exc = await protocol.closed
+            assert protocol.calls.count("connection_lost") == 1
+            return exc
+
+    assert isinstance(run(main()), BrokenPipeError)
+
+
+def test_late_writes_are_counted(run, logs):
+    async def main():
+        with pipe() as (_, writer):
+            transport, protocol = await writing(writer)
+            transport.close()
+            for _ in range(5):
+                transport.write(b"x")
+            assert logs.take() == []
+            transport.write(b"x")
+            await protocol.closed
+
+    run(main())
+    text = "pipe closed by peer or os.write(pipe, data) raised exception."
+    assert logs.take() == [("WARNING", text)]
+
+
+def test_a_buffer_that_cannot_be_had(run, logs):
+    """A view with gaps: reported, and the end."""
+
+    async def main():
+        with pipe() as (_, writer):
+            transport, protocol = await writing(writer)
+            transport.write(memoryview(b"abcdef")[::2])
+            return await protocol.closed
+
+    assert isinstance(run(main()), BufferError)
+    assert "Fatal write error on pipe transport" in logs.take_text()
+
+
+def test_writing_from_inside_resume_writing(run):
+    class Protocol(Recorder):
+        def resume_writing(self):
+            super().resume_writing()
+            if self.calls.count("resume_writing") < 4:
+                self.transport.write(bytes(300_000))
+
+    async def main():
+        with pipe() as (reader, writer):
+            transport, protocol = await writing(writer, Protocol)
+            transport.write(bytes(300_000))
+            transport.get_write_buffer_size()
+            got = 0
+            while got < 1_200_000:
+                got += len(await asyncio.to_thread(os.read, reader.fileno(), 1 << 16))
+            await until(lambda: protocol.calls.count("resume_writing") == 4)
+            transport.close()
+            await protocol.closed
+            return got, protocol.calls.count("pause_writing")
+
+    assert run(main()) == (1_200_000, 4)
