@@ -16,3 +16,5 @@ def pytest_terminal_summary(terminalreporter):
             "(pip install -e '.[compat]'; some are for Python 3.11 and 3.14 only)",
             yellow=True,
         )
+    for names, reason in support.NOT_TRIED.items():
+        terminalreporter.write_line(f"not tried: {names}, {reason}")
