@@ -10,8 +10,9 @@ After the language, a block's info string may say:
     python=3.13   the block is for that Python and newer ones
     not-run       see NOT_RUN
 
-A port 8000 becomes a free one. What follows a `$` line of a console block is what the
-command prints, where `...` stands for anything.
+A port 8000 becomes a free one. Each line of a block of sh is a command, and so is each
+`$` line of a console block; what follows that is what it prints, where `...` stands for
+anything.
 """
 
 import contextlib
@@ -37,7 +38,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
 PAGES += ["benchmarks/README.md"]
 PAGES += sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/*.md"))
-LANGUAGES = {"python", "console", "text", "json"}
+LANGUAGES = {"python", "console", "sh", "text", "json"}
 MARKS = {"file", "continues", "needs", "serves", "checkout", "python", "not-run"}
 TIMEOUT_S = 50
 
@@ -48,15 +49,15 @@ SAME_OUTPUT = functools.partial(
 
 # Where each block is that is not run here, with its first line, and why.
 NOT_RUN = {
-    "README.md $ sudo apt install": "changes the machine",
-    "README.md $ make demo": "builds and tests anew; .ci/run runs it",
-    "README.md $ python3 -m venv": "does what `make test` does",
-    "README.md $ python -m fastloop": "waits for somebody to type; tests/doors types",
-    "CONTRIBUTING.md $ make demo": "builds and tests anew; .ci/run runs it",
-    "CONTRIBUTING.md $ tools/on_python.sh": "whole runs, which .ci/run makes",
-    "benchmarks/README.md $ python benchmarks/run.py": "tests/bench runs it in small",
-    "benchmarks/README.md $ python benchmarks/instructions.py": "needs valgrind",
-    "benchmarks/README.md $ python benchmarks/containers.py": "a minute of measuring",
+    "README.md sudo apt install": "changes the machine",
+    "README.md make demo": "builds and tests anew; .ci/run runs it",
+    "README.md python3 -m venv": "does what `make test` does",
+    "README.md python -m fastloop": "waits for somebody to type; tests/doors types",
+    "CONTRIBUTING.md make demo": "builds and tests anew; .ci/run runs it",
+    "CONTRIBUTING.md tools/on_python.sh": "whole runs, which .ci/run makes",
+    "benchmarks/README.md python benchmarks/run.py": "tests/bench runs it in small",
+    "benchmarks/README.md python benchmarks/instructions.py": "needs valgrind",
+    "benchmarks/README.md python benchmarks/containers.py": "a minute of measuring",
 }
 
 
@@ -104,7 +105,7 @@ BLOCKS = [block for page in PAGES for block in read_blocks(page)]
 RUN = [
     block
     for block in BLOCKS
-    if block.language in ("python", "console") and "not-run" not in block.marks
+    if block.language in ("python", "console", "sh") and "not-run" not in block.marks
 ]
 
 
@@ -199,10 +200,10 @@ def run(command, folder):
 
 
 def commands_of(block):
-    """(command, what it prints) for each `$` line."""
-    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
-        while "\\\n" in part:
-            part = part.replace("\\\n", "")
+    """(command, what it prints) for each command of a block."""
+    prompt = "^" if block.language == "sh" else r"^\$ "
+    text = block.text.replace("\\\n", "")
+    for part in re.split(prompt, text.strip(), flags=re.MULTILINE)[1:]:
         command, _, expected = part.partition("\n")
         yield command, expected
 
@@ -254,14 +255,16 @@ def test_block(block, tmp_path, port):
         assert any(
             later.section == block.section and block in later.before
             for later in RUN
-            if later.page == block.page and later.language == "console"
+            if later.page == block.page and later.language in ("console", "sh")
         ), "nothing runs this file"
     elif block.language == "python":
         path = tmp_path / "block.py"
         path.write_text(with_port(python_text(block)))
         run([sys.executable, "-W", "error", path], tmp_path)
     else:
-        for command, expected in commands_of(block):
+        commands = list(commands_of(block))
+        assert commands
+        for command, expected in commands:
             if "serves" in block.marks:
                 serve(block, with_port(command), tmp_path, port)
                 continue
