@@ -81,6 +81,8 @@ SOURCES = {
         "transport_attrs.c",
         "transport_close.c",
         "transport_limits.c",
+        "datagram.c",
+        "datagram_send.c",
         "listener.c",
         "pipe.c",
         "pipe_read.c",

@@ -6,6 +6,7 @@
 #include "core/task_registry.h"
 #include "core/threadsafe_handle.h"
 #include "core/timer_handle.h"
+#include "net/datagram.h"
 #include "net/listener.h"
 #include "net/pipe.h"
 #include "net/sock_op.h"
@@ -63,9 +64,10 @@ module_debug_counts(PyObject *module, PyObject *Py_UNUSED(ignored))
 {
     const struct fl_counts *counts = &fl_state_of_module(module)->counts;
     return Py_BuildValue(
-        "{s:n,s:n,s:n,s:n,s:n,s:n,s:n}", "loops", counts->loops, "handles",
+        "{s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n}", "loops", counts->loops, "handles",
         counts->handles, "watches", counts->watches, "futures", counts->futures,
-        "tasks", counts->tasks, "streams", counts->streams, "pipes", counts->pipes
+        "tasks", counts->tasks, "streams", counts->streams, "pipes", counts->pipes,
+        "datagrams", counts->datagrams
     );
 }
 #endif
@@ -91,6 +93,12 @@ PyDoc_STRVAR(
     "Return the transport of a pipe to write to; ValueError if it is none."
 );
 
+PyDoc_STRVAR(
+    make_datagram_doc,
+    "_make_datagram(loop, sock, protocol, address, waiter, extra, /)\n--\n\n"
+    "Return a transport, or None if asyncio's own must drive that kind of socket."
+);
+
 static PyMethodDef module_methods[] = {
     {"_after_fork", module_after_fork, METH_NOARGS, NULL},
     {"_before_fork", module_before_fork, METH_NOARGS, NULL},
@@ -100,6 +108,8 @@ static PyMethodDef module_methods[] = {
      make_read_pipe_doc},
     {"_make_write_pipe", (PyCFunction)(void (*)(void))fl_pipe_write_make, METH_FASTCALL,
      make_write_pipe_doc},
+    {"_make_datagram", (PyCFunction)(void (*)(void))fl_datagram_make, METH_FASTCALL,
+     make_datagram_doc},
     {"_make_stream", (PyCFunction)(void (*)(void))fl_stream_make, METH_FASTCALL,
      make_stream_doc},
     {"_pending_tasks", module_pending_tasks, METH_NOARGS, NULL},
@@ -123,6 +133,7 @@ module_exec(PyObject *module)
         fl_stream_add_type(module, state) < 0 ||
         fl_pipe_read_add_type(module, state) < 0 ||
         fl_pipe_write_add_type(module, state) < 0 ||
+        fl_datagram_add_type(module, state) < 0 ||
         fl_listener_add_type(module, state) < 0) {
         return -1;
     }

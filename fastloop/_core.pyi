@@ -141,6 +141,15 @@ def _make_write_pipe(
     extra: dict[str, Any] | None,
     /,
 ) -> asyncio.WriteTransport: ...
+def _make_datagram(
+    loop: EventLoop,
+    sock: socket,
+    protocol: asyncio.BaseProtocol,
+    address: Any,
+    waiter: asyncio.Future[None] | None,
+    extra: dict[str, Any] | None,
+    /,
+) -> asyncio.DatagramTransport | None: ...
 def _make_stream(
     loop: EventLoop,
     sock: socket,

@@ -97,6 +97,22 @@ class Loop(
             sock, protocol, waiter, extra=extra, server=server, **keywords
         )
 
+    def _make_datagram_transport(
+        self,
+        sock: Any,
+        protocol: Any,
+        address: Any = None,
+        waiter: Any = None,
+        extra: Any = None,
+    ) -> Any:
+        self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]
+        transport = _core._make_datagram(self, sock, protocol, address, waiter, extra)
+        if transport is not None:
+            return transport
+        return super()._make_datagram_transport(  # type: ignore[misc]
+            sock, protocol, address, waiter, extra
+        )
+
     def _make_ssl_transport(
         self,
         rawsock: Any,

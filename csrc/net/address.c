@@ -136,3 +136,43 @@ fl_address_from_object(
     return PyTuple_GET_SIZE(object) == 2 &&
            inet_pton(AF_INET, host, &v4->sin_addr) == 1;
 }
+
+/* The bytes of a path: what they lie in, new; or NULL, and no exception. */
+static PyObject *
+path_bytes(PyObject *object)
+{
+    if (PyBytes_CheckExact(object)) {
+        return Py_NewRef(object);
+    }
+    if (!PyUnicode_CheckExact(object)) {
+        return NULL;
+    }
+    PyObject *path = PyUnicode_EncodeFSDefault(object);
+    if (path == NULL) {
+        PyErr_Clear();
+    }
+    return path;
+}
+
+bool
+fl_address_from_path(
+    PyObject *object, struct sockaddr_storage *address, socklen_t *length
+)
+{
+    PyObject *path = path_bytes(object);
+    if (path == NULL) {
+        return false;
+    }
+    struct sockaddr_un *named = (struct sockaddr_un *)(void *)address;
+    size_t size = (size_t)PyBytes_GET_SIZE(path);
+    bool is_file = size > 0 && PyBytes_AS_STRING(path)[0] != '\0';
+    bool fits = size + is_file <= sizeof(named->sun_path);
+    if (fits) {
+        memset(address, 0, sizeof(*address));
+        named->sun_family = AF_UNIX;
+        memcpy(named->sun_path, PyBytes_AS_STRING(path), size);
+        *length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size + is_file);
+    }
+    Py_DECREF(path);
+    return fits;
+}

@@ -20,7 +20,13 @@ bool fl_address_from_object(
     int family, PyObject *object, struct sockaddr_storage *address, socklen_t *length
 );
 
-/* The same as a tuple of all its parts. host: as it was written. New or NULL. */
+/* A Unix socket's path or abstract name, as exactly str or bytes: the same. */
+bool fl_address_from_path(
+    PyObject *object, struct sockaddr_storage *address, socklen_t *length
+);
+
+/* An Internet address as a tuple of all its parts. host: as it was written. New or
+ * NULL. */
 PyObject *fl_address_complete(const struct sockaddr *address, PyObject *host);
 
 #endif

@@ -27,8 +27,9 @@ fl_socket_is_plain(const struct fl_state *state, PyObject *sock, int *fd)
         return 0;
     }
     PyObject *const names[] = {
-        state->str__accept, state->str_recv,    state->str_recv_into,
-        state->str_send,    state->str_sendmsg,
+        state->str__accept,  state->str_recv, state->str_recv_into,
+        state->str_recvfrom, state->str_send, state->str_sendmsg,
+        state->str_sendto,
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
         if (_PyType_Lookup(Py_TYPE(sock), names[i]) !=

@@ -173,6 +173,9 @@ fl_transport_clear(PyObject *op)
         fl_source_ignore(&self->source); /* escapes */
         fl_source_undefer(&self->source);
     }
+    /* who still finds it finds it closed */
+    self->closing = 1;
+    self->conn_lost += self->conn_lost == 0;
     Py_CLEAR(self->extra);
     Py_CLEAR(self->high);
     Py_CLEAR(self->slot_loop);

@@ -98,6 +98,15 @@ fl_optional_attribute(PyObject *op, PyObject *name, PyObject **value)
 #define FL_WRITE_WANTS "a bytes-like object"
 #endif
 
+/* 3.13: empty datagrams are sent, and what waits counts some bytes for each. */
+#if PY_VERSION_HEX >= 0x030D0000
+#define FL_SENDS_EMPTY_DATAGRAMS true
+#define FL_DATAGRAM_HEADER_BYTES 8
+#else
+#define FL_SENDS_EMPTY_DATAGRAMS false
+#define FL_DATAGRAM_HEADER_BYTES 0
+#endif
+
 /* What __name__ of the type says. */
 static inline const char *
 fl_type_short_name(const PyTypeObject *type)

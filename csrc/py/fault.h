@@ -110,6 +110,8 @@ int fl_fault_add_methods(PyObject *module);
 #define PyUnicode_AsUTF8(...) FL_FAULT_POINTER(PyUnicode_AsUTF8, __VA_ARGS__)
 #define PyUnicode_DecodeFSDefaultAndSize(...) \
     FL_FAULT_POINTER(PyUnicode_DecodeFSDefaultAndSize, __VA_ARGS__)
+#define PyUnicode_EncodeFSDefault(...) \
+    FL_FAULT_POINTER(PyUnicode_EncodeFSDefault, __VA_ARGS__)
 #define PyUnicode_FromFormat(...) FL_FAULT_POINTER(PyUnicode_FromFormat, __VA_ARGS__)
 #define PyUnicode_FromString(...) FL_FAULT_POINTER(PyUnicode_FromString, __VA_ARGS__)
 #define PyUnicode_FromStringAndSize(...) \

@@ -11,12 +11,14 @@
     X(listener_type)          \
     X(stream_type)            \
     X(read_pipe_type)         \
-    X(write_pipe_type)
+    X(write_pipe_type)        \
+    X(datagram_type)
 
 #define FL_NET_STATE_IMPORTS(X)                                                     \
     X(accept_retry_delay, "asyncio.constants", "ACCEPT_RETRY_DELAY")                \
     X(FlowControlMixin, "asyncio.transports", "_FlowControlMixin")                  \
     X(ReadTransport, "asyncio.transports", "ReadTransport")                         \
+    X(DatagramTransport, "asyncio.transports", "DatagramTransport")                 \
     X(BufferedProtocol, "asyncio.protocols", "BufferedProtocol")                    \
     X(SendfileMode, "asyncio.constants", "_SendfileMode")                           \
     X(TransportSocket, "asyncio.trsock", "TransportSocket")                         \
@@ -35,8 +37,10 @@
     X(str_connection_lost, "connection_lost")             \
     X(str_connection_made, "connection_made")             \
     X(str_data_received, "data_received")                 \
+    X(str_datagram_received, "datagram_received")         \
     X(str_default, "default")                             \
     X(str_eof_received, "eof_received")                   \
+    X(str_error_received, "error_received")               \
     X(str_get_buffer, "get_buffer")                       \
     X(str_getpeername, "getpeername")                     \
     X(str_getsockname, "getsockname")                     \
@@ -47,9 +51,11 @@
     X(str_pipe, "pipe")                                   \
     X(str_recv, "recv")                                   \
     X(str_recv_into, "recv_into")                         \
+    X(str_recvfrom, "recvfrom")                           \
     X(str_resume_writing, "resume_writing")               \
     X(str_send, "send")                                   \
     X(str_sendmsg, "sendmsg")                             \
+    X(str_sendto, "sendto")                               \
     X(str_socket, "socket")                               \
     X(str_sockname, "sockname")                           \
     X(str__accept, "_accept")                             \
@@ -57,6 +63,7 @@
     X(str__call_connection_lost, "_call_connection_lost") \
     X(str_setblocking, "setblocking")                     \
     X(str__transports, "_transports")                     \
+    X(str_addr, "addr")                                   \
     X(str_address, "address")                             \
     X(str_buf, "buf")                                     \
     X(str_bufsize, "bufsize")                             \

@@ -114,6 +114,7 @@ struct fl_state {
         Py_ssize_t tasks;
         Py_ssize_t streams;
         Py_ssize_t pipes;
+        Py_ssize_t datagrams; /* endpoints */
     } counts;
 };
 

@@ -640,10 +640,37 @@ async def datagrams():
     transport, _ = await loop.create_datagram_endpoint(
         asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
     )
-    transport.sendto(b"x", transport.get_extra_info("sockname"))
+    address = transport.get_extra_info("sockname")
+    for target in (address, ("127.0.0.1", address[1]), ("localhost", address[1])):
+        transport.sendto(b"x", target)
+        await asyncio.sleep(0)
+    transport.sendto(bytes(70_000), address)
+    for wrong in (("text", address), (b"x", "nowhere")):
+        with contextlib.suppress(TypeError):
+            transport.sendto(*wrong)
     await asyncio.sleep(0)
-    transport.close()
-    await asyncio.sleep(0)
+
+
+@with_coroutine
+async def datagrams_that_wait():
+    loop = asyncio.get_running_loop()
+    for end in ("close", "abort"):
+        left, right = [socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in "ab"]
+        for sock in (left, right):
+            sock.setblocking(False)
+            sock.bind("")
+        transport, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, sock=left
+        )
+        while not transport.get_write_buffer_size():
+            transport.sendto(bytearray(10), right.getsockname())
+        transport.sendto(bytes(10), right.getsockname())
+        repr(transport._buffer)
+        getattr(transport, end)()
+        with right, contextlib.suppress(BlockingIOError):
+            while right.recv(10):
+                pass
+        await asyncio.sleep(0.001)
 
 
 @with_coroutine

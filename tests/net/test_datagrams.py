@@ -1,64 +1,28 @@
 """UDP, Unix and netlink datagram endpoints."""
 
 import asyncio
+import contextvars
+import functools
+import gc
 import os
 import socket
 import sys
 import tempfile
+import warnings
 
 import pytest
 
+from tests.net.endpoints import (
+    LOCAL,
+    Echo,
+    Endpoint,
+    blocked,
+    close,
+    endpoint,
+    read_all,
+    unix_pair,
+)
 from tests.support import outcome, until
-
-LOCAL = ("127.0.0.1", 0)
-
-
-class Endpoint(asyncio.DatagramProtocol):
-    def __init__(self):
-        self.got = []
-        self.errors = []
-        self.closed = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport):
-        self.transport = transport
-
-    def datagram_received(self, data, addr):
-        self.got.append((data, addr))
-
-    def error_received(self, exc):
-        self.errors.append(exc)
-
-    def connection_lost(self, exc):
-        self.closed.set_result(exc)
-
-
-class Echo(Endpoint):
-    def datagram_received(self, data, addr):
-        super().datagram_received(data, addr)
-        self.transport.sendto(data, addr)
-
-
-async def endpoint(kind=Endpoint, **options):
-    loop = asyncio.get_running_loop()
-    return await loop.create_datagram_endpoint(kind, **options)
-
-
-async def close(*transports):
-    for transport in transports:
-        transport.close()
-    await asyncio.gather(*(t.get_protocol().closed for t in transports))
-
-
-def unix_pair():
-    """Two connected datagram sockets; asyncio wants those that have a name."""
-    pair = [socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2)]
-    for sock in pair:
-        sock.setblocking(False)
-        sock.bind("")  # a name of the kernel's choice
-    left, right = pair
-    left.connect(right.getsockname())
-    right.connect(left.getsockname())
-    return pair
 
 
 @pytest.mark.parametrize("is_connected", [True, False])
@@ -307,3 +271,366 @@ def test_flow_control(run):
         return protocol.paused, protocol.resumed
 
     assert run(main()) == (1, 1)
+
+
+# --- what the protocol may do ---
+
+
+def test_error_received_that_raises_reaches_the_sender(run):
+    class Fails(Endpoint):
+        def error_received(self, exc):
+            raise ValueError("in error_received")
+
+    async def main():
+        client, _protocol = await endpoint(Fails, local_addr=LOCAL)
+        found = outcome(client.sendto, bytes(70_000), ("127.0.0.1", 9))[1]
+        closing = client.is_closing()
+        await close(client)
+        return found, closing
+
+    assert run(main()) == (ValueError, False)
+
+
+def test_datagram_received_that_raises_is_no_end(run, logs):
+    class Fails(Endpoint):
+        def datagram_received(self, data, addr):
+            super().datagram_received(data, addr)
+            raise ValueError("on purpose")
+
+    async def main():
+        server, protocol = await endpoint(Fails, local_addr=LOCAL)
+        client, _ = await endpoint(remote_addr=server.get_extra_info("sockname"))
+        client.sendto(b"1")
+        client.sendto(b"2")
+        await until(lambda: len(protocol.got) == 2)
+        closing = server.is_closing()
+        await close(client, server)
+        return closing
+
+    assert run(main()) is False
+    assert logs.take_text().count("ValueError: on purpose") == 2
+
+
+def test_an_exit_leaves_the_loop(loop):
+    class Exits(Endpoint):
+        def datagram_received(self, data, addr):
+            raise SystemExit(3)
+
+    async def start():
+        server, _ = await endpoint(Exits, local_addr=LOCAL)
+        client, _ = await endpoint(remote_addr=server.get_extra_info("sockname"))
+        return server, client
+
+    server, client = loop.run_until_complete(start())
+    client.sendto(b"x")
+    with pytest.raises(SystemExit):
+        loop.run_forever()
+    loop.run_until_complete(close(server, client))
+
+
+@pytest.mark.parametrize("end", ["close", "abort"])
+def test_ending_inside_datagram_received(run, end):
+    class Ends(Endpoint):
+        def datagram_received(self, data, addr):
+            super().datagram_received(data, addr)
+            getattr(self.transport, end)()
+
+    async def main():
+        server, protocol = await endpoint(Ends, local_addr=LOCAL)
+        client, _ = await endpoint(remote_addr=server.get_extra_info("sockname"))
+        client.sendto(b"first")
+        client.sendto(b"never seen")
+        result = await protocol.closed
+        await close(client)
+        return [data for data, _ in protocol.got], result
+
+    assert run(main()) == ([b"first"], None)
+
+
+def test_one_datagram_a_turn(run):
+    """What datagram_received schedules runs before the next datagram."""
+
+    class Notes(Endpoint):
+        def datagram_received(self, data, addr):
+            super().datagram_received(data, addr)
+            order.append(data)
+            asyncio.get_running_loop().call_soon(order.append, data + b" later")
+
+    order = []
+
+    async def main():
+        server, _protocol = await endpoint(Notes, local_addr=LOCAL)
+        client, _ = await endpoint(remote_addr=server.get_extra_info("sockname"))
+        for n in range(3):
+            client.sendto(b"%d" % n)
+        await until(lambda: len(order) == 6)
+        await close(client, server)
+
+    run(main())
+    assert order == [b"0", b"0 later", b"1", b"1 later", b"2", b"2 later"]
+
+
+def test_set_protocol(run):
+    async def main():
+        server, first = await endpoint(local_addr=LOCAL)
+        address = server.get_extra_info("sockname")
+        client, _ = await endpoint(remote_addr=address)
+        client.sendto(b"1")
+        await until(lambda: first.got)
+        second = Endpoint()
+        server.set_protocol(second)
+        client.sendto(b"2")
+        await until(lambda: second.got)
+        assert server.get_protocol() is second
+        await close(client, server)
+        return len(first.got), first.closed.done()
+
+    assert run(main()) == (1, False)
+
+
+def test_pausing_reading(run):
+    async def main():
+        server, protocol = await endpoint(local_addr=LOCAL)
+        client, _ = await endpoint(remote_addr=server.get_extra_info("sockname"))
+        server.pause_reading()
+        client.sendto(b"1")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        found = len(protocol.got), server.is_reading()
+        server.resume_reading()
+        await until(lambda: protocol.got)
+        await close(client, server)
+        return found, server.is_reading()
+
+    assert run(main()) == ((0, False), False)
+
+
+def test_callbacks_run_in_the_context_of_the_endpoints_making(run):
+    variable = contextvars.ContextVar("variable", default="outside")
+
+    class Looks(Endpoint):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            seen.append(variable.get())
+
+        def datagram_received(self, data, addr):
+            super().datagram_received(data, addr)
+            seen.append(variable.get())
+
+    seen = []
+
+    async def main():
+        variable.set("inside")
+        server, protocol = await endpoint(Looks, local_addr=LOCAL)
+        variable.set("later")
+        client, _ = await endpoint(remote_addr=server.get_extra_info("sockname"))
+        client.sendto(b"1")
+        await until(lambda: protocol.got)
+        await close(client, server)
+
+    run(main())
+    assert seen == ["inside", "inside"]
+
+
+# --- what it looks like ---
+
+
+def test_private_attributes_and_repr(run):
+    async def main():
+        server, protocol = await endpoint(local_addr=LOCAL)
+        loop = asyncio.get_running_loop()
+        fd = server._sock_fd
+        found = [
+            server._loop is loop,
+            server._protocol is protocol,
+            server._sock.fileno() == fd,
+            server._address,
+            list(server._buffer),
+            server._conn_lost,
+            server._closing,
+            server._protocol_paused,
+            server._extra["sockname"] == server._sock.getsockname(),
+            loop._transports[fd] is server,
+            server.max_size,
+            server._server,
+            repr(server).replace(type(server).__name__, "NAME").replace(str(fd), "N"),
+        ]
+        server.close()
+        found.append(
+            repr(server).replace(type(server).__name__, "NAME").replace(str(fd), "N")
+        )
+        await protocol.closed
+        await asyncio.sleep(0)
+        found += [server._sock, server._loop, server.is_closing()]
+        found.append(
+            repr(server).replace(type(server).__name__, "NAME").replace(str(fd), "N")
+        )
+        return found
+
+    assert run(main()) == [
+        *(True, True, True, None, [], 0, False, False, True, True, 256 * 1024, None),
+        "<NAME fd=N read=polling write=<idle, bufsize=0>>",
+        "<NAME closing fd=N read=idle write=<idle, bufsize=0>>",
+        *(None, None, True),
+        "<NAME closed fd=N>",
+    ]
+
+
+def test_extra_info(run):
+    async def main():
+        server, _ = await endpoint(local_addr=LOCAL)
+        address = server.get_extra_info("sockname")
+        client, _ = await endpoint(remote_addr=address)
+        found = [
+            server.get_extra_info("peername"),
+            client.get_extra_info("peername") == address,
+            client.get_extra_info("unheard-of"),
+            client.get_extra_info("unheard-of", 5),
+            client.get_extra_info(name="unheard-of", default=6),
+        ]
+        await close(client, server)
+        await asyncio.sleep(0)
+        found.append(client.get_extra_info("peername") == address)
+        found.append(client.get_extra_info("socket").fileno())
+        return found
+
+    assert run(main()) == [None, True, None, 5, 6, True, -1]
+
+
+def test_an_endpoint_that_nobody_closed(run):
+    async def main():
+        transport = (await endpoint(local_addr=LOCAL))[0]
+        fd = transport.get_extra_info("socket").fileno()
+        transport.pause_reading()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            del transport
+            gc.collect()
+            await asyncio.sleep(0)
+        messages = [str(w.message) for w in caught]
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)
+        return any(f"Transport fd={fd}" in message for message in messages)
+
+    assert run(main())
+
+
+def test_debug_mode(run):
+    async def main():
+        server, protocol = await endpoint(Echo, local_addr=LOCAL)
+        client, mine = await endpoint(remote_addr=server.get_extra_info("sockname"))
+        client.sendto(b"1")
+        await until(lambda: mine.got)
+        transport, _, right, _ = await blocked()
+        await until(lambda: not read_all(right) and not transport._buffer)
+        await close(client, server, transport)
+        right.close()
+        return len(protocol.got)
+
+    assert run(main(), debug=True) == 1
+
+
+def test_the_socket_closed_behind_its_back(run):
+    async def main():
+        server, protocol = await endpoint(local_addr=LOCAL)
+        address = server.get_extra_info("sockname")
+        server.pause_reading()
+        server._sock.close()
+        server.sendto(b"x", address)
+        server.abort()
+        await protocol.closed
+        return [exc.errno for exc in protocol.errors]
+
+    import errno
+
+    assert run(main()) == [errno.EBADF]
+
+
+def test_a_subclass_of_socket_is_left_to_its_own_methods(run):
+    class Own(socket.socket):
+        sent = received = 0
+
+        def sendto(self, *args):
+            self.sent += 1
+            return super().sendto(*args)
+
+        def recvfrom(self, *args):
+            self.received += 1
+            return super().recvfrom(*args)
+
+    async def main():
+        sock = Own(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind(LOCAL)
+        transport, protocol = await endpoint(sock=sock)
+        transport.sendto(b"to myself", sock.getsockname())
+        await until(lambda: protocol.got)
+        await close(transport)
+        return sock.sent, sock.received
+
+    assert run(main()) == (1, 1)
+
+
+def test_audit_events(run):
+    """sendto to an address is audited as the socket's own is."""
+
+    async def main():
+        server, protocol = await endpoint(local_addr=LOCAL)
+        address = server.get_extra_info("sockname")
+        EVENTS.clear()
+        server.sendto(b"x", address)
+        server.sendto(b"x", address)
+        found = [event for event in EVENTS if event[0] == "socket.sendto"]
+        await until(lambda: len(protocol.got) == 2)
+        await close(server)
+        return [args[1] == address for _, args in found]
+
+    listen_to_audits()
+    assert run(main()) == [True, True]
+
+
+EVENTS = []
+
+
+@functools.cache
+def listen_to_audits():
+    """For good: an audit hook cannot be removed."""
+    sys.addaudithook(
+        lambda name, args: name == "socket.sendto" and EVENTS.append((name, args))
+    )
+
+
+# --- where it differs ---
+
+
+def test_sendto_after_the_end(fast_loop, logs):
+    """asyncio's endpoint without a remote address raises AttributeError."""
+
+    async def main():
+        server, _protocol = await endpoint(local_addr=LOCAL)
+        address = server.get_extra_info("sockname")
+        await close(server)
+        await asyncio.sleep(0)
+        for _ in range(5):
+            server.sendto(b"x", address)
+
+    fast_loop.run_until_complete(main())
+    assert "socket.send() raised exception." in logs.take_text()
+
+
+def test_the_class_and_the_copied_buffer(fast_loop):
+    async def main():
+        transport, _, right, _ = await blocked()
+        transport._buffer.clear()
+        found = (
+            type(transport).__module__,
+            type(transport).__name__,
+            isinstance(transport, asyncio.DatagramTransport),
+            len(transport._buffer),
+        )
+        transport.abort()
+        await transport.get_protocol().closed
+        right.close()
+        return found
+
+    found = fast_loop.run_until_complete(main())
+    assert found == ("fastloop", "DatagramTransport", True, 1)
