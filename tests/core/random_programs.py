@@ -25,11 +25,16 @@ N_FUTURES = 3
 N_CALLS = 100  # tasks a program may start: bodies start each other
 EAGER = sys.version_info >= (3, 12)
 
+# asyncio's types in Python; from 3.14 on they do not tell asyncio.current_task().
+PURE = None
+if sys.version_info < (3, 14):
+    PURE = asyncio.futures._PyFuture, asyncio.tasks._PyTask
+
 indices = st.integers(0, N_BODIES - 1)
 futures = st.integers(0, N_FUTURES - 1)
 messages = st.sampled_from([None, "m", "n"])
 small = st.integers(0, 3)
-errors = st.sampled_from(["ValueError", "CancelledError", "LookupError"])
+errors = st.sampled_from(["ValueError", "CancelledError", "LookupError", "Unusual"])
 
 instructions = st.one_of(
     st.tuples(st.just("sleep"), small),
@@ -63,6 +68,13 @@ instructions = st.one_of(
     st.tuples(st.just("swallow"), indices),
     st.tuples(st.just("look")),
     st.tuples(st.just("rubbish")),
+    st.tuples(st.just("await_own"), futures, small),
+    st.tuples(st.just("generate"), indices, small),
+    st.tuples(st.just("leave_generator"), small),
+    st.tuples(st.just("spawn_in_context"), indices, small),
+    st.tuples(st.just("stop_loop")),
+    st.tuples(st.just("exit"), st.booleans()),
+    st.tuples(st.just("swallow_all"), indices, small),
 )
 
 
@@ -80,6 +92,24 @@ class InOrder(dict):
 
     def discard(self, task):
         self.pop(task, None)
+
+
+class Unusual(BaseException):
+    """An exception that `except Exception` lets pass."""
+
+
+class Own:
+    """An awaitable of the program's own: turns of the loop, and a future's iterator."""
+
+    def __init__(self, future, count):
+        self.future, self.count = future, count
+
+    def __await__(self):
+        for _ in range(self.count):
+            yield
+        if self.count % 2:
+            return (yield from self.future)
+        return (yield from self.future.__await__())
 
 
 class Rubbish:
@@ -103,14 +133,21 @@ class Machine:
         self.n_calls = self.n_names = 0
         self.futures = [Future(loop=loop) for _ in range(N_FUTURES)]
 
+    def uses(self, *names):
+        return any(what[0] in names for body in self.program for what in body)
+
     def note(self, *event):
         if not self.over:
             self.trace.append(event)
 
     def error(self, name):
-        kinds = {"CancelledError": asyncio.CancelledError}
-        kind = kinds.get(name) or {"ValueError": ValueError}.get(name, LookupError)
-        return kind(name)
+        kinds = {
+            "CancelledError": asyncio.CancelledError,
+            "LookupError": LookupError,
+            "Unusual": Unusual,
+            "ValueError": ValueError,
+        }
+        return kinds[name](name)
 
     def start(self, index, eager=False):
         keywords = {"eager_start": True} if eager and EAGER else {}
@@ -198,7 +235,7 @@ class Machine:
     async def do_await_future_guarded(self, name, i):
         try:
             self.note(name, "got", await self.futures[i])
-        except (asyncio.CancelledError, ValueError, LookupError) as error:
+        except (asyncio.CancelledError, Unusual, ValueError, LookupError) as error:
             self.note(name, "caught", describe(error))
 
     async def do_set_result(self, name, i, value):
@@ -209,7 +246,7 @@ class Machine:
         try:
             self.futures[i].set_exception(self.error(error))
         except asyncio.InvalidStateError as error:
-            self.note(name, "refused", describe(error))
+            self.note(name, "refused", type(error).__name__)
 
     async def do_cancel_future(self, name, i, message):
         self.note(name, self.futures[i].cancel(message))
@@ -330,6 +367,70 @@ class Machine:
     async def do_rubbish(self, name):
         await Rubbish()
 
+    async def do_await_own(self, name, i, count):
+        self.note(name, "got", await Own(self.futures[i], count))
+
+    async def numbers(self, name, index, count):
+        """An asynchronous generator that awaits between what it yields."""
+        try:
+            for i in range(count):
+                yield i
+                await self.start_awaited(index)
+        finally:
+            self.note(name, "generator ends")
+            await asyncio.sleep(0)
+            self.note(name, "generator has ended")
+
+    async def do_generate(self, name, index, count):
+        numbers = self.numbers(name, index, count)
+        try:
+            async for i in numbers:
+                self.note(name, "generated", i)
+        finally:
+            await numbers.aclose()
+
+    async def do_leave_generator(self, name, count):
+        numbers = self.numbers(name, 0, count)
+        self.note(name, "generated", await anext(numbers, "nothing"))
+        del numbers  # the loop's hook closes it, in a task of its own
+
+    async def do_spawn_in_context(self, name, index, value):
+        context = contextvars.copy_context()
+        context.run(number.set, 10 + value)
+        self.n_calls += 1
+        if self.n_calls < N_CALLS:
+            self.know(
+                self.Task(
+                    self.body(index),
+                    loop=self.loop,
+                    name=self.new_name(),
+                    context=context,
+                )
+            )
+
+    async def do_stop_loop(self, name):
+        self.loop.stop()
+
+    async def do_exit(self, name, from_callback):
+        def leave():
+            raise SystemExit("from a callback")
+
+        if from_callback:
+            self.loop.call_soon(leave)
+        else:
+            raise SystemExit("from a task")
+
+    async def do_swallow_all(self, name, index, count):
+        """Cancelled however often, it goes on to its end."""
+        for _ in range(count):
+            try:
+                await self.start_awaited(index)
+            except asyncio.CancelledError as error:
+                self.note(name, "goes on", describe(error))
+                asyncio.current_task().uncancel()
+            except (Exception, Unusual) as error:
+                self.note(name, "caught", describe(error))
+
     # ---- the whole run ----
 
     def report(self, loop, context):
@@ -342,7 +443,7 @@ class Machine:
 
     def collect(self):
         """What died unasked, all of it."""
-        if any(what[0] == "renew_future" for body in self.program for what in body):
+        if self.uses("renew_future"):
             gc.collect()
         self.note("lost", sorted(self.lost))
 
@@ -351,7 +452,10 @@ class Machine:
         self.start(0)
         for turn in range(400):
             self.loop.call_soon(self.loop.stop)
-            self.loop.run_forever()
+            try:
+                self.loop.run_forever()
+            except SystemExit as error:
+                self.note("left the loop", describe(error))
             pending = [task for task in self.tasks if not task.done()]
             if not pending:
                 break
@@ -403,11 +507,26 @@ def trace_of(program, make_loop, Future, Task):
         loop.set_exception_handler(lambda loop, context: None)
         for task in machine.tasks:
             task._log_destroy_pending = False
+        if machine.uses("generate", "leave_generator"):
+            end_generators(loop)
         loop.close()
 
 
+def end_generators(loop):
+    """The loop's hook closes those that are left, in tasks of its own."""
+    for _ in range(10):
+        try:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            break
+        except (RuntimeError, SystemExit):
+            pass  # what the program left in the queue stops the loop
+    gc.collect()
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+
 def main(arguments):
-    """Compares N random programs on four combinations of loop and types."""
+    """Compares N random programs on all combinations of loop and types."""
     import time
 
     from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -416,8 +535,17 @@ def main(arguments):
 
     count = int(arguments[0]) if arguments else 10_000
     events = []
+    kits = [
+        (fastloop.new_event_loop, fastloop.Future, fastloop.Task),
+        (asyncio.SelectorEventLoop, fastloop.Future, fastloop.Task),
+        (fastloop.new_event_loop, asyncio.Future, asyncio.Task),
+    ]
+    if PURE is not None:
+        kits.append((asyncio.SelectorEventLoop, *PURE))
 
-    @seed(int(arguments[1]) if len(arguments) > 1 else 1)
+    first_seed = int(arguments[1]) if len(arguments) > 1 else 1
+
+    @seed(first_seed)
     @settings(
         max_examples=count,
         deadline=None,
@@ -432,11 +560,7 @@ def main(arguments):
             program, asyncio.SelectorEventLoop, asyncio.Future, asyncio.Task
         )
         events.append(len(stock))
-        for make_loop, Future, Task in (
-            (fastloop.new_event_loop, fastloop.Future, fastloop.Task),
-            (asyncio.SelectorEventLoop, fastloop.Future, fastloop.Task),
-            (fastloop.new_event_loop, asyncio.Future, asyncio.Task),
-        ):
+        for make_loop, Future, Task in kits:
             ours = trace_of(program, make_loop, Future, Task)
             assert ours == stock, difference(stock, ours)
 
@@ -444,8 +568,8 @@ def main(arguments):
     compare()
     print(
         f"{len(events)} programs, {sum(events)} events, the same trace on every"
-        f" loop and type; Python {sys.version.split()[0]},"
-        f" {time.monotonic() - start:.0f} s"
+        f" of {1 + len(kits)} pairs of loop and types; seed {first_seed},"
+        f" Python {sys.version.split()[0]}, {time.monotonic() - start:.0f} s"
     )
 
 

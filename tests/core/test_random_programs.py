@@ -10,13 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import fastloop
-from tests.core.random_programs import difference, programs, trace_of
+from tests.core.random_programs import PURE, difference, programs, trace_of
 
 KITS = {
     "ours": (fastloop.new_event_loop, fastloop.Future, fastloop.Task),
     "ours-on-asyncio": (asyncio.SelectorEventLoop, fastloop.Future, fastloop.Task),
     "asyncios-on-ours": (fastloop.new_event_loop, asyncio.Future, asyncio.Task),
 }
+if PURE is not None:
+    KITS["asyncios-in-python"] = (asyncio.SelectorEventLoop, *PURE)
 
 
 # hypothesis may see the death of a random generator that others registered
