@@ -180,6 +180,7 @@ loop_dealloc(PyObject *op)
     loop_clear(op);
     Py_CLEAR(self->slow_callback_duration);
     loop_close_fds(self);
+    fl_source_free_owners(self);
     fl_list_unlink(&self->live_loops);
     fl_handle_free_lists(self);
     fl_timers_deinit(&self->timers);
@@ -539,6 +540,7 @@ static PyMethodDef loop_methods[] = {
     {"stats", fl_loop_stats, METH_NOARGS, stats_doc},
     {"_add_callback", fl_loop_add_callback, METH_O, NULL},
     {"_add_callback_signalsafe", fl_loop_add_callback_signalsafe, METH_O, NULL},
+    {"_ensure_fd_no_transport", fl_loop_ensure_fd_no_transport, METH_O, NULL},
     {"_add_reader", FASTCALL(fl_loop__add_reader), CALLBACK_METHOD, NULL},
     {"_add_writer", FASTCALL(fl_loop__add_writer), CALLBACK_METHOD, NULL},
     {"_after_fork", fl_loop_after_fork, METH_NOARGS, NULL},

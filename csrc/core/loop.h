@@ -124,8 +124,11 @@ typedef struct LoopObject {
     struct fl_list reader_watches; /* loop_watch.c */
     struct fl_list sources;        /* source.c: watched */
     struct fl_list deferred;       /* source.c: to flush when the step ends */
-    void *receive_buffer;          /* net/stream_read.c; NULL until it is needed */
-    struct fl_list live_loops;     /* link in the list of loops, for fork */
+    struct fl_source **fd_owners;  /* source.c: by fd */
+    size_t fd_owners_size;
+    size_t n_unlisted_owners;  /* not in transports yet */
+    void *receive_buffer;      /* net/stream_read.c; NULL until it is needed */
+    struct fl_list live_loops; /* link in the list of loops, for fork */
     struct fl_timers timers;
 } LoopObject;
 
@@ -249,6 +252,7 @@ fl_loop__add_writer(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject 
 PyObject *fl_loop__remove_reader(PyObject *op, PyObject *fd);
 PyObject *fl_loop__remove_writer(PyObject *op, PyObject *fd);
 /* RuntimeError and -1 if fd is an open transport's. escapes. */
+PyObject *fl_loop_ensure_fd_no_transport(PyObject *op, PyObject *fileobj);
 int fl_loop_check_no_transport(LoopObject *self, int fd);
 /* future, of the exact type of ours, is set to None when fd is ready for event, or
  * its error to be met; replaces who was told before. escapes. 0, or -1 with

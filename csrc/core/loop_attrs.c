@@ -6,6 +6,7 @@
  * seen here, the rest by the type's version tag.
  */
 #include "core/loop.h"
+#include "core/source.h"
 #include "core/timer_handle.h"
 
 /* ---- overrides ---- */
@@ -139,6 +140,9 @@ get_made(PyObject *op, void *closure)
             return NULL;
         }
         Py_XSETREF(*slot, made);
+    }
+    if (slot == &self->transports && fl_source_list_owners(self) < 0) { /* escapes */
+        return NULL;
     }
     return Py_NewRef(*slot);
 }

@@ -264,8 +264,13 @@ check_fd(long fd)
 static int
 check_free(LoopObject *self, long fd, PyObject *named)
 {
-    PyObject *transport =
-        PyObject_CallMethod(self->transports, "get", "l", fd); /* escapes */
+    PyObject *transport = Py_XNewRef(fl_source_of_fd(self, (int)fd));
+    if (transport == NULL && self->transports == NULL) {
+        return 0;
+    }
+    if (transport == NULL) {
+        transport = PyObject_CallMethod(self->transports, "get", "l", fd); /* escapes */
+    }
     if (transport == NULL) {
         return -1;
     }
@@ -293,13 +298,21 @@ check_no_transport(LoopObject *self, PyObject *fileobj)
     if (fd_of_object(fileobj, &fd) < 0) {
         return -1;
     }
-    return self->transports == NULL ? 0 : check_free(self, fd, fileobj);
+    return check_free(self, fd, fileobj);
+}
+
+/* asyncio's own would fill loop._transports first. */
+PyObject *
+fl_loop_ensure_fd_no_transport(PyObject *op, PyObject *fileobj)
+{
+    return check_no_transport((LoopObject *)op, fileobj) < 0 ? NULL
+                                                             : Py_NewRef(Py_None);
 }
 
 int
 fl_loop_check_no_transport(LoopObject *self, int fd)
 {
-    if (self->transports == NULL) {
+    if (self->transports == NULL && fl_source_of_fd(self, fd) == NULL) {
         return 0;
     }
     PyObject *number = PyLong_FromLong(fd);

@@ -8,6 +8,8 @@
 #include "core/handle.h"
 #include "py/error.h"
 
+#include <stdlib.h>
+
 static struct fl_source *
 source_of_link(struct fl_list *link)
 {
@@ -149,6 +151,110 @@ fl_source_remove(LoopObject *loop, int fd, uint32_t event)
         fl_source_ignore(self);
     }
     return true;
+}
+
+/* ---- owning ---- */
+
+/* fast: a weak dictionary in Python takes a quarter of the instructions of accepting
+ * and closing a connection, so that is only filled for who looks at it. */
+
+#define OWNERS_SIZE_MIN 64u
+
+static int
+reserve_owner(LoopObject *loop, int fd)
+{
+    size_t size = loop->fd_owners_size > 0 ? loop->fd_owners_size : OWNERS_SIZE_MIN;
+    if ((size_t)fd < loop->fd_owners_size) {
+        return 0;
+    }
+    while (size <= (size_t)fd) {
+        size *= 2;
+    }
+    struct fl_source **owners = (struct fl_source **)realloc(
+        (void *)loop->fd_owners, size * sizeof(struct fl_source *)
+    );
+    if (owners == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (size_t i = loop->fd_owners_size; i < size; i++) {
+        owners[i] = NULL;
+    }
+    loop->fd_owners = owners;
+    loop->fd_owners_size = size;
+    return 0;
+}
+
+int
+fl_source_own_fd(struct fl_source *self)
+{
+    LoopObject *loop = self->loop;
+    int fd = self->watch.fd;
+    if (reserve_owner(loop, fd) < 0) {
+        return -1;
+    }
+    if (loop->fd_owners[fd] != NULL) { /* its fd was closed behind its back */
+        fl_source_disown_fd(loop->fd_owners[fd]);
+    }
+    loop->fd_owners[fd] = self;
+    loop->n_unlisted_owners++;
+    self->owns_fd = true;
+    self->listed = false;
+    return 0;
+}
+
+void
+fl_source_disown_fd(struct fl_source *self)
+{
+    if (self->owns_fd) {
+        self->owns_fd = false;
+        self->loop->fd_owners[self->watch.fd] = NULL;
+        self->loop->n_unlisted_owners -= !self->listed;
+    }
+}
+
+PyObject *
+fl_source_of_fd(const LoopObject *self, int fd)
+{
+    if (fd < 0 || (size_t)fd >= self->fd_owners_size || self->fd_owners[fd] == NULL) {
+        return NULL;
+    }
+    return self->fd_owners[fd]->owner;
+}
+
+int
+fl_source_list_owners(LoopObject *self)
+{
+    int status = 0;
+    for (size_t fd = 0; self->n_unlisted_owners > 0 && fd < self->fd_owners_size;
+         fd++) {
+        struct fl_source *source = self->fd_owners[fd];
+        if (source == NULL || source->listed) {
+            continue;
+        }
+        source->listed = true;
+        self->n_unlisted_owners--;
+        PyObject *owner = Py_NewRef(source->owner);
+        PyObject *number = PyLong_FromSize_t(fd);
+        if (number == NULL ||
+            PyObject_SetItem(self->transports, number, owner) < 0) { /* escapes */
+            status = -1;
+        }
+        Py_XDECREF(number);
+        Py_DECREF(owner); /* escapes */
+        if (status < 0) {
+            break;
+        }
+    }
+    return status;
+}
+
+void
+fl_source_free_owners(LoopObject *self)
+{
+    free((void *)self->fd_owners);
+    self->fd_owners = NULL;
+    self->fd_owners_size = 0;
 }
 
 /* ---- a turn ---- */

@@ -30,6 +30,8 @@ struct fl_source {
     struct fl_watch watch;
     uint32_t fired;          /* while queued: events to run for */
     bool queued;             /* in the ready ring */
+    bool owns_fd;            /* see fl_source_own_fd */
+    bool listed;             /* in loop._transports, too */
     struct fl_list link;     /* in loop->sources while watched */
     struct fl_list deferred; /* in loop->deferred */
     PyObject *owner;         /* borrowed: the object that embeds this */
@@ -49,6 +51,11 @@ int fl_source_want(struct fl_source *self, uint32_t events);
 
 /* The same for no events at all; cannot fail. */
 void fl_source_ignore(struct fl_source *self);
+
+/* The fd is the source's: users may not watch it, and loop._transports names its
+ * object. Until the fd is disowned. 0, or -1 with MemoryError. */
+int fl_source_own_fd(struct fl_source *self);
+void fl_source_disown_fd(struct fl_source *self);
 
 /* What loop._remove_reader does to an fd that is a source's: true if it was watched.
  * escapes. */
@@ -72,6 +79,11 @@ fl_source_defer(struct fl_source *self)
 void fl_source_undefer(struct fl_source *self);
 
 /* For the loop: */
+/* The object whose source owns the fd; borrowed, or NULL. */
+PyObject *fl_source_of_fd(const LoopObject *self, int fd);
+/* Puts the objects that are not there yet into loop._transports. escapes. 0 or -1. */
+int fl_source_list_owners(LoopObject *self);
+void fl_source_free_owners(LoopObject *self);
 void fl_loop_drop_sources(LoopObject *self);
 int fl_loop_traverse_sources(LoopObject *self, visitproc visit, void *arg);
 

@@ -37,18 +37,8 @@ fl_transport_new(
 int
 fl_transport_enter_loop(TransportObject *self)
 {
-    LoopObject *loop = self->source.loop;
-    int fd = self->source.watch.fd;
-    fl_loop_drop_stale_watch(loop, fd); /* escapes */
-    PyObject *number = PyLong_FromLong(fd);
-    PyObject *transports =
-        PyObject_GetAttr((PyObject *)loop, loop->state->str__transports);
-    int status = number == NULL || transports == NULL
-                     ? -1
-                     : PyObject_SetItem(transports, number, (PyObject *)self);
-    Py_XDECREF(number);
-    Py_XDECREF(transports);
-    return status;
+    fl_loop_drop_stale_watch(self->source.loop, self->source.watch.fd); /* escapes */
+    return fl_source_own_fd(&self->source);
 }
 
 int
@@ -172,6 +162,7 @@ fl_transport_clear(PyObject *op)
     if (self->source.loop != NULL) {
         fl_source_ignore(&self->source); /* escapes */
         fl_source_undefer(&self->source);
+        fl_source_disown_fd(&self->source);
     }
     /* who still finds it finds it closed */
     self->closing = 1;

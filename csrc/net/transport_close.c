@@ -82,6 +82,7 @@ give_up(TransportObject *self)
     fl_transport_kind(self)->discard(self);
     fl_source_ignore(&self->source);
     fl_source_undefer(&self->source);
+    fl_source_disown_fd(&self->source);
     PyObject *file = self->file;
     LoopObject *loop = self->source.loop;
     self->file = NULL;

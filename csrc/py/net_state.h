@@ -62,7 +62,6 @@
     X(str__begin, "_begin")                               \
     X(str__call_connection_lost, "_call_connection_lost") \
     X(str_setblocking, "setblocking")                     \
-    X(str__transports, "_transports")                     \
     X(str_addr, "addr")                                   \
     X(str_address, "address")                             \
     X(str_buf, "buf")                                     \
