@@ -30,6 +30,8 @@ typedef struct {
     PyObject *family; /* of the connections, as the listening socket's */
     PyObject *type;
     PyObject *proto;
+    int proto_number;
+    bool streams; /* its type is SOCK_STREAM */
     long backlog;
     long limit;              /* connections in this turn */
     uint64_t last_iteration; /* of the last turn */
@@ -88,23 +90,29 @@ extra_of(
     return extra;
 }
 
-/* The protocol of a connection and its transport; in the connection's context. */
+/* The protocol of a connection and its transport; in the connection's context. *fd is
+ * the connection's, -1 once it is the transport's. */
 static int
 connect_protocol(
-    ListenerObject *self, const struct fl_stream_parts *parts, PyObject *context
+    ListenerObject *self, int *fd, const struct fl_stream_parts *parts,
+    PyObject *context
 )
 {
-    LoopObject *loop = self->source.loop;
+    PyObject *loop = Py_NewRef(self->source.loop);
     PyObject *protocol = PyObject_CallNoArgs(self->factory); /* escapes */
     if (protocol == NULL) {
+        Py_DECREF(loop);
         return -1;
     }
     struct fl_stream_parts all = *parts;
     all.protocol = protocol;
     all.context = context;
-    int fd = fl_socket_fd(parts->sock);
-    PyObject *transport = fl_stream_create(loop, fd, &all); /* escapes */
+    int taken = *fd;
+    *fd = -1;
+    PyObject *transport =
+        fl_stream_create((LoopObject *)loop, taken, &all); /* escapes */
     Py_DECREF(protocol);
+    Py_DECREF(loop);
     Py_XDECREF(transport);
     return transport == NULL ? -1 : 0;
 }
@@ -142,13 +150,16 @@ connect_by_task(
     return task == NULL ? -1 : 0;
 }
 
-/* Debug mode hears why a connection came to nothing; otherwise asyncio is silent. */
+/* Debug mode hears why a connection came to nothing; otherwise asyncio is silent.
+ * sock may be NULL. */
 static int
 connection_failed(ListenerObject *self, PyObject *sock)
 {
     bool exits = fl_error_is_exit();
     PyObject *exc = fl_error_take();
-    PyObject *result = PyObject_CallMethod(sock, "close", NULL); /* escapes */
+    PyObject *result = sock == NULL
+                           ? Py_NewRef(Py_None)
+                           : PyObject_CallMethod(sock, "close", NULL); /* escapes */
     if (exits) {
         Py_XDECREF(result);
         fl_error_restore(exc);
@@ -170,7 +181,7 @@ connection_failed(ListenerObject *self, PyObject *sock)
 }
 
 static int
-connect_one(ListenerObject *self, const struct fl_stream_parts *parts)
+connect_one(ListenerObject *self, int *fd, const struct fl_stream_parts *parts)
 {
     PyObject *context = PyContext_Copy(self->source.context);
     if (context == NULL || PyContext_Enter(context) < 0) {
@@ -179,7 +190,7 @@ connect_one(ListenerObject *self, const struct fl_stream_parts *parts)
     }
     PyObject *given = self->own_context ? context : Py_None;
     int status = self->tls != Py_None ? connect_by_task(self, parts, given)
-                                      : connect_protocol(self, parts, given);
+                                      : connect_protocol(self, fd, parts, given);
     PyObject *exc = fl_error_take();
     if (PyContext_Exit(context) < 0 && exc == NULL) {
         status = -1;
@@ -191,20 +202,46 @@ connect_one(ListenerObject *self, const struct fl_stream_parts *parts)
     return status;
 }
 
+/* fast: an Internet connection has no socket object until somebody asks for it, which
+ * halves the instructions of accepting and closing, and spares two system calls. */
+static bool
+needs_no_object(const ListenerObject *self, const struct sockaddr_storage *address)
+{
+    bool inet = address->ss_family == AF_INET || address->ss_family == AF_INET6;
+    return inet && self->streams && self->tls == Py_None;
+}
+
+static int
+accepted_bare(ListenerObject *self, int fd, const struct sockaddr_storage *address)
+{
+    const struct fl_stream_parts parts = {
+        .proto = self->proto_number,
+        .waiter = Py_None,
+        .extra = Py_None,
+        .server = self->server,
+        .peer = address,
+    };
+    int status = connect_one(self, &fd, &parts); /* escapes */
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return status < 0 ? connection_failed(self, NULL) : 0; /* escapes */
+}
+
 /* Steals fd. escapes. 0, or -1 with an exception. */
 static int
 accepted(
     ListenerObject *self, int fd, const struct sockaddr_storage *address, socklen_t size
 )
 {
+    if (needs_no_object(self, address)) {
+        return accepted_bare(self, fd, address);
+    }
     PyObject *sock = socket_of(self, fd); /* escapes */
     if (sock == NULL) {
         return -1;
     }
-    bool inet = address->ss_family == AF_INET || address->ss_family == AF_INET6;
-    PyObject *extra = inet && self->tls == Py_None
-                          ? Py_NewRef(Py_None)
-                          : extra_of(self, sock, address, size);
+    PyObject *extra = extra_of(self, sock, address, size);
     const struct fl_stream_parts parts = {
         .sock = sock,
         .waiter = Py_None,
@@ -212,7 +249,7 @@ accepted(
         .server = self->server,
         .peer = address,
     };
-    int status = extra == NULL ? -1 : connect_one(self, &parts);
+    int status = extra == NULL ? -1 : connect_one(self, &fd, &parts);
     if (status < 0) {
         status = connection_failed(self, sock); /* escapes */
     }
@@ -411,6 +448,11 @@ listener_fill(ListenerObject *self, LoopObject *loop, PyObject *const *args, int
     self->proto = PyObject_GetAttrString(args[1], "proto");
     if (self->source.context == NULL || self->family == NULL || self->type == NULL ||
         self->proto == NULL) {
+        return -1;
+    }
+    self->proto_number = (int)PyLong_AsLong(self->proto);
+    self->streams = PyLong_AsLong(self->type) == SOCK_STREAM;
+    if (PyErr_Occurred()) {
         return -1;
     }
     fl_loop_drop_stale_watch(loop, fd); /* escapes */

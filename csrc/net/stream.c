@@ -52,6 +52,7 @@ fl_stream_create(LoopObject *loop, int fd, const struct fl_stream_parts *parts)
     loop->state->counts.streams++;
     set_no_delay(fd);
     StreamObject *stream = (StreamObject *)self;
+    stream->proto = parts->proto;
     if (fl_stream_note_extra(stream, parts) < 0 ||
         fl_transport_use_protocol(self, parts->protocol) < 0 ||
         attach_to_server(stream, parts->server) < 0 ||
@@ -158,6 +159,7 @@ static const struct fl_transport_kind stream_kind = {
     .unsent = stream_unsent,
     .discard = stream_discard,
     .use_protocol = stream_use_protocol,
+    .make_file = fl_stream_make_socket,
     .make_extra = fl_stream_make_extra,
     .ended = stream_ended,
 };

@@ -8,7 +8,8 @@
  * Imitates asyncio.selector_events._SelectorSocketTransport. The fd belongs to the
  * socket object, which the transport owns until connection_lost was called; before
  * each system call its number is read there, so that a socket closed behind our back
- * is an EBADF and never somebody else's connection.
+ * is an EBADF and never somebody else's connection. A connection that was accepted has
+ * no socket object until somebody asks for one.
  *
  * What is written inside a step is sent when the step ends (core/source.h), by one
  * system call. Whoever could tell the difference flushes first.
@@ -38,6 +39,7 @@ typedef struct {
     struct fl_write_queue queue;
     union fl_inet_address local; /* for the dict; family 0: there is none */
     union fl_inet_address peer;
+    int proto;              /* of a socket object that is still to be made */
     uint32_t receive_bytes; /* the next read's size; 0: into the loop's buffer */
     char eof;               /* write_eof was called */
     char buffered;          /* protocol is a BufferedProtocol */
@@ -58,7 +60,8 @@ PyObject *fl_stream_make(PyObject *module, PyObject *const *args, Py_ssize_t n_a
 
 /* What a transport is made of; all borrowed, Py_None where there is none. */
 struct fl_stream_parts {
-    PyObject *sock;
+    PyObject *sock; /* NULL: it is made when it is asked for, of this proto */
+    int proto;
     PyObject *protocol;
     PyObject *waiter;
     PyObject *extra;
@@ -68,13 +71,15 @@ struct fl_stream_parts {
 };
 
 /* A transport over a plain socket (net/socket.h) of this fd; its start is scheduled.
- * escapes. New reference or NULL. */
+ * Without a socket object it must be an Internet connection's, and the fd is the
+ * transport's, also if this fails. escapes. New reference or NULL. */
 PyObject *
 fl_stream_create(LoopObject *loop, int fd, const struct fl_stream_parts *parts);
 
 /* stream_extra.c */
 int fl_stream_note_extra(StreamObject *self, const struct fl_stream_parts *parts);
 int fl_stream_make_extra(TransportObject *base);
+PyObject *fl_stream_make_socket(const TransportObject *base);
 
 /* stream_read.c */
 int fl_stream_read(StreamObject *self);

@@ -52,6 +52,50 @@ fl_stream_note_extra(StreamObject *self, const struct fl_stream_parts *parts)
     return fl_transport_fill_extra(&self->base, parts->extra);
 }
 
+/* ---- the socket object ---- */
+
+/* Non-blocking, over fd. escapes. New or NULL. */
+static PyObject *
+make_open_socket(const StreamObject *self, int family)
+{
+    return PyObject_CallFunction(
+        fl_state_of_type(Py_TYPE(self))->socket, "iiii", family,
+        SOCK_STREAM | SOCK_NONBLOCK, self->proto, self->base.source.watch.fd
+    );
+}
+
+/* escapes. New or NULL. */
+static PyObject *
+make_closed_socket(const StreamObject *self, int family)
+{
+    const struct fl_state *state = fl_state_of_type(Py_TYPE(self));
+    PyObject *sock =
+        PyObject_CallFunction(state->socket, "iii", family, SOCK_STREAM, self->proto);
+    PyObject *closed =
+        sock == NULL ? NULL : PyObject_CallMethodNoArgs(sock, state->str_close);
+    if (closed == NULL) {
+        Py_CLEAR(sock);
+    }
+    Py_XDECREF(closed);
+    return sock;
+}
+
+PyObject *
+fl_stream_make_socket(const TransportObject *base)
+{
+    const StreamObject *self = (const StreamObject *)base;
+    int family = self->local.any.sa_family;
+    family = family == AF_UNSPEC ? -1 : family; /* let it find out */
+    PyObject *sock = base->open ? make_open_socket(self, family) : NULL;
+    if (sock == NULL && PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_OSError)) {
+            return NULL;
+        }
+        PyErr_Clear(); /* the fd was closed behind our back */
+    }
+    return sock != NULL ? sock : make_closed_socket(self, family);
+}
+
 /* ---- asking ---- */
 
 static int

@@ -219,7 +219,7 @@ int
 fl_stream_flush(StreamObject *self)
 {
     if (self->queue.count == 0 || fl_transport_waits_for_room(&self->base) ||
-        self->base.file == NULL) {
+        !self->base.open) {
         return 0;
     }
     ssize_t n = send_all(self, "", 0);

@@ -4,6 +4,7 @@
 #include "py/error.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #define PAGE_BYTES 4096
 
@@ -22,6 +23,9 @@ fl_transport_new(
         context == NULL ? NULL
                         : (TransportObject *)FL_SLOT_POINTER(type->tp_alloc(type, 0));
     if (self == NULL) {
+        if (parts->file == NULL) {
+            (void)close(parts->fd);
+        }
         Py_XDECREF(context);
         return NULL;
     }
@@ -29,7 +33,8 @@ fl_transport_new(
     self->source.loop = (LoopObject *)Py_NewRef(parts->loop);
     self->source.context = context;
     self->own_context = (char)own_context;
-    self->file = Py_NewRef(parts->file);
+    self->file = Py_XNewRef(parts->file);
+    self->open = 1;
     fl_transport_default_limits(self);
     return self;
 }
@@ -134,6 +139,40 @@ fl_transport_begin(PyObject *op, PyObject *waiter)
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
+/* ---- its file ---- */
+
+PyObject *
+fl_transport_file(TransportObject *self)
+{
+    PyObject **file = self->open ? &self->file : &self->closed_file;
+    if (*file == NULL) {
+        *file = fl_transport_kind(self)->make_file(self); /* escapes */
+    }
+    return *file;
+}
+
+int
+fl_transport_close_file(TransportObject *self)
+{
+    PyObject *file = self->file;
+    self->open = 0;
+    self->file = NULL;
+    if (file == NULL) {
+        int fd = self->source.watch.fd;
+        Py_BEGIN_ALLOW_THREADS /* it sleeps if the socket lingers */
+            (void)
+        close(fd);
+        Py_END_ALLOW_THREADS
+        return 0;
+    }
+    PyObject *closed = PyObject_CallMethodNoArgs(
+        file, fl_state_of_type(Py_TYPE(self))->str_close
+    ); /* escapes */
+    Py_XSETREF(self->closed_file, file);
+    Py_XDECREF(closed);
+    return closed == NULL ? -1 : 0;
+}
+
 /* ---- the end of the object ---- */
 
 int
@@ -209,21 +248,16 @@ void
 fl_transport_finalize(PyObject *op)
 {
     TransportObject *self = (TransportObject *)op;
-    if (self->file == NULL) {
+    if (!self->open) {
         return;
     }
     PyObject *exc = fl_error_take();
     if (PyErr_ResourceWarning(op, 1, "unclosed transport %R", op) < 0) {
         PyErr_WriteUnraisable(op);
     }
-    PyObject *file = self->file;
-    self->file = NULL;
-    PyObject *result = PyObject_CallMethod(file, "close", NULL); /* escapes */
-    if (result == NULL) {
+    if (fl_transport_close_file(self) < 0) { /* escapes */
         PyErr_WriteUnraisable(op);
     }
-    Py_XDECREF(result);
-    Py_DECREF(file);
     int (*ended)(TransportObject *) = fl_transport_kind(self)->ended;
     if (ended != NULL && ended(self) < 0) { /* escapes */
         PyErr_WriteUnraisable(op);

@@ -10,7 +10,8 @@
  * struct fl_transport_kind. Imitates asyncio's _FlowControlMixin and what
  * _SelectorTransport and the pipe transports have in common.
  *
- * The fd belongs to the object in file, until connection_lost was called.
+ * The fd belongs to the object in file, until connection_lost was called. A kind that
+ * makes that object only when somebody asks for it owns the fd itself until then.
  */
 #ifndef FASTLOOP_NET_TRANSPORT_H
 #define FASTLOOP_NET_TRANSPORT_H
@@ -30,13 +31,14 @@ typedef struct {
     /* ours */
     PyObject *weakrefs;
     PyObject *dict;
-    PyObject *file; /* the socket or pipe; NULL once connection_lost was called */
-    PyObject *closed_file; /* the same object from then on */
+    PyObject *file;        /* the socket or pipe; NULL: not made, or not open */
+    PyObject *closed_file; /* the same object once it is closed */
     PyObject *protocol;    /* NULL once connection_lost was called */
     size_t high_bytes;
     size_t low_bytes;
     struct fl_source source; /* owns its loop and context; its kind is in ours */
     uint32_t conn_lost;      /* connection_lost is scheduled; writes since then */
+    char open;               /* until connection_lost was called */
     char closing;
     char paused;
     char protocol_paused;
@@ -53,6 +55,9 @@ struct fl_transport_kind {
     void (*discard)(TransportObject *self);
     /* Another protocol is to be used. escapes. 0 or -1. */
     int (*use_protocol)(TransportObject *self, PyObject *protocol);
+    /* The object for the fd; for one that was closed if it is no longer open. Wanted if
+     * the transport was made without. escapes. New or NULL. */
+    PyObject *(*make_file)(const TransportObject *self);
     /* Makes self->extra, when it is first asked for. 0 or -1. */
     int (*make_extra)(TransportObject *self);
     /* After the end: gives up what the type has besides. escapes. 0 or -1. */
@@ -77,8 +82,11 @@ fl_transport_of_source(struct fl_source *source)
 static inline int
 fl_transport_socket_fd(const TransportObject *self)
 {
-    return self->file == NULL ? -1
-                              : fl_socket_same_fd(self->file, self->source.watch.fd);
+    int fd = self->source.watch.fd;
+    if (self->file == NULL) {
+        return self->open ? fd : -1;
+    }
+    return fl_socket_same_fd(self->file, fd);
 }
 
 /* Whether the kernel has not taken all that was sent. */
@@ -116,7 +124,7 @@ void *fl_transport_receive_buffer(LoopObject *loop);
 struct fl_transport_parts {
     LoopObject *loop;
     int fd;
-    PyObject *file;    /* that owns it */
+    PyObject *file;    /* that owns it; NULL: the transport will, also if it fails */
     PyObject *context; /* for every callback; Py_None: a copy of the current one */
 };
 
@@ -126,6 +134,12 @@ TransportObject *fl_transport_new(
     PyTypeObject *type, const struct fl_transport_kind *kind,
     const struct fl_transport_parts *parts
 );
+
+/* The object in file, made if need be, or closed_file; borrowed. NULL with an
+ * exception. */
+PyObject *fl_transport_file(TransportObject *self);
+/* Closes it, or the fd. escapes. 0, or -1 with an exception. */
+int fl_transport_close_file(TransportObject *self);
 
 /* Enters it in loop._transports. escapes. 0 or -1. */
 int fl_transport_enter_loop(TransportObject *self);
@@ -150,7 +164,7 @@ PyObject *fl_transport_extra(TransportObject *self);
  * 0 or -1. */
 int fl_transport_fill_extra(TransportObject *self, PyObject *given);
 /* Its item "socket" in another dict. 0 or -1. */
-int fl_transport_add_socket(const TransportObject *self, PyObject *extra);
+int fl_transport_add_socket(TransportObject *self, PyObject *extra);
 
 /* Whether base is asyncio's class whose slots come first, up to _extra alone or all of
  * them; else ImportError. 0 or -1. */

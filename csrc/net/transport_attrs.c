@@ -40,7 +40,7 @@ fl_transport_get_file(PyObject *op, void *Py_UNUSED(closure))
     if (fl_transport_flush(self) < 0) { /* escapes */
         return NULL;
     }
-    return Py_NewRef(self->file != NULL ? self->file : Py_None);
+    return self->open ? Py_XNewRef(fl_transport_file(self)) : Py_NewRef(Py_None);
 }
 
 PyObject *
@@ -160,12 +160,12 @@ fl_transport_get_extra_info(
 /* ---- a socket's extra info ---- */
 
 int
-fl_transport_add_socket(const TransportObject *self, PyObject *extra)
+fl_transport_add_socket(TransportObject *self, PyObject *extra)
 {
     const struct fl_state *state = fl_state_of_type(Py_TYPE(self));
-    PyObject *sock = self->file != NULL ? self->file : self->closed_file;
+    PyObject *sock = fl_transport_file(self); /* escapes */
     if (sock == NULL) {
-        return 0;
+        return -1;
     }
     PyObject *shown = PyObject_CallOneArg(state->TransportSocket, sock);
     int status = shown == NULL ? -1 : PyObject_SetItem(extra, state->str_socket, shown);
@@ -212,9 +212,7 @@ PyObject *
 fl_transport_repr(PyObject *op)
 {
     TransportObject *self = (TransportObject *)op;
-    const char *state = self->file == NULL ? " closed"
-                        : self->closing    ? " closing"
-                                           : "";
+    const char *state = !self->open ? " closed" : self->closing ? " closing" : "";
     const char *name = fl_type_short_name(Py_TYPE(op));
     int fd = self->source.watch.fd;
     if (self->source.loop == NULL || self->source.loop->closed) {

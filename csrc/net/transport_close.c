@@ -83,15 +83,10 @@ give_up(TransportObject *self)
     fl_source_ignore(&self->source);
     fl_source_undefer(&self->source);
     fl_source_disown_fd(&self->source);
-    PyObject *file = self->file;
     LoopObject *loop = self->source.loop;
-    self->file = NULL;
     self->source.loop = NULL;
-    if (file != NULL) {
-        PyObject *closed =
-            PyObject_CallMethodNoArgs(file, loop->state->str_close); /* escapes */
-        Py_XDECREF(closed);
-        Py_XSETREF(self->closed_file, file);
+    if (self->open) {
+        (void)fl_transport_close_file(self); /* escapes */
     }
     exc = fl_error_first(exc);
     Py_CLEAR(self->protocol); /* escapes */
@@ -106,7 +101,7 @@ give_up(TransportObject *self)
 int
 fl_transport_lose(TransportObject *self, PyObject *exc)
 {
-    if (self->file == NULL) {
+    if (!self->open) {
         return 0;
     }
     self->closing = 1;

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import gc
+import os
 import socket
 
 import pytest
@@ -226,3 +227,149 @@ def test_out_of_fds_is_said_once_and_ends_with_the_server(fast_kind):
         "1 24 ['exception', 'message', 'socket']\n1\n",
         "",
     )
+
+
+async def accept(**options):
+    """A server, an accepted connection's protocol, and its client's socket."""
+    protocols = []
+
+    def factory():
+        protocols.append(Recorder())
+        return protocols[0]
+
+    server, address = await serve(factory, **options)
+    client = socket.create_connection(address)
+    await until(lambda: protocols and protocols[0].transport is not None)
+    return server, protocols[0], client
+
+
+@pytest.mark.parametrize("when", ["open", "closing", "closed"])
+def test_the_socket_of_an_accepted_connection(run, when):
+    """It is one and the same whenever it is asked for first."""
+
+    async def main():
+        server, protocol, client = await accept()
+        transport = protocol.transport
+        fd = transport._sock_fd
+        if when != "open":
+            transport.close()
+        if when == "closed":
+            await protocol.closed
+        sock = transport.get_extra_info("socket")
+        kind = sock.family, sock.type, sock.proto, sock.gettimeout() in (0.0, None)
+        assert sock.fileno() == (-1 if when == "closed" else fd)
+        if when == "open":
+            assert sock.getpeername() == client.getsockname()
+            assert sock.gettimeout() == 0.0
+            assert transport._sock.fileno() == fd
+        assert transport.get_extra_info("socket") is sock
+        transport.close()
+        await protocol.closed
+        assert transport.get_extra_info("socket") is sock
+        assert sock.fileno() == -1
+        assert transport._sock is None
+        client.close()
+        await finish(server)
+        return kind[:2]
+
+    assert run(main()) == (socket.AF_INET, socket.SOCK_STREAM)
+
+
+def test_the_proto_of_an_accepted_connection(run):
+    async def main():
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            protocols = []
+
+            def factory():
+                protocols.append(Recorder())
+                return protocols[0]
+
+            loop = asyncio.get_running_loop()
+            server = await loop.create_server(factory, sock=listener)
+            with socket.create_connection(listener.getsockname()):
+                await until(lambda: protocols and protocols[0].transport)
+                transport = protocols[0].transport
+                proto = transport.get_extra_info("socket").proto
+                assert proto == listener.proto
+                transport.abort()
+                await protocols[0].closed
+            await finish(server)
+
+    run(main())
+
+
+def test_nobody_asks_for_the_socket(run):
+    """The fd is closed all the same, and the peer sees the end."""
+
+    async def main():
+        server, protocol, client = await accept()
+        with client:
+            fd = protocol.transport._sock_fd
+            client.send(b"x")
+            await until(lambda: protocol.data)
+            protocol.transport.close()
+            await protocol.closed
+            assert await asyncio.to_thread(client.recv, 1) == b""
+            with pytest.raises(OSError):
+                os.fstat(fd)
+        await finish(server)
+
+    run(main())
+
+
+def test_an_accepted_connection_that_nobody_closes(fast_loop):
+    """It warns, and its fd is closed."""
+
+    async def main():
+        server, protocol, client = await accept()
+        with client:
+            fd = protocol.transport._sock_fd
+            protocol.transport.pause_reading()
+            with pytest.warns(ResourceWarning, match="unclosed transport"):
+                protocol.transport = None
+                gc.collect()
+            with pytest.raises(OSError):
+                os.fstat(fd)
+        await finish(server)
+
+    fast_loop.run_until_complete(main())
+
+
+def test_a_connection_whose_fd_was_closed_behind_its_back(fast_loop):
+    """Asking for its socket gives a closed one."""
+
+    async def main():
+        server, protocol, client = await accept()
+        with client:
+            transport = protocol.transport
+            transport.pause_reading()
+            os.close(transport._sock_fd)
+            sock = transport.get_extra_info("socket")
+            assert sock.fileno() == -1
+            assert transport.get_extra_info("peername") == client.getsockname()
+            transport.write(b"x")
+            await protocol.closed
+        await finish(server)
+
+    fast_loop.run_until_complete(main())
+
+
+def test_the_loop_names_the_transport_of_an_fd(run):
+    async def main():
+        server, protocol, client = await accept()
+        with client:
+            loop = asyncio.get_running_loop()
+            transport = protocol.transport
+            fd = transport._sock_fd
+            assert loop._transports[fd] is transport
+            with pytest.raises(RuntimeError, match="is used by transport"):
+                loop.add_reader(fd, print)
+            with pytest.raises(RuntimeError, match="is used by transport"):
+                loop._ensure_fd_no_transport(fd)
+            transport.close()
+            loop._ensure_fd_no_transport(fd)
+            await protocol.closed
+        await finish(server)
+
+    run(main())
