@@ -8,7 +8,7 @@
 # run are those of the source distribution, on the installed wheel.
 set -euo pipefail
 
-python=${1:-python3}
+python=$("${1:-python3}" -c 'import sys; print(sys.executable)')
 checkout=$(cd "$(dirname "$0")/.." && pwd -P)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -24,7 +24,13 @@ PY
 export LDFLAGS
 
 echo "--- source distribution"
-"$python" setup.py -q egg_info --egg-base "$folder" sdist --dist-dir "$folder" 2>&1 |
+# Of a copy, for it is laid out where setup.py lies, and others may be reading there.
+mkdir "$folder/copy"
+tar -c --exclude-vcs --exclude={./build,./.venv,./.venvs,./.forky} \
+    --exclude={*.so,*.egg-info,__pycache__,.hypothesis,'.*_cache'} . |
+    tar -C "$folder/copy" -x
+cd "$folder/copy"
+"$python" setup.py -q sdist --dist-dir "$folder" 2>&1 |
     { grep -v "no previously-included" || true; }
 echo "--- wheel"
 "$python" -m pip -q wheel --no-deps --wheel-dir "$folder" "$folder"/*.tar.gz
