@@ -264,13 +264,14 @@ check_fd(long fd)
 static int
 check_free(LoopObject *self, long fd, PyObject *named)
 {
-    PyObject *transport = Py_XNewRef(fl_source_of_fd(self, (int)fd));
-    if (transport == NULL && self->transports == NULL) {
+    struct fl_source *source = fl_source_of_fd(self, (int)fd);
+    bool unlisted = source != NULL && !source->listed;
+    if (!unlisted && self->transports == NULL) {
         return 0;
     }
-    if (transport == NULL) {
-        transport = PyObject_CallMethod(self->transports, "get", "l", fd); /* escapes */
-    }
+    PyObject *transport =
+        unlisted ? Py_NewRef(source->owner)
+                 : PyObject_CallMethod(self->transports, "get", "l", fd); /* escapes */
     if (transport == NULL) {
         return -1;
     }

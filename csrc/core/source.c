@@ -213,13 +213,10 @@ fl_source_disown_fd(struct fl_source *self)
     }
 }
 
-PyObject *
+struct fl_source *
 fl_source_of_fd(const LoopObject *self, int fd)
 {
-    if (fd < 0 || (size_t)fd >= self->fd_owners_size || self->fd_owners[fd] == NULL) {
-        return NULL;
-    }
-    return self->fd_owners[fd]->owner;
+    return fd < 0 || (size_t)fd >= self->fd_owners_size ? NULL : self->fd_owners[fd];
 }
 
 int

@@ -31,7 +31,7 @@ struct fl_source {
     uint32_t fired;          /* while queued: events to run for */
     bool queued;             /* in the ready ring */
     bool owns_fd;            /* see fl_source_own_fd */
-    bool listed;             /* in loop._transports, too */
+    bool listed;             /* in loop._transports, whose word counts from then on */
     struct fl_list link;     /* in loop->sources while watched */
     struct fl_list deferred; /* in loop->deferred */
     PyObject *owner;         /* borrowed: the object that embeds this */
@@ -79,8 +79,8 @@ fl_source_defer(struct fl_source *self)
 void fl_source_undefer(struct fl_source *self);
 
 /* For the loop: */
-/* The object whose source owns the fd; borrowed, or NULL. */
-PyObject *fl_source_of_fd(const LoopObject *self, int fd);
+/* The source that owns the fd, or NULL. */
+struct fl_source *fl_source_of_fd(const LoopObject *self, int fd);
 /* Puts the objects that are not there yet into loop._transports. escapes. 0 or -1. */
 int fl_source_list_owners(LoopObject *self);
 void fl_source_free_owners(LoopObject *self);

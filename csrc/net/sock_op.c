@@ -292,6 +292,19 @@ op_attempt(SockOpObject *self, PyObject **result)
 
 /* ---- awaiting ---- */
 
+static int
+op_watch(SockOpObject *self, PyObject *future)
+{
+    int waits = self->call->wait == NULL ? 0 : self->call->wait(self, future);
+    if (waits != 0) {
+        return waits < 0 ? -1 : 0;
+    }
+    if (fl_loop_check_no_transport(self->loop, self->fd) < 0) { /* escapes */
+        return -1;
+    }
+    return fl_loop_watch_future(self->loop, self->fd, self->call->event, future);
+}
+
 static PySendResult
 op_wait(SockOpObject *self, PyObject **result)
 {
@@ -299,8 +312,7 @@ op_wait(SockOpObject *self, PyObject **result)
     if (future == NULL) {
         return PYGEN_ERROR;
     }
-    if (fl_loop_check_no_transport(self->loop, self->fd) < 0 ||
-        fl_loop_watch_future(self->loop, self->fd, self->call->event, future) < 0) {
+    if (op_watch(self, future) < 0) {
         Py_DECREF(future);
         return PYGEN_ERROR;
     }

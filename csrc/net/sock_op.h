@@ -45,6 +45,9 @@ struct fl_sock_call {
     uint32_t event;   /* to wait for */
     bool may_block;   /* its system call would on a blocking socket */
     enum fl_sock_outcome (*attempt)(struct SockOpObject *self, PyObject **result);
+    /* The future is set when event may have come: 1; 0 if the loop shall watch the fd
+     * for it; -1 with an exception. May be NULL. */
+    int (*wait)(struct SockOpObject *self, PyObject *future);
     /* Called if it ends otherwise than by attempt's word; may be NULL. */
     void (*abandon)(struct SockOpObject *self);
 };

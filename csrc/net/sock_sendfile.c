@@ -1,5 +1,6 @@
 /* sock_sendfile: a regular file by sendfile(2), any other by asyncio's fallback. */
 #include "net/sock_op.h"
+#include "net/stream.h"
 #include "py/error.h"
 
 #include <errno.h>
@@ -171,10 +172,23 @@ attempt_sendfile(SockOpObject *self, PyObject **result)
     return send_file(self, file_fd, count, (Py_ssize_t)status.st_size, result);
 }
 
+/* loop.sendfile lends the socket of a transport, which may read meanwhile: an fd has
+ * one watch, so the transport's waits. */
+static int
+wait_in_transport(SockOpObject *self, PyObject *future)
+{
+    struct fl_source *source = fl_source_of_fd(self->loop, self->fd);
+    if (source == NULL || Py_TYPE(source->owner) != self->state->stream_type) {
+        return 0;
+    }
+    return fl_stream_wait_for_room((StreamObject *)source->owner, future);
+}
+
 const struct fl_sock_call fl_sock_sendfile_call = {
     .name = "sock_sendfile",
     .event = FL_POLL_WRITE,
     .may_block = true,
     .attempt = attempt_sendfile,
+    .wait = wait_in_transport,
     .abandon = abandon_sendfile,
 };

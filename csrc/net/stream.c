@@ -150,6 +150,8 @@ stream_ended(TransportObject *base)
     (void)detach_from_server(self); /* escapes */
     PyObject *exc = fl_error_take();
     (void)fl_stream_fail_waiter_at_end(self); /* escapes */
+    exc = fl_error_first(exc);
+    (void)fl_stream_tell_room(self); /* escapes */
     fl_error_restore(fl_error_first(exc));
     return PyErr_Occurred() ? -1 : 0;
 }
@@ -170,6 +172,7 @@ stream_traverse(PyObject *op, visitproc visit, void *arg)
     StreamObject *self = (StreamObject *)op;
     Py_VISIT(self->server);
     Py_VISIT(self->empty_waiter);
+    Py_VISIT(self->room_waiter);
     return fl_transport_traverse(op, visit, arg);
 }
 
@@ -179,6 +182,7 @@ stream_clear(PyObject *op)
     StreamObject *self = (StreamObject *)op;
     Py_CLEAR(self->server);
     Py_CLEAR(self->empty_waiter);
+    Py_CLEAR(self->room_waiter);
     return fl_transport_clear(op);
 }
 

@@ -36,6 +36,7 @@ typedef struct {
     TransportObject base;
     PyObject *server;       /* or NULL */
     PyObject *empty_waiter; /* a future while sendfile is in progress, or NULL */
+    PyObject *room_waiter;  /* one of ours that sendfile waits for, or NULL */
     struct fl_write_queue queue;
     union fl_inet_address local; /* for the dict; family 0: there is none */
     union fl_inet_address peer;
@@ -97,6 +98,12 @@ PyObject *fl_stream_write_eof(PyObject *op, PyObject *ignored);
 PyObject *fl_stream_write_ready(PyObject *op, PyObject *ignored);
 PyObject *fl_stream_make_empty_waiter(PyObject *op, PyObject *ignored);
 PyObject *fl_stream_reset_empty_waiter(PyObject *op, PyObject *ignored);
+/* future, of the exact type of ours, is set to None when the kernel has room, or the
+ * connection is gone. Only while sendfile is in progress: 1, else 0; -1 with an
+ * exception. */
+int fl_stream_wait_for_room(StreamObject *self, PyObject *future);
+/* Sets it now. escapes. 0 or -1. */
+int fl_stream_tell_room(StreamObject *self);
 /* Tells sendfile, if it is in progress, that the connection is gone. escapes. 0 or
  * -1. */
 int fl_stream_fail_waiter_at_end(StreamObject *self);

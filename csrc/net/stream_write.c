@@ -10,6 +10,7 @@
  * and until there is some everything only queues. Passing the high-water mark
  * sends first, so the protocol is paused only for what the kernel refused.
  */
+#include "core/future.h"
 #include "net/stream.h"
 #include "py/error.h"
 
@@ -235,22 +236,29 @@ fl_stream_flush_source(struct fl_source *source)
     return fl_stream_flush(fl_stream_of_source(source));
 }
 
+static int
+want_no_room(StreamObject *self)
+{
+    struct fl_source *source = &self->base.source;
+    return fl_source_want(source, source->watch.events & ~FL_POLL_WRITE);
+}
+
 int
 fl_stream_send_rest(StreamObject *self)
 {
     if (self->base.conn_lost > 0 || self->base.source.loop == NULL) {
         return 0;
     }
+    if (self->room_waiter != NULL) {
+        return want_no_room(self) < 0 ? -1 : fl_stream_tell_room(self); /* escapes */
+    }
     ssize_t n = send_all(self, "", 0);
     if (n < 0) {
         return send_failed(self, n);
     }
     bool empty = self->queue.count == 0;
-    if (empty) {
-        uint32_t rest = self->base.source.watch.events & ~FL_POLL_WRITE;
-        if (fl_source_want(&self->base.source, rest) < 0) {
-            return -1;
-        }
+    if (empty && want_no_room(self) < 0) {
+        return -1;
     }
     size_t unsent = self->queue.size_bytes;
     int status = fl_transport_maybe_resume(&self->base, unsent); /* escapes */
@@ -544,6 +552,40 @@ fl_stream_make_empty_waiter(PyObject *op, PyObject *Py_UNUSED(ignored))
 PyObject *
 fl_stream_reset_empty_waiter(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    Py_CLEAR(((StreamObject *)op)->empty_waiter);
+    StreamObject *self = (StreamObject *)op;
+    Py_CLEAR(self->empty_waiter);
+    if (self->room_waiter != NULL) { /* it was cancelled */
+        Py_CLEAR(self->room_waiter);
+        if (self->base.source.loop != NULL && want_no_room(self) < 0) {
+            return NULL;
+        }
+    }
     Py_RETURN_NONE;
+}
+
+int
+fl_stream_wait_for_room(StreamObject *self, PyObject *future)
+{
+    struct fl_source *source = &self->base.source;
+    if (self->empty_waiter == NULL || source->loop == NULL || self->base.closing) {
+        return 0;
+    }
+    if (fl_source_want(source, source->watch.events | FL_POLL_WRITE) < 0) {
+        return -1;
+    }
+    Py_XSETREF(self->room_waiter, Py_NewRef(future));
+    return 1;
+}
+
+int
+fl_stream_tell_room(StreamObject *self)
+{
+    PyObject *future = self->room_waiter;
+    self->room_waiter = NULL;
+    int status = 0;
+    if (future != NULL && fl_future_own(future)->status == FL_FUTURE_PENDING) {
+        status = fl_future_set_result(future, fl_future_own(future), Py_None);
+    }
+    Py_XDECREF(future);
+    return status;
 }
