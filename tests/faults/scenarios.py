@@ -14,7 +14,7 @@ import tempfile
 import threading
 
 SCENARIOS = {}
-PATIENCE_S = 0.4
+PATIENCE_S = 0.6
 LONG = bytes(range(256)) * 4096
 
 
