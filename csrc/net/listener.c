@@ -260,15 +260,24 @@ accepted(
 
 /* ---- a turn ---- */
 
+static const char short_of_resources[] = "socket.accept() out of system resource";
+
 static bool
 out_of_resources(int err)
 {
     return err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM;
 }
 
+/* Will there never be a connection from this fd? */
+static bool
+is_no_listener(int err)
+{
+    return err == EBADF || err == EINVAL || err == ENOTSOCK;
+}
+
 /* With an OSError set: says so, and tries again later. */
 static int
-wait_for_resources(ListenerObject *self)
+wait_and_retry(ListenerObject *self, const char *message)
 {
     LoopObject *loop = self->source.loop;
     PyObject *exc = fl_error_take();
@@ -290,7 +299,7 @@ wait_for_resources(ListenerObject *self)
     if (sock != NULL) {
         result = PyObject_CallMethod(
             (PyObject *)loop, "call_exception_handler", "({s:s,s:O,s:O})", "message",
-            "socket.accept() out of system resource", "exception", exc, "socket", sock
+            message, "exception", exc, "socket", sock
         ); /* escapes */
     }
     Py_DECREF(exc);
@@ -321,9 +330,20 @@ accept_one(ListenerObject *self)
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) {
         return 0;
     }
-    bool waits = out_of_resources(errno);
-    fl_raise_errno(errno);
-    return waits ? wait_for_resources(self) : -1; /* escapes */
+    int err = errno;
+    fl_raise_errno(err);
+    if (out_of_resources(err)) {
+        return wait_and_retry(self, short_of_resources); /* escapes */
+    }
+    if (err == EPERM || err == EACCES) {
+        return wait_and_retry(self, "socket.accept() is forbidden"); /* escapes */
+    }
+    if (is_no_listener(err)) { /* as it would be at each event to come */
+        PyObject *exc = fl_error_take();
+        fl_source_ignore(&self->source); /* escapes */
+        fl_error_restore(exc);
+    }
+    return -1;
 }
 
 static int
@@ -375,7 +395,8 @@ listener_resume(PyObject *op, PyObject *Py_UNUSED(ignored))
         fl_source_want(&self->source, FL_POLL_READ) == 0) {
         Py_RETURN_NONE;
     }
-    if (!PyErr_ExceptionMatches(PyExc_OSError) || wait_for_resources(self) < 0) {
+    if (!PyErr_ExceptionMatches(PyExc_OSError) ||
+        wait_and_retry(self, short_of_resources) < 0) {
         return NULL; /* escapes */
     }
     Py_RETURN_NONE;

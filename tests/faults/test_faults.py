@@ -331,6 +331,24 @@ def test_a_server_that_cannot_go_on_tries_again(says):
     )
 
 
+LISTENER_FORBIDDEN = """
+async def main():
+    server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+    fail("accept4", "EPERM", always=True)
+    client = socket.create_connection(server.sockets[0].getsockname())
+    await asyncio.sleep(0.05)
+    print(device.faults, [report["message"] for report in reports])
+    server.close()
+    client.close()
+loop.run_until_complete(main())
+loop.close()
+"""
+
+
+def test_a_server_that_may_not_accept_does_not_spin(says):
+    assert says(LISTENER_FORBIDDEN) == "1 ['socket.accept() is forbidden']\n"
+
+
 FORKED_WITHOUT_POLLER = """
 left, right = pair()
 seen = []

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import errno
 import gc
 import os
 import socket
@@ -188,6 +189,24 @@ def test_a_closed_server_leaves_the_poller(run):
                 socket.create_connection(address)
 
     run(main())
+
+
+def test_a_listening_socket_that_was_shut_down_is_reported_once(fast_loop):
+    reports = []
+    fast_loop.set_exception_handler(lambda loop, context: reports.append(context))
+
+    async def main():
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            server = await fast_loop.create_server(Recorder, sock=sock)
+            sock.shutdown(socket.SHUT_RDWR)
+            await until(lambda: reports)
+            polls = fast_loop.stats()["polls"]
+            await asyncio.sleep(0.03)
+            assert fast_loop.stats()["polls"] - polls < 10
+            server.close()
+
+    fast_loop.run_until_complete(main())
+    assert [report["exception"].errno for report in reports] == [errno.EINVAL]
 
 
 OUT_OF_FDS = """
