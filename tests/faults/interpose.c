@@ -220,6 +220,29 @@ FAILING(off_t, lseek, (int fd, off_t offset, int whence), fd, offset, whence)
 FAILING(int, pipe2, (int fds[2], int flags), fds, flags)
 FAILING(int, eventfd, (unsigned int count, int flags), count, flags)
 
+/* The names of the same for programs with large files. */
+EXPORT int
+fstat64(int fd, struct stat64 *status)
+{
+    return decide("fstat", CALLER) == FAILS ? -1 : REAL(fstat64)(fd, status);
+}
+
+EXPORT off64_t
+lseek64(int fd, off64_t offset, int whence)
+{
+    return decide("lseek", CALLER) == FAILS ? -1 : REAL(lseek64)(fd, offset, whence);
+}
+
+EXPORT ssize_t
+sendfile64(int to, int from, off64_t *offset, size_t size)
+{
+    enum fault fault = decide("sendfile", CALLER);
+    if (fault == FAILS) {
+        return -1;
+    }
+    return REAL(sendfile64)(to, from, offset, fault == IS_SHORT ? 1 : size);
+}
+
 EXPORT ssize_t
 writev(int fd, const struct iovec *vector, int n)
 {

@@ -96,6 +96,7 @@ def imported(module):
     names = {line.split()[-1].partition("@")[0] for line in listing.stdout.splitlines()}
     # __read_chk is read, where the compiler knows the buffer's size
     names = {re.sub(r"^__(\w+)_chk$", r"\1", name) for name in names}
+    names = {name.removesuffix("64") for name in names}
     return {name for name in names if not name.startswith(("Py", "_", "__"))}
 
 
