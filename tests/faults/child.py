@@ -241,7 +241,7 @@ def walk(kind, name, chosen, calls_max):
     device = interposer.Interposer()
     module = interposer.EXTENSION if kind == "fastloop" else ""
     expected, facts = Try(kind, name, device)()
-    yield {"expected": repr(expected), "facts": facts}
+    yield {"expected": repr(expected)[:80], "facts": facts}
     # Twice: what is made once, with the first use, is no leak.
     expected, facts = Try(kind, name, device)()
     gc.freeze()
