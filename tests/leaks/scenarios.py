@@ -9,6 +9,7 @@ import contextvars
 import gc
 import io
 import logging
+import os
 import signal
 import socket
 import sys
@@ -671,6 +672,69 @@ async def datagrams_that_wait():
             while right.recv(10):
                 pass
         await asyncio.sleep(0.001)
+
+
+@with_coroutine
+async def pipes():
+    loop = asyncio.get_running_loop()
+    read, write = os.pipe()
+    reader = open(read, "rb", 0)  # noqa: SIM115
+    writer = open(write, "wb", 0)  # noqa: SIM115
+    source, _ = await loop.connect_read_pipe(asyncio.Protocol, reader)
+    target, _ = await loop.connect_write_pipe(asyncio.Protocol, writer)
+    source.pause_reading()
+    target.write(bytes(100_000))
+    target.write(bytearray(100_000))
+    target.write(memoryview(b"x" * 10))
+    for wrong in ("text", memoryview(b"abcd")[::2]):
+        with contextlib.suppress(AssertionError):
+            target.write(wrong)
+    for transport in (source, target):
+        repr(transport)
+        vars(transport)
+        transport.get_extra_info("pipe")
+        for name in ("_buffer", "_fileno", "_loop", "_pipe", "_protocol"):
+            getattr(transport, name, None)
+    source.resume_reading()
+    target.close()
+    await asyncio.sleep(0)
+    target.abort()
+    source.close()
+    await asyncio.sleep(0)
+    with tempfile.TemporaryFile() as file:
+        for connect in (loop.connect_read_pipe, loop.connect_write_pipe):
+            with contextlib.suppress(ValueError):
+                await connect(asyncio.Protocol, file)
+
+
+@with_coroutine
+async def pipes_that_nobody_closed():
+    loop = asyncio.get_running_loop()
+    leader, follower = os.openpty()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        file = open(leader, "rb+", 0)  # noqa: SIM115
+        source, _ = await loop.connect_read_pipe(asyncio.Protocol, file)
+        source.pause_reading()
+        source.myself = source
+        file = open(follower, "wb", 0)  # noqa: SIM115
+        target, _ = await loop.connect_write_pipe(asyncio.Protocol, file)
+        target.myself = target
+        del source, target
+        gc.collect()
+
+
+@with_coroutine
+async def processes():
+    process = await asyncio.create_subprocess_exec("cat", stdin=-1, stdout=-1)
+    await process.communicate(b"hello")
+    process = await asyncio.create_subprocess_shell("read line", stdin=-1)
+    process.stdin.write(b"x")
+    process.kill()
+    await process.wait()
+    for options in ({}, {"cwd": "/no/such/folder"}, {"env": {"A=B": ""}}):
+        with contextlib.suppress(OSError, ValueError):
+            await asyncio.create_subprocess_exec("/no/such/program", **options)
 
 
 @with_coroutine
