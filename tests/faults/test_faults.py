@@ -33,7 +33,7 @@ SELECTED = {
 }
 # Where asyncio's own code leaves what it has to the collector when its call of the loop
 # fails (walk.py compares with it); what has tests by name below, or makes no calls.
-ELSEWHERE = {"pipes", "process", "start_tls", "waking", "executor"}
+ELSEWHERE = {"process", "start_tls", "waking", "executor"}
 
 
 def not_asyncios(complaint):
