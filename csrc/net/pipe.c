@@ -185,6 +185,23 @@ fl_pipe_note_peer_left(PipeObject *self)
     return result == NULL ? -1 : 0;
 }
 
+/* Who sets None has taken the file: it is not ours to close. */
+int
+fl_pipe_set_file(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
+{
+    TransportObject *self = (TransportObject *)op;
+    if (value != Py_None) {
+        PyErr_SetString(PyExc_AttributeError, "_pipe can only be set to None");
+        return -1;
+    }
+    if (self->source.loop != NULL) {
+        fl_source_ignore(&self->source); /* escapes */
+    }
+    self->open = 0;
+    Py_CLEAR(self->file); /* escapes */
+    return 0;
+}
+
 PyObject *
 fl_pipe_get_fileno(PyObject *op, void *Py_UNUSED(closure))
 {
@@ -195,11 +212,9 @@ PyObject *
 fl_pipe_repr(const PipeObject *self, uint32_t event)
 {
     const TransportObject *base = &self->base;
-    const char *state = base->file == NULL ? " closed"
-                        : base->closing    ? " closing"
-                                           : "";
+    const char *state = !base->open ? " closed" : base->closing ? " closing" : "";
     const char *doing = "open";
-    if (base->file == NULL) {
+    if (!base->open) {
         doing = "closed";
     }
     else if (base->source.loop != NULL && !base->source.loop->closed) {

@@ -49,11 +49,12 @@ int fl_pipe_ended(TransportObject *base);
 /* For the types' slots. */
 void fl_pipe_dealloc(PyObject *op);
 PyObject *fl_pipe_get_fileno(PyObject *op, void *closure);
+int fl_pipe_set_file(PyObject *op, PyObject *value, void *closure);
 
-#define FL_PIPE_GETSET                                  \
-    {"_pipe", fl_transport_get_file, NULL, NULL, NULL}, \
-    {                                                   \
-        "_fileno", fl_pipe_get_fileno, NULL, NULL, NULL \
+#define FL_PIPE_GETSET                                              \
+    {"_pipe", fl_transport_get_file, fl_pipe_set_file, NULL, NULL}, \
+    {                                                               \
+        "_fileno", fl_pipe_get_fileno, NULL, NULL, NULL             \
     }
 
 int fl_pipe_read_add_type(PyObject *module, struct fl_state *state);

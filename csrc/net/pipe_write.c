@@ -124,8 +124,7 @@ static int
 flush(WritePipeObject *self)
 {
     TransportObject *base = base_of(self);
-    if (self->queue.count == 0 || fl_transport_waits_for_room(base) ||
-        base->file == NULL) {
+    if (self->queue.count == 0 || fl_transport_waits_for_room(base) || !base->open) {
         return 0;
     }
     ssize_t n = send_all(self, "", 0); /* escapes */
@@ -451,7 +450,7 @@ write_pipe_repr(PyObject *op)
     const LoopObject *loop = base_of(self)->source.loop;
     PyObject *start = fl_pipe_repr(&self->pipe, FL_POLL_WRITE);
     PyObject *text = NULL;
-    if (start != NULL && base_of(self)->file != NULL && loop != NULL && !loop->closed) {
+    if (start != NULL && base_of(self)->open && loop != NULL && !loop->closed) {
         text = PyUnicode_FromFormat("%U bufsize=%zu>", start, self->queue.size_bytes);
     }
     else if (start != NULL) {

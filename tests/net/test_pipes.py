@@ -531,6 +531,26 @@ def test_a_pipe_that_nobody_closed(run, connect):
         gc.collect()
 
 
+@pytest.mark.parametrize("connect", [reading, writing])
+def test_a_file_taken_from_its_transport(run, connect):
+    """It stays open, and nobody complains."""
+
+    async def main():
+        with pipe() as ends:
+            file = ends[connect is writing]
+            transport, protocol = await connect(file)
+            loop = asyncio.get_running_loop()
+            loop._remove_reader(file.fileno())
+            transport._pipe = None
+            assert "closed" in repr(transport)
+            del transport
+            gc.collect()
+            assert not file.closed
+            return protocol.calls
+
+    assert run(main()) == ["connection_made"]
+
+
 def test_connection_lost_that_raises(run, logs):
     class Protocol(Recorder):
         def connection_lost(self, exc):
