@@ -157,7 +157,6 @@ fl_sock_add_methods(struct fl_state *state)
         PyObject *owner;
         const char *name;
     } wanted[] = {
-        {&net->socket_fileno, state->base_socket, "fileno"},
         {&net->socket_gettimeout, state->base_socket, "gettimeout"},
         {&net->socket_family, state->base_socket, "family"},
         {&net->socket_type, state->base_socket, "type"},

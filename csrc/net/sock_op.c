@@ -2,6 +2,7 @@
 #include "net/sock_op.h"
 
 #include "core/future.h"
+#include "net/socket.h"
 #include "py/awaitable.h"
 #include "py/error.h"
 
@@ -186,7 +187,10 @@ is_plain_socket(struct fl_state *state, PyObject *sock)
     if (version != 0 && version == state->net.socket_version) {
         return true;
     }
-    if (!socket_type_is_plain(state)) {
+    bool plain = socket_type_is_plain(state) &&
+                 PyObject_AsFileDescriptor(sock) == fl_socket_fd(sock);
+    PyErr_Clear();
+    if (!plain) {
         return false;
     }
     state->net.socket_version = Py_TYPE(sock)->tp_version_tag;
@@ -275,13 +279,10 @@ fl_sock_refused(int err)
 static enum fl_sock_outcome
 op_attempt(SockOpObject *self, PyObject **result)
 {
-    PyObject *number =
-        PyObject_CallOneArg(self->state->net.socket_fileno, fl_sock_of(self));
-    if (number == NULL) {
-        return FL_SOCK_FAILED;
-    }
-    self->fd = (int)PyLong_AsLong(number);
-    Py_DECREF(number);
+    self->fd = fl_socket_fd(fl_sock_of(self));
+    fl_loop_note_io(
+        self->loop
+    ); /* who counts sleep(0)s from here is to see asyncio's */
     enum fl_sock_outcome outcome;
     do {
         outcome = self->call->attempt(self, result); /* escapes */

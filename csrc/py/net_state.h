@@ -83,8 +83,7 @@
     X(str_type, "type")
 
 struct fl_net_state {
-    PyObject *socket_fileno; /* methods of _socket.socket, unbound */
-    PyObject *socket_gettimeout;
+    PyObject *socket_gettimeout; /* a method of _socket.socket, unbound */
     PyObject *socket_family;
     PyObject *socket_type;
     PyObject *socket_proto;
@@ -97,7 +96,6 @@ struct fl_net_state {
 };
 
 #define FL_NET_STATE_VISIT(X) \
-    X(socket_fileno)          \
     X(socket_gettimeout)      \
     X(socket_family)          \
     X(socket_type)            \

@@ -74,8 +74,12 @@ def test_a_nan_deadline_is_due_at_once(fast_loop):
     assert seen == ["nan", "long ago"]
 
 
-def sleeps_until_read(loop, pair, *, busy):
-    """sleep(0)s from a raw send in a streak of that many to its reader's call."""
+def send_raw(loop, sock):
+    sock.send(b"x")
+
+
+def sleeps_until_read(loop, pair, *, busy, send=send_raw):
+    """sleep(0)s from a send in a streak of that many to its reader's call."""
     left, right = pair
     seen = []
     loop.add_reader(left, lambda: seen.append(left.recv(1)))
@@ -83,7 +87,9 @@ def sleeps_until_read(loop, pair, *, busy):
     async def main():
         for _ in range(busy):
             await asyncio.sleep(0)
-        right.send(b"x")
+        sending = send(loop, right)
+        if sending is not None:
+            await sending
         sleeps = 0
         while not seen:
             await asyncio.sleep(0)
@@ -111,6 +117,32 @@ def test_bytes_sent_in_a_busy_streak(loop, loop_kind, pair):
         if loop_kind == "asyncio" and len(counts) == 20:
             break
     assert (max(counts) > 2) is (loop_kind == "fastloop")
+
+
+def test_bytes_sent_by_the_loop_end_a_streak(loop, pair):
+    """By a method of it or by a transport: it polls again as asyncio does."""
+    pair[1].setblocking(False)
+
+    def by_method(loop, sock):
+        return loop.sock_sendall(sock, b"x")
+
+    counts = [
+        sleeps_until_read(loop, pair, busy=100 + i, send=by_method) for i in range(50)
+    ]
+    transport, _ = loop.run_until_complete(
+        loop.create_connection(asyncio.Protocol, sock=pair[1])
+    )
+
+    def by_transport(loop, sock):
+        transport.write(b"x")
+
+    counts += [
+        sleeps_until_read(loop, pair, busy=100 + i, send=by_transport)
+        for i in range(50)
+    ]
+    transport.close()
+    loop.run_until_complete(asyncio.sleep(0))
+    assert max(counts) <= 2
 
 
 def test_polling_in_every_iteration_on_request(loop, pair):
