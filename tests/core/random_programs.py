@@ -14,6 +14,7 @@ Run by hand, it compares many programs and logs how many:
 import asyncio
 import contextvars
 import gc
+import inspect
 import sys
 
 from hypothesis import strategies as st
@@ -507,9 +508,17 @@ def trace_of(program, make_loop, Future, Task):
         loop.set_exception_handler(lambda loop, context: None)
         for task in machine.tasks:
             task._log_destroy_pending = False
+            if not task.done():
+                close_unstarted(task.get_coro())
         if machine.uses("generate", "leave_generator"):
             end_generators(loop)
         loop.close()
+
+
+def close_unstarted(coro):
+    """Left behind, it would be complained of."""
+    if inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
+        coro.close()
 
 
 def end_generators(loop):

@@ -210,7 +210,7 @@ class Endpoint(asyncio.DatagramProtocol):
         self.happens("datagram_received", len(data))
 
     def error_received(self, exc):
-        self.into.lossy = True
+        self.into.lossy = self.out_of.lossy = True
         self.happens("error_received", type(exc).__name__)
 
     def pause_writing(self):
@@ -320,6 +320,8 @@ class Socket:
                 done = getattr(self, "do_" + what)(*arguments)
             except OSError as exc:
                 done = type(exc).__name__
+                # with the other end gone the kernel drops what has come
+                self.out_of.lossy |= not isinstance(exc, BlockingIOError)
             self.machine.note(self.name, what, done)
 
     def do_send(self, size):

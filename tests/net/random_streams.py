@@ -279,6 +279,8 @@ class TransportEnd:
         wrong = [
             # calls connection_lost twice, or spins
             event == "resume_writing" and what in ("close", "abort", "exit"),
+            # goes on when it is closed
+            event == "resume_writing" and self.quiet and what.startswith("write"),
             # raises, or still sends
             self.lost and what.startswith("write"),
         ]
