@@ -242,8 +242,11 @@ class Endpoint(asyncio.DatagramProtocol):
     def do(self, what, *arguments):
         if self.transport is None:
             return
-        if self.over and what.startswith("send") and not self.machine.beyond_asyncio:
-            return  # it raises
+        raises = (self.over and what.startswith("send")) or (
+            self.lost and what == "abort"
+        )
+        if raises and not self.machine.beyond_asyncio:
+            return
         try:
             self.note(what, getattr(self, "do_" + what)(*arguments))
         except ValueError as exc:  # error_received, inside sendto

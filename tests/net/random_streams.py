@@ -282,7 +282,7 @@ class TransportEnd:
             # goes on when it is closed
             event == "resume_writing" and self.quiet and what.startswith("write"),
             # raises, or still sends
-            self.lost and what.startswith("write"),
+            self.lost and (what.startswith("write") or what == "abort"),
         ]
         return any(wrong) and (not self.machine.ours or is_exact(self.machine.program))
 
