@@ -143,7 +143,8 @@ class BufferedEcho(Echo, asyncio.BufferedProtocol):
     """The same, read into a buffer of its own."""
 
     def connection_made(self, transport):
-        self.buffer = bytearray(self.rng.choice([100, 70_000]))
+        # not smaller: it takes one turn of the loop to fill it
+        self.buffer = bytearray(self.rng.choice([3000, 70_000]))
         super().connection_made(transport)
 
     def get_buffer(self, sizehint):
