@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import socket
 import struct
 import sys
@@ -41,6 +42,27 @@ def test_what_is_refused_arrives_in_order(run):
         return got == [b"%d" % m for m in range(n + 30)], last
 
     assert run(main()) == (True, b"at once")
+
+
+def test_a_peer_that_reads_one_at_a_time(run):
+    """What is refused again goes on waiting, and nothing overtakes it."""
+
+    async def main():
+        transport, _, right, n = await blocked()
+        total = 3 * n  # more than fits at once
+        for m in range(n, total):
+            transport.sendto(b"%d" % m)
+        got = []
+        while len(got) < total + 5:
+            await until(lambda: right in select.select([right], [], [], 0)[0])
+            got.append(int(right.recv(100)))
+            if len(got) <= 5:  # there is room again
+                transport.sendto(b"%d" % (total - 1 + len(got)))
+        await close(transport)
+        right.close()
+        return got == list(range(total + 5))
+
+    assert run(main())
 
 
 def test_close_sends_what_waits_and_abort_does_not(run):
@@ -257,7 +279,7 @@ def test_unix_addresses(run, form):
             addresses = {addr for _, addr in protocol.got}
             same = addresses == {client.get_extra_info("sockname") or None}
             client.sendto(b"x", os.path.join(folder, "missing"))
-            client.sendto(b"x", "x" * 200)
+            client.sendto(b"x", "x" * 108)  # one too many
             await close(client, server)
             return same, [type(exc) for exc in mine.errors]
 
