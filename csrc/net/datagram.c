@@ -50,9 +50,9 @@ sender_of(DatagramObject *self, const struct sockaddr_storage *address, socklen_
 }
 
 /* One datagram by our own system call. *address new. New bytes; NULL with an exception,
- * or without one if there is none to be had. */
+ * or without one if there is none to be had. *gone: there never will be. */
 static PyObject *
-receive(DatagramObject *self, PyObject **address)
+receive(DatagramObject *self, PyObject **address, bool *gone)
 {
     void *buffer = fl_transport_receive_buffer(self->base.source.loop);
     if (buffer == NULL) {
@@ -66,6 +66,7 @@ receive(DatagramObject *self, PyObject **address)
         &size
     );
     if (n < 0) {
+        *gone = errno == EBADF || errno == ENOTSOCK;
         if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
             fl_raise_errno(errno);
         }
@@ -100,6 +101,23 @@ receive_foreign(DatagramObject *self, PyObject **address)
     return data;
 }
 
+/* The fd was closed behind our back, and says so at each event: tell, and end. */
+static int
+end_of_gone(DatagramObject *self)
+{
+    PyObject *exc = fl_error_take();
+    fl_error_restore(Py_NewRef(exc));
+    int status = fl_datagram_error(self, read_error); /* escapes */
+    if (self->base.source.loop != NULL) {
+        PyObject *raised = fl_error_take();
+        int closed = fl_transport_force_close(&self->base, exc); /* escapes */
+        status = closed < 0 ? -1 : status;
+        fl_error_restore(fl_error_first(raised));
+    }
+    Py_DECREF(exc);
+    return status;
+}
+
 static int
 datagram_read(DatagramObject *self)
 {
@@ -107,8 +125,12 @@ datagram_read(DatagramObject *self)
         return 0;
     }
     PyObject *address = NULL;
-    PyObject *data = fl_address_knows(self->family) ? receive(self, &address)
+    bool gone = false;
+    PyObject *data = fl_address_knows(self->family) ? receive(self, &address, &gone)
                                                     : receive_foreign(self, &address);
+    if (data == NULL && gone) {
+        return end_of_gone(self); /* escapes */
+    }
     if (data == NULL) {
         return PyErr_Occurred() ? fl_datagram_error(self, read_error) : 0;
     }

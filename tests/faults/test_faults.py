@@ -349,6 +349,34 @@ def test_a_server_that_may_not_accept_does_not_spin(says):
     assert says(LISTENER_FORBIDDEN) == "1 ['socket.accept() is forbidden']\n"
 
 
+DATAGRAMS_CLOSED_BEHIND = """
+told = []
+class Protocol(asyncio.DatagramProtocol):
+    def error_received(self, exc):
+        told.append(("error", exc.strerror))
+    def connection_lost(self, exc):
+        told.append(("lost", exc.strerror))
+async def main():
+    sock = socket.socket(type=socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    sock.setblocking(False)
+    await loop.create_datagram_endpoint(Protocol, sock=sock)
+    address = sock.getsockname()
+    with sock.dup(), socket.socket(type=socket.SOCK_DGRAM) as sender:
+        os.close(sock.fileno())  # the file lives on, and so do its events
+        sender.sendto(b"to nobody", address)
+        await asyncio.sleep(0.02)
+loop.run_until_complete(main())
+loop.close()
+print(told)
+"""
+
+
+def test_a_datagram_socket_closed_behind_its_transport_ends_it(says):
+    bad = "Bad file descriptor"
+    assert says(DATAGRAMS_CLOSED_BEHIND) == f"{[('error', bad), ('lost', bad)]}\n"
+
+
 FORKED_WITHOUT_POLLER = """
 left, right = pair()
 seen = []

@@ -273,7 +273,6 @@ def main():
     )
     if missed and not options.scenarios:
         print("not reached:", *missed, sep="\n  ")
-        failed = True
     return 1 if failed else 0
 
 
