@@ -242,11 +242,11 @@ class Endpoint(asyncio.DatagramProtocol):
     def do(self, what, *arguments):
         if self.transport is None:
             return
-        raises = (self.over and what.startswith("send")) or (
-            self.lost and what == "abort"
-        )
-        if raises and not self.machine.beyond_asyncio:
-            return
+        sends = what.startswith("send") and self.transport.is_closing()
+        if not self.machine.beyond_asyncio and (
+            sends or (self.lost and what == "abort")
+        ):
+            return  # it may raise, later on
         try:
             self.note(what, getattr(self, "do_" + what)(*arguments))
         except ValueError as exc:  # error_received, inside sendto
