@@ -274,6 +274,7 @@ def watches(loop):
         loop._selector.get_key(left)
         loop.remove_writer(left)
         loop.remove_writer(left)
+        loop._ensure_fd_no_transport(right)
         loop._add_reader(right, Callback())
         loop._remove_reader(right)
         loop.remove_reader(left)
