@@ -208,13 +208,16 @@ set_running_loop(LoopObject *self, PyObject *loop)
 static int
 install_asyncgen_hooks(LoopObject *self)
 {
-    PyObject *result = NULL;
-    PyObject *firstiter =
-        PyObject_GetAttrString((PyObject *)self, "_asyncgen_firstiter_hook");
-    PyObject *finalizer =
-        PyObject_GetAttrString((PyObject *)self, "_asyncgen_finalizer_hook");
-    PyObject *old = PyObject_CallNoArgs(self->state->get_asyncgen_hooks);
-    if (firstiter != NULL && finalizer != NULL && old != NULL) {
+    PyObject *op = (PyObject *)self;
+    PyObject *result = NULL, *finalizer = NULL, *old = NULL;
+    PyObject *firstiter = PyObject_GetAttrString(op, "_asyncgen_firstiter_hook");
+    if (firstiter != NULL) {
+        finalizer = PyObject_GetAttrString(op, "_asyncgen_finalizer_hook");
+    }
+    if (finalizer != NULL) {
+        old = PyObject_CallNoArgs(self->state->get_asyncgen_hooks);
+    }
+    if (old != NULL) {
         PyObject *stack[2] = {firstiter, finalizer};
         result = PyObject_Vectorcall(
             self->state->set_asyncgen_hooks, stack, 0, self->state->kw_hooks
@@ -231,15 +234,17 @@ install_asyncgen_hooks(LoopObject *self)
 static int
 restore_asyncgen_hooks(LoopObject *self)
 {
-    PyObject *old = self->old_agen_hooks;
-    self->old_agen_hooks = NULL;
-    if (old == NULL) {
+    if (self->old_agen_hooks == NULL) {
         return 0;
     }
-    PyObject *result = PyObject_Call(self->state->set_asyncgen_hooks, old, NULL);
-    Py_DECREF(old);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    PyObject *result =
+        PyObject_Call(self->state->set_asyncgen_hooks, self->old_agen_hooks, NULL);
+    if (result == NULL) {
+        return -1;
+    }
+    Py_DECREF(result);
+    Py_CLEAR(self->old_agen_hooks);
+    return 0;
 }
 
 /* Kept in the instance's dict: some programs look for it there. */
@@ -275,33 +280,50 @@ setup(LoopObject *self)
     return fl_loop_take_wakeup_fd(self);
 }
 
-/* Runs to its end whatever fails; an exception already set stays. */
+static int
+forget_thread_id(LoopObject *self)
+{
+    return set_thread_id(self, Py_NewRef(Py_None));
+}
+
+static int
+forget_running_loop(LoopObject *self)
+{
+    return set_running_loop(self, Py_None);
+}
+
+static int
+end_origin_tracking(LoopObject *self)
+{
+    return set_origin_tracking(self, false);
+}
+
+/* Runs to its end whatever fails, and tries each part twice: were one left out, no
+ * other loop would run in this thread. The first exception stays. escapes. */
 static int
 cleanup(LoopObject *self)
 {
+    static int (*const parts[])(LoopObject *) = {
+        fl_loop_flush,       fl_loop_return_wakeup_fd, forget_thread_id,
+        forget_running_loop, end_origin_tracking,      restore_asyncgen_hooks,
+    };
     PyObject *exc = fl_error_take();
     fl_current_retract(self);
     if (self->running) {
         self->running = 0;
         self->stopping = 0;
-        if (fl_loop_flush(self) < 0) { /* escapes */
-            PyObject *newer = fl_error_take();
-            if (exc == NULL) {
-                exc = newer;
-            }
-            else {
-                Py_XDECREF(newer);
+        for (size_t i = 0; i < Py_ARRAY_LENGTH(parts); i++) {
+            for (int tries = 0; tries < 2 && parts[i](self) < 0; tries++) {
+                PyObject *newer = fl_error_take();
+                if (exc == NULL) {
+                    exc = newer;
+                }
+                else {
+                    Py_XDECREF(newer);
+                }
             }
         }
         fl_context_drop(&self->contexts);
-        int status = fl_loop_return_wakeup_fd(self);
-        status |= set_thread_id(self, Py_NewRef(Py_None));
-        status |= set_running_loop(self, Py_None);
-        status |= set_origin_tracking(self, false);
-        status |= restore_asyncgen_hooks(self);
-        if (status < 0 && exc == NULL) {
-            return -1;
-        }
     }
     fl_error_restore(exc);
     return exc == NULL ? 0 : -1;
@@ -362,25 +384,29 @@ fl_loop_run_forever(PyObject *op, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+/* What a method without arguments answers: 1, 0, or -1 with an exception. */
+static int
+ask(PyObject *future, const char *method)
+{
+    PyObject *answer = PyObject_CallMethod(future, method, NULL); /* escapes */
+    int truth = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(answer);
+    return truth;
+}
+
 /* A coroutine that ended in an exception which left the loop: its caller gets
  * that exception, so the task must not report it as never retrieved. */
 static int
 mark_retrieved(PyObject *future)
 {
-    PyObject *done = PyObject_CallMethod(future, "done", NULL);
-    PyObject *cancelled = PyObject_CallMethod(future, "cancelled", NULL);
-    int status = -1;
-    if (done != NULL && cancelled != NULL) {
-        status = 0;
-        if (PyObject_IsTrue(done) == 1 && PyObject_IsTrue(cancelled) == 0) {
-            PyObject *exception = PyObject_CallMethod(future, "exception", NULL);
-            status = exception == NULL ? -1 : 0;
-            Py_XDECREF(exception);
-        }
+    int done = ask(future, "done");
+    int cancelled = done == 1 ? ask(future, "cancelled") : 0;
+    if (done == 1 && cancelled == 0) {
+        PyObject *exception = PyObject_CallMethod(future, "exception", NULL);
+        Py_XDECREF(exception);
+        return exception == NULL ? -1 : 0;
     }
-    Py_XDECREF(done);
-    Py_XDECREF(cancelled);
-    return status;
+    return done < 0 || cancelled < 0 ? -1 : 0;
 }
 
 /* The future to wait for, and whether a task was made for it. */
@@ -392,8 +418,12 @@ prepare_future(LoopObject *self, PyObject *awaitable, bool *new_task)
     if (is_future == NULL) {
         return NULL;
     }
-    *new_task = PyObject_IsTrue(is_future) == 0;
+    int truth = PyObject_IsTrue(is_future);
     Py_DECREF(is_future);
+    if (truth < 0) {
+        return NULL;
+    }
+    *new_task = !truth;
     PyObject *stack[2] = {awaitable, (PyObject *)self};
     PyObject *future = PyObject_Vectorcall(
         state->ensure_future, stack, 1, state->kw_loop
@@ -460,16 +490,15 @@ fl_loop_run_until_complete(
     }
     PyObject *result = NULL;
     if (run_for(self, future, new_task) == 0) {
-        PyObject *done = PyObject_CallMethod(future, "done", NULL);
-        if (done != NULL && PyObject_IsTrue(done) == 0) {
+        int done = ask(future, "done");
+        if (done == 0) {
             PyErr_SetString(
                 PyExc_RuntimeError, "Event loop stopped before Future completed."
             );
         }
-        else if (done != NULL) {
+        else if (done > 0) {
             result = PyObject_CallMethod(future, "result", NULL);
         }
-        Py_XDECREF(done);
     }
     Py_DECREF(future);
     return result;

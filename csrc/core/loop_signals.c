@@ -137,8 +137,14 @@ static int
 set_wakeup_fd(LoopObject *self, int fd)
 {
     PyObject *previous = PyObject_CallFunction(self->state->set_wakeup_fd, "i", fd);
-    long number = previous == NULL ? -2 : PyLong_AsLong(previous);
-    Py_XDECREF(previous);
+    if (previous == NULL) {
+        return -2;
+    }
+    long number = PyLong_AsLong(previous);
+    Py_DECREF(previous);
+    if (number == -1) {
+        PyErr_Clear(); /* fd is set; as if there had been none before */
+    }
     return (int)number;
 }
 
@@ -169,11 +175,13 @@ fl_loop_return_wakeup_fd(LoopObject *self)
     if (!self->took_wakeup_fd) {
         return 0;
     }
-    self->took_wakeup_fd = 0;
-    if (self->signal_handlers != NULL && PyDict_GET_SIZE(self->signal_handlers) > 0) {
-        return 0;
+    bool stays =
+        self->signal_handlers != NULL && PyDict_GET_SIZE(self->signal_handlers) > 0;
+    int current = stays ? -1 : set_wakeup_fd(self, -1);
+    if (current == -2) {
+        return -1; /* and may be tried again */
     }
-    int current = set_wakeup_fd(self, -1);
+    self->took_wakeup_fd = 0;
     if (current >= 0 && current != self->wakeup.signal_write_fd) {
         current = set_wakeup_fd(self, current); /* somebody else's by now */
     }
