@@ -89,15 +89,40 @@ fl_current_enter(TaskObject *task)
     return PyDict_SetItem(current, task->own.loop, (PyObject *)task);
 }
 
+/* Left in the dict, a task and its loop would stay for ever: tries twice. 0, or -1
+ * with an exception, a KeyError if the loop has no current task. escapes. */
+static int
+take_out(PyObject *current, PyObject *loop)
+{
+    if (PyDict_DelItem(current, loop) == 0) {
+        return 0;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_KeyError)) {
+        PyObject *exc = fl_error_take();
+        if (PyDict_DelItem(current, loop) < 0) {
+            PyErr_Clear();
+        }
+        fl_error_restore(exc);
+    }
+    return -1;
+}
+
 static int
 leave_at_once(TaskObject *task)
 {
     PyObject *current = task->own.state->types.current_tasks;
     PyObject *item = PyDict_GetItemWithError(current, task->own.loop); /* escapes */
     if (item == (PyObject *)task) {
-        return PyDict_DelItem(current, task->own.loop);
+        return take_out(current, task->own.loop);
     }
-    if (item != NULL || !PyErr_Occurred()) {
+    if (item == NULL && PyErr_Occurred()) {
+        PyObject *exc = fl_error_take();
+        if (take_out(current, task->own.loop) < 0) {
+            PyErr_Clear();
+        }
+        fl_error_restore(exc);
+    }
+    else {
         item = Py_NewRef(item != NULL ? item : Py_None);
         PyErr_Format(
             PyExc_RuntimeError, "Leaving task %R does not match the current task %R.",
@@ -137,7 +162,12 @@ fl_current_publish(LoopObject *loop, TaskObject *task)
         return fl_current_enter(task); /* inside somebody's callback or step */
     }
     PyObject *current = loop->state->types.current_tasks;
-    return PyDict_SetItem(current, (PyObject *)loop, (PyObject *)task); /* escapes */
+    int status =
+        PyDict_SetItem(current, (PyObject *)loop, (PyObject *)task); /* escapes */
+    if (status < 0) {
+        loop->stale_task = stale; /* is in the dict still */
+    }
+    return status;
 }
 
 int
@@ -158,8 +188,13 @@ fl_current_forget(LoopObject *loop)
     loop->stale_task = NULL;
     PyObject *outer = fl_error_take();
     PyObject *current = loop->state->types.current_tasks;
-    if (current != NULL && PyDict_DelItem(current, (PyObject *)loop) < 0) {
-        PyErr_Clear(); /* the step itself took it out */
+    if (current != NULL && take_out(current, (PyObject *)loop) < 0) {
+        if (PyErr_ExceptionMatches(PyExc_KeyError)) {
+            PyErr_Clear(); /* the step itself took it out */
+        }
+        else {
+            PyErr_WriteUnraisable((PyObject *)loop);
+        }
     }
     fl_error_restore(outer);
 }
@@ -178,7 +213,7 @@ fl_current_swap(TaskObject *of, PyObject *task, PyObject **previous)
         status = PyDict_SetItem(current, loop, task);
     }
     else if (*previous != NULL) {
-        status = PyDict_DelItem(current, loop);
+        status = take_out(current, loop);
     }
     if (status < 0) {
         Py_CLEAR(*previous);
