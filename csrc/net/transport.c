@@ -46,32 +46,39 @@ fl_transport_enter_loop(TransportObject *self)
     return fl_source_own_fd(&self->source);
 }
 
-int
-fl_transport_call_soon(TransportObject *self, PyObject *callback, PyObject *argument)
+/* The Handle of callback(argument) in the transport's context: new, or NULL. */
+static PyObject *
+call_soon(TransportObject *self, PyObject *callback, PyObject *argument)
 {
     LoopObject *loop = self->source.loop;
     PyObject *stack[4] = {(PyObject *)loop, callback, argument, self->source.context};
     PyObject *kwnames = self->own_context ? loop->state->kw_context : NULL;
-    PyObject *handle = fl_loop_overrides(loop) & FL_OVERRIDES_CALL_SOON
-                           ? PyObject_VectorcallMethod(
-                                 loop->state->str_call_soon, stack, 3, kwnames
-                             ) /* escapes */
-                           : fl_loop_call_soon((PyObject *)loop, stack + 1, 2, kwnames);
+    return fl_loop_overrides(loop) & FL_OVERRIDES_CALL_SOON
+               ? PyObject_VectorcallMethod(
+                     loop->state->str_call_soon, stack, 3, kwnames
+                 ) /* escapes */
+               : fl_loop_call_soon((PyObject *)loop, stack + 1, 2, kwnames);
+}
+
+int
+fl_transport_call_soon(TransportObject *self, PyObject *callback, PyObject *argument)
+{
+    PyObject *handle = call_soon(self, callback, argument);
     Py_XDECREF(handle);
     return handle == NULL ? -1 : 0;
 }
 
-/* method of owner(argument) soon */
-static int
-call_method_soon(
-    TransportObject *self, PyObject *owner, PyObject *method, PyObject *argument
-)
+/* With an exception set, which stays: the handle's callback is not called. */
+static void
+cancel_handle(PyObject *handle)
 {
-    PyObject *callback = PyObject_GetAttr(owner, method); /* escapes */
-    int status =
-        callback == NULL ? -1 : fl_transport_call_soon(self, callback, argument);
-    Py_XDECREF(callback);
-    return status;
+    PyObject *exc = fl_error_take();
+    PyObject *result = PyObject_CallMethod(handle, "cancel", NULL); /* escapes */
+    if (result == NULL) {
+        PyErr_WriteUnraisable(handle);
+    }
+    Py_XDECREF(result);
+    fl_error_restore(exc);
 }
 
 int
@@ -79,10 +86,19 @@ fl_transport_schedule_start(TransportObject *self, PyObject *waiter)
 {
     const struct fl_state *state = self->source.loop->state;
     PyObject *me = (PyObject *)self;
-    if (call_method_soon(self, self->protocol, state->str_connection_made, me) < 0) {
-        return -1;
+    PyObject *begin = PyObject_GetAttr(me, state->str__begin);
+    PyObject *made = begin == NULL
+                         ? NULL
+                         : PyObject_GetAttr(self->protocol, state->str_connection_made);
+    PyObject *first = made == NULL ? NULL : call_soon(self, made, me); /* escapes */
+    int status = first == NULL ? -1 : fl_transport_call_soon(self, begin, waiter);
+    if (first != NULL && status < 0) {
+        cancel_handle(first); /* both or none */
     }
-    return call_method_soon(self, me, state->str__begin, waiter);
+    Py_XDECREF(first);
+    Py_XDECREF(made);
+    Py_XDECREF(begin);
+    return status;
 }
 
 static bool
