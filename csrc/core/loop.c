@@ -40,11 +40,14 @@ loop_set_defaults(LoopObject *self)
     self->may_defer_writes = 1;
     self->clock_resolution = 1e-9; /* time.get_clock_info('monotonic') on Linux */
     self->slow_callback_duration = PyFloat_FromDouble(0.1);
+    if (self->slow_callback_duration == NULL) {
+        return -1;
+    }
     PyObject *debug = PyObject_CallNoArgs(self->state->is_debug_mode);
     int truth = debug == NULL ? -1 : PyObject_IsTrue(debug);
     Py_XDECREF(debug);
     self->debug = (char)(truth > 0);
-    return self->slow_callback_duration == NULL || truth < 0 ? -1 : 0;
+    return truth < 0 ? -1 : 0;
 }
 
 static PyObject *
@@ -225,10 +228,10 @@ close_executor(LoopObject *self)
         return 0;
     }
     PyObject *method = PyObject_GetAttrString(executor, "shutdown");
-    PyObject *wait = Py_BuildValue("{s:O}", "wait", Py_False);
-    PyObject *nothing = PyTuple_New(0);
+    PyObject *wait = method == NULL ? NULL : Py_BuildValue("{s:O}", "wait", Py_False);
+    PyObject *nothing = wait == NULL ? NULL : PyTuple_New(0);
     PyObject *result = NULL;
-    if (method != NULL && wait != NULL && nothing != NULL) {
+    if (nothing != NULL) {
         result = PyObject_Call(method, nothing, wait); /* escapes */
     }
     Py_XDECREF(method);

@@ -39,6 +39,10 @@ fl_loop_read_overrides(LoopObject *self)
         PyObject *name = override_name(self->state, bit);
         /* both borrowed; the look-up gives the type a version tag */
         PyObject *ours = PyDict_GetItemWithError(self->state->loop_type->tp_dict, name);
+        if (ours == NULL) {
+            PyErr_Clear(); /* no memory: the method is called by its name this time */
+            return (1u << FL_N_OVERRIDES) - 1;
+        }
         if (_PyType_Lookup(Py_TYPE(self), name) != ours) {
             found |= 1u << bit;
         }

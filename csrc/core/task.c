@@ -387,12 +387,13 @@ add_eager_factory(struct fl_state *state)
         return -1;
     }
     state->types.eager_factory = PyObject_GetAttrString(tasks, "eager_task_factory");
-    state->types.own_eager_factory =
-        PyObject_CallMethod(tasks, "create_eager_task_factory", "O", state->task_type);
+    if (state->types.eager_factory != NULL) {
+        state->types.own_eager_factory = PyObject_CallMethod(
+            tasks, "create_eager_task_factory", "O", state->task_type
+        );
+    }
     Py_DECREF(tasks);
-    bool failed =
-        state->types.eager_factory == NULL || state->types.own_eager_factory == NULL;
-    return failed ? -1 : 0;
+    return state->types.own_eager_factory == NULL ? -1 : 0;
 }
 #else
 static int

@@ -144,6 +144,9 @@ fl_threadsafe_handle_add_type(PyObject *module, struct fl_state *state)
     PyObject *base = PyObject_GetAttrString(events, "_ThreadSafeHandle");
     Py_DECREF(events);
     if (base == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
+            return -1;
+        }
         PyErr_Clear(); /* before 3.14 there is none */
         return 0;
     }

@@ -77,6 +77,9 @@ number_of(PyObject *object, long long max)
     }
     int overflow;
     long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
+    if (value == -1) {
+        PyErr_Clear();
+    }
     return overflow != 0 || value < 0 || value > max ? -1 : value;
 }
 

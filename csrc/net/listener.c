@@ -126,16 +126,19 @@ connect_by_task(
     PyObject *loop = Py_NewRef(self->source.loop);
     PyObject *args = PyTuple_Pack(3, self->factory, parts->sock, parts->extra);
     PyObject *all = args == NULL ? NULL : PySequence_Concat(args, self->tls);
-    PyObject *method = PyObject_GetAttrString(loop, "_accept_connection2");
-    PyObject *keywords =
-        context == Py_None ? PyDict_New() : Py_BuildValue("{s:O}", "context", context);
-    PyObject *coro = NULL, *create = NULL, *task = NULL;
-    if (all != NULL && method != NULL && keywords != NULL) {
-        coro = PyObject_Call(method, all, keywords); /* escapes */
-        create = PyObject_GetAttrString(loop, "create_task");
+    PyObject *method = NULL, *create = NULL, *keywords = NULL;
+    PyObject *coro = NULL, *only = NULL, *task = NULL;
+    if (all != NULL &&
+        (method = PyObject_GetAttrString(loop, "_accept_connection2")) != NULL &&
+        (create = PyObject_GetAttrString(loop, "create_task")) != NULL) {
+        keywords = context == Py_None ? PyDict_New()
+                                      : Py_BuildValue("{s:O}", "context", context);
     }
-    PyObject *only = coro == NULL ? NULL : PyTuple_Pack(1, coro);
-    if (only != NULL && create != NULL) {
+    if (keywords != NULL) {
+        coro = PyObject_Call(method, all, keywords); /* escapes */
+        only = coro == NULL ? NULL : PyTuple_Pack(1, coro);
+    }
+    if (only != NULL) {
         task = PyObject_Call(create, only, keywords); /* escapes */
     }
     Py_XDECREF(only);
@@ -155,17 +158,20 @@ connect_by_task(
 static int
 connection_failed(ListenerObject *self, PyObject *sock)
 {
-    bool exits = fl_error_is_exit();
+    bool exits = fl_error_is_exit(), silent = !self->source.loop->debug;
     PyObject *exc = fl_error_take();
     PyObject *result = sock == NULL
                            ? Py_NewRef(Py_None)
                            : PyObject_CallMethod(sock, "close", NULL); /* escapes */
-    if (exits) {
+    if (exits || (silent && result != NULL)) {
         Py_XDECREF(result);
         fl_error_restore(exc);
-        return -1;
+        if (!exits) {
+            PyErr_Clear();
+        }
+        return exits ? -1 : 0;
     }
-    if (result != NULL && self->source.loop->debug) {
+    if (result != NULL) {
         Py_SETREF(
             result,
             PyObject_CallMethod(
@@ -192,12 +198,10 @@ connect_one(ListenerObject *self, int *fd, const struct fl_stream_parts *parts)
     int status = self->tls != Py_None ? connect_by_task(self, parts, given)
                                       : connect_protocol(self, fd, parts, given);
     PyObject *exc = fl_error_take();
-    if (PyContext_Exit(context) < 0 && exc == NULL) {
-        status = -1;
+    if (PyContext_Exit(context) < 0) {
+        PyErr_WriteUnraisable(context); /* the connection is there all the same */
     }
-    else {
-        fl_error_restore(exc);
-    }
+    fl_error_restore(exc);
     Py_DECREF(context);
     return status;
 }
@@ -460,15 +464,14 @@ listener_fill(ListenerObject *self, LoopObject *loop, PyObject *const *args, int
     if (self->backlog == -1 && PyErr_Occurred()) {
         return -1;
     }
+    self->tls = Py_NewRef(args[6]);
     self->own_context = (char)(args[5] != Py_None);
     self->source.context =
         self->own_context ? Py_NewRef(args[5]) : PyContext_CopyCurrent();
-    self->tls = Py_NewRef(args[6]);
-    self->family = PyObject_GetAttrString(args[1], "family");
-    self->type = PyObject_GetAttrString(args[1], "type");
-    self->proto = PyObject_GetAttrString(args[1], "proto");
-    if (self->source.context == NULL || self->family == NULL || self->type == NULL ||
-        self->proto == NULL) {
+    if (self->source.context == NULL ||
+        (self->family = PyObject_GetAttrString(args[1], "family")) == NULL ||
+        (self->type = PyObject_GetAttrString(args[1], "type")) == NULL ||
+        (self->proto = PyObject_GetAttrString(args[1], "proto")) == NULL) {
         return -1;
     }
     self->proto_number = (int)PyLong_AsLong(self->proto);

@@ -209,6 +209,9 @@ fl_sock_int(PyObject *member, PyObject *sock)
     );
     long number = value == NULL ? -1 : PyLong_AsLong(value);
     Py_XDECREF(value);
+    if (number == -1) {
+        PyErr_Clear();
+    }
     return (int)number;
 }
 

@@ -87,8 +87,8 @@ fl_sock_of(const SockOpObject *self)
  * in *result, after a signal: try again. escapes. */
 enum fl_sock_outcome fl_sock_refused(int err);
 
-/* The socket's current value of a member or method of _socket.socket: a C int, -1
- * with an exception. */
+/* The socket's current value of a member of _socket.socket: a C int; -1, and no
+ * exception, if it cannot be had. */
 int fl_sock_int(PyObject *member, PyObject *sock);
 
 /* Its family: 0, or -1. */

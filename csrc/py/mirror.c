@@ -26,10 +26,10 @@ static PyObject *
 make_stand_in(void)
 {
     PyObject *types = PyImport_ImportModule("types");
-    PyObject *text = PyUnicode_FromString("");
+    PyObject *text = types == NULL ? NULL : PyUnicode_FromString("");
     PyObject *call_soon = text == NULL ? NULL : PyObject_GetAttrString(text, "format");
     PyObject *loop = NULL;
-    if (types != NULL && call_soon != NULL) {
+    if (call_soon != NULL) {
         loop = PyObject_CallMethod(types, "SimpleNamespace", NULL);
     }
     if (loop != NULL &&
@@ -60,11 +60,12 @@ static PyObject *
 make_object(struct probe *probe, const char *type_name, bool is_task)
 {
     PyObject *type = PyObject_GetAttrString(probe->asyncio, type_name);
-    PyObject *keywords = PyDict_New();
-    PyObject *args = is_task ? PyTuple_Pack(1, probe->coro) : PyTuple_New(0);
-    PyObject *result = NULL;
-    if (type != NULL && keywords != NULL && args != NULL &&
-        PyDict_SetItemString(keywords, "loop", probe->loop) == 0 &&
+    PyObject *keywords = type == NULL ? NULL : PyDict_New();
+    PyObject *args = NULL, *result = NULL;
+    if (keywords != NULL) {
+        args = is_task ? PyTuple_Pack(1, probe->coro) : PyTuple_New(0);
+    }
+    if (args != NULL && PyDict_SetItemString(keywords, "loop", probe->loop) == 0 &&
         (!is_task ||
          (PyDict_SetItemString(keywords, "name", probe->name) == 0 &&
           PyDict_SetItemString(keywords, "context", probe->context) == 0))) {
@@ -79,13 +80,11 @@ make_object(struct probe *probe, const char *type_name, bool is_task)
 static int
 probe_make(struct probe *probe)
 {
-    probe->asyncio = PyImport_ImportModule("_asyncio");
-    probe->loop = make_stand_in();
-    probe->coro = make_coroutine();
-    probe->context = PyContext_New();
-    probe->name = PyUnicode_FromString("fastloop-probe");
-    if (probe->asyncio == NULL || probe->loop == NULL || probe->coro == NULL ||
-        probe->context == NULL || probe->name == NULL) {
+    if ((probe->asyncio = PyImport_ImportModule("_asyncio")) == NULL ||
+        (probe->loop = make_stand_in()) == NULL ||
+        (probe->coro = make_coroutine()) == NULL ||
+        (probe->context = PyContext_New()) == NULL ||
+        (probe->name = PyUnicode_FromString("fastloop-probe")) == NULL) {
         return -1;
     }
     probe->future = make_object(probe, "Future", false);
@@ -313,6 +312,7 @@ learn_behaviour(struct fl_state *state, struct probe *probe)
         succeeds(probe->task, "uncancel", NULL)) {
         must_cancel = PyObject_GetAttrString(probe->task, "_must_cancel");
     }
+    PyErr_Clear(); /* the answer is no */
     types->uncancel_resets_must_cancel = must_cancel == Py_False;
     Py_XDECREF(must_cancel);
     types->stop_iteration_becomes_runtime_error =
