@@ -204,9 +204,9 @@ call_later_generic(LoopObject *self, const struct fl_callback_args *call)
     }
     PyObject *result = NULL;
     PyObject *method = PyObject_GetAttr((PyObject *)self, self->state->str_call_at);
-    PyObject *positional = PyTuple_New(2 + call->n_args);
-    PyObject *keywords = PyDict_New();
-    if (method == NULL || positional == NULL || keywords == NULL) {
+    PyObject *positional = method == NULL ? NULL : PyTuple_New(2 + call->n_args);
+    PyObject *keywords = positional == NULL ? NULL : PyDict_New();
+    if (keywords == NULL) {
         goto done;
     }
     PyTuple_SET_ITEM(positional, 0, Py_NewRef(when));

@@ -275,8 +275,9 @@ check_free(LoopObject *self, long fd, PyObject *named)
     if (transport == NULL) {
         return -1;
     }
-    int status = 0;
-    if (PyObject_IsTrue(transport) == 1) {
+    int used = PyObject_IsTrue(transport);
+    int status = used < 0 ? -1 : 0;
+    if (used > 0) {
         PyObject *closing = PyObject_CallMethod(transport, "is_closing", NULL);
         int truth = closing == NULL ? -1 : PyObject_IsTrue(closing);
         Py_XDECREF(closing);

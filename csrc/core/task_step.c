@@ -285,22 +285,27 @@ fl_task_run(LoopObject *loop, TaskObject *self, bool waking)
 
 /* ---- eager start ---- */
 
-/* Undoes the swap; the exception of the step, if any, stays set. */
+/* Undoes the swap, at the second try if need be: the task would else be the current
+ * one for ever. The exception of the step, if any, stays set. */
 static int
 swap_back(TaskObject *self, PyObject *previous)
 {
     PyObject *exc = fl_error_take();
-    PyObject *current;
-    int status = fl_current_swap(self, previous, &current);
+    PyObject *current = NULL;
+    for (int tries = 0; tries < 2 && fl_current_swap(self, previous, &current) < 0;
+         tries++) {
+        PyObject *newer = fl_error_take();
+        if (exc == NULL) {
+            exc = newer;
+        }
+        else {
+            Py_XDECREF(newer);
+        }
+    }
     Py_XDECREF(previous);
-    if (status == 0) {
-        Py_XDECREF(current); /* escapes */
-    }
-    if (exc != NULL) {
-        fl_error_restore(exc);
-        return -1;
-    }
-    return status;
+    Py_XDECREF(current); /* escapes */
+    fl_error_restore(exc);
+    return exc == NULL ? 0 : -1;
 }
 
 int

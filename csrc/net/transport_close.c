@@ -40,10 +40,11 @@ fl_transport_debug(TransportObject *self, const char *format, PyObject *exc_info
         return 0;
     }
     PyObject *method = PyObject_GetAttrString(loop->state->logger, "debug");
-    PyObject *args = Py_BuildValue("(sO)", format, self);
-    PyObject *keywords = Py_BuildValue("{s:O}", "exc_info", exc_info);
+    PyObject *args = method == NULL ? NULL : Py_BuildValue("(sO)", format, self);
+    PyObject *keywords =
+        args == NULL ? NULL : Py_BuildValue("{s:O}", "exc_info", exc_info);
     PyObject *result = NULL;
-    if (method != NULL && args != NULL && keywords != NULL) {
+    if (keywords != NULL) {
         result = PyObject_Call(method, args, keywords); /* escapes */
     }
     Py_XDECREF(method);
@@ -165,10 +166,8 @@ fl_transport_fatal_error(TransportObject *self, const char *message)
     }
     else if (self->source.loop->debug) {
         PyObject *format = PyUnicode_FromFormat("%%r: %s", message);
-        status =
-            format == NULL
-                ? -1
-                : fl_transport_debug(self, PyUnicode_AsUTF8(format), exc); /* escapes */
+        const char *text = format == NULL ? NULL : PyUnicode_AsUTF8(format);
+        status = text == NULL ? -1 : fl_transport_debug(self, text, exc); /* escapes */
         Py_XDECREF(format);
     }
     if (status == 0) {

@@ -45,7 +45,8 @@ static PyObject *
 derive(PyObject *mark, binaryfunc operation)
 {
     PyObject *four = PyLong_FromLong(4);
-    PyObject *result = four == NULL ? NULL : operation(mark, four); /* escapes */
+    PyObject *result =
+        four == NULL ? NULL : FL_SLOT_POINTER(operation(mark, four)); /* escapes */
     Py_XDECREF(four);
     return result;
 }

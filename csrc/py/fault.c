@@ -27,6 +27,7 @@ raise_for(const struct fl_fault_site *site)
     PyErr_Fetch(&type, &value, &traceback);
     PyErr_NormalizeException(&type, &value, &traceback);
     Py_XSETREF(fault_outcome.error, Py_NewRef(value));
+    fault_outcome.cleared_in = fault_outcome.cleared_by = NULL;
     PyErr_Restore(type, value, traceback);
 }
 
