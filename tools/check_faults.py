@@ -68,10 +68,8 @@ ALLOCATOR = re.compile(
     r"(?<![\w.>])(malloc|calloc|realloc|reallocarray|aligned_alloc|posix_memalign"
     r"|memalign|strdup|strndup|asprintf|vasprintf|free)\b(\s*\()?"
 )
-POINTER = re.compile(
-    r"\b(?:vectorcallfunc|allocfunc|newfunc|descrgetfunc|sendfunc|unaryfunc"
-    r"|iternextfunc|getattrofunc) (\w+)"
-)
+# Variables and parameters that are functions; visitproc's never fail by themselves.
+POINTER = re.compile(r"\b(?:\w+func) (\w+)\b(?!\s*\()")
 SLOT = r"(?:->|\.)(?:(?:tp|am|nb|sq|mp|bf)_\w+|vectorcall)"
 SAFE_SLOT = re.compile(r"\W*tp_(?:free|dealloc|traverse|clear)$")
 ALLOCATING = re.compile(r"\b(malloc|calloc|realloc|aligned_alloc|posix_memalign)\b")
