@@ -782,4 +782,5 @@ async def sockets():
         waiting = asyncio.create_task(loop.sock_recv(left, 10))
         await asyncio.sleep(0)
         waiting.cancel()
-        await asyncio.wait([waiting])
+        with contextlib.suppress(asyncio.CancelledError):
+            await waiting

@@ -1,0 +1,36 @@
+"""Where a fault may stay unseen, with the reason, by "file function" of the C code."""
+
+UNSEEN = {
+    f"csrc/{file} {function}": reason
+    for reason, places in {
+        "the loop's own method is then found by its name, as an overridden one": """
+            core/loop_attrs.c fl_loop_read_overrides""",
+        "still ready at the next poll, which tries again": """
+            core/source.c queue_debug  core/source.c source_on_ready
+            core/loop_watch.c queue_handle""",
+        "asyncio's own code then does it, and finds the words": """
+            net/address.c number_of  net/address.c text_of
+            net/sock_op.c socket_type_is_plain  net/sock_op.c fl_sock_int
+            net/sock_op.c fl_sock_size  net/sock_receive.c borrow_buffer
+            net/sock_sendfile.c attempt_sendfile""",
+        "each answer is then received into an object of its own": """
+            net/sock_receive.c receive_bytes""",
+        "asyncio tells of connections that came to nothing in debug mode only": """
+            net/listener.c connection_failed""",
+        "a closed file is looked for by the very object": """
+            core/loop_watch.c find_by_object""",
+        "the caller hears of the exception that left the loop": """
+            core/loop_run.c run_for""",
+        "what fails already is not made worse": """
+            net/sock_sendfile.c abandon_sendfile""",
+        "importing: an answer that cannot be had is a no": """
+            py/mirror.c succeeds  py/mirror.c refuses_bad_context
+            py/mirror.c learn_behaviour  py/mirror.c probe_drop
+            py/mirror.c tell_stock_types
+            core/handle.c fl_handle_layout_matches
+            net/sock_methods.c read_sendfile_habit""",
+        "the wake-up fd is set; there was none before": """
+            core/loop_signals.c set_wakeup_fd""",
+    }.items()
+    for file, function in zip(*[iter(places.split())] * 2, strict=True)
+}
