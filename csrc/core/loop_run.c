@@ -314,12 +314,11 @@ cleanup(LoopObject *self)
         self->stopping = 0;
         for (size_t i = 0; i < Py_ARRAY_LENGTH(parts); i++) {
             for (int tries = 0; tries < 2 && parts[i](self) < 0; tries++) {
-                PyObject *newer = fl_error_take();
                 if (exc == NULL) {
-                    exc = newer;
+                    exc = fl_error_take();
                 }
                 else {
-                    Py_XDECREF(newer);
+                    PyErr_WriteUnraisable((PyObject *)self);
                 }
             }
         }
@@ -455,12 +454,15 @@ run_for(LoopObject *self, PyObject *future, bool new_task)
     PyObject *exc = result == NULL ? fl_error_take() : NULL;
     Py_XDECREF(result);
     if (exc != NULL && new_task && mark_retrieved(future) < 0) {
-        PyErr_Clear();
+        PyErr_WriteUnraisable(future);
     }
     result = PyObject_CallMethodOneArg(
         future, state->str_remove_done_callback, state->run_until_complete_cb
     );
     if (exc != NULL) {
+        if (result == NULL) {
+            PyErr_WriteUnraisable(future);
+        }
         Py_XDECREF(result);
         fl_error_restore(exc);
         return -1;

@@ -9,6 +9,7 @@
 #include "core/awaited_by.h"
 #include "core/sched.h"
 #include "core/task_registry.h"
+#include "py/error.h"
 
 /* ---- scheduling ---- */
 
@@ -294,13 +295,7 @@ swap_back(TaskObject *self, PyObject *previous)
     PyObject *current = NULL;
     for (int tries = 0; tries < 2 && fl_current_swap(self, previous, &current) < 0;
          tries++) {
-        PyObject *newer = fl_error_take();
-        if (exc == NULL) {
-            exc = newer;
-        }
-        else {
-            Py_XDECREF(newer);
-        }
+        exc = fl_error_first(exc);
     }
     Py_XDECREF(previous);
     Py_XDECREF(current); /* escapes */

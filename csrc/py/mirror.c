@@ -6,6 +6,8 @@
  */
 #include "py/mirror.h"
 
+#include "py/error.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -174,43 +176,64 @@ find_tasks_head(const struct fl_base_node *node)
     return 0;
 }
 
-/* Makes the stand-in the running loop and the probe's task the current task for
- * the length of two searches. */
+/* function(a[, b]) that undoes something, at the second try if need be: what stays
+ * would be met by the next loop. 0, or -1 with the first exception. */
+static int
+undo(PyObject *function, PyObject *a, PyObject *b)
+{
+    PyObject *exc = fl_error_take();
+    bool undone = false;
+    for (int tries = 0; tries < 2 && !undone; tries++) {
+        PyObject *result = PyObject_CallFunctionObjArgs(function, a, b, NULL);
+        undone = result != NULL;
+        Py_XDECREF(result);
+        exc = fl_error_first(exc);
+    }
+    fl_error_restore(exc);
+    return exc == NULL ? 0 : -1;
+}
+
+/* Looks for the probe's task while it is the current one. */
+static int
+find_running_task(struct fl_types_state *types, const struct probe *probe)
+{
+    PyObject *swap = PyObject_GetAttrString(probe->asyncio, "_swap_current_task");
+    PyObject *outer =
+        swap == NULL
+            ? NULL
+            : PyObject_CallFunctionObjArgs(swap, probe->loop, probe->task, NULL);
+    int status = -1;
+    if (outer != NULL) {
+        types->running_task_offset = find_word(probe->task);
+        status = undo(swap, probe->loop, outer);
+        Py_DECREF(outer);
+    }
+    Py_XDECREF(swap);
+    return status;
+}
+
+/* Makes the stand-in the running loop for the length of two searches. */
 static int
 find_thread_fields(struct fl_state *state, const struct probe *probe)
 {
     struct fl_types_state *types = &state->types;
-    PyObject *outer_loop = PyObject_CallNoArgs(state->get_running_loop);
-    PyObject *outer_task = NULL, *result = NULL;
-    if (outer_loop == NULL) {
+    PyObject *outer = PyObject_CallNoArgs(state->get_running_loop);
+    if (outer == NULL) {
         return -1;
     }
-    result = PyObject_CallOneArg(state->set_running_loop, probe->loop);
+    PyObject *result = PyObject_CallOneArg(state->set_running_loop, probe->loop);
+    int status = -1;
     if (result != NULL) {
         Py_DECREF(result);
         types->running_loop_offset = find_word(probe->loop);
-        outer_task = PyObject_CallMethod(
-            probe->asyncio, "_swap_current_task", "OO", probe->loop, probe->task
-        );
-    }
-    if (outer_task != NULL) {
-        types->running_task_offset = find_word(probe->task);
-        result = PyObject_CallMethod(
-            probe->asyncio, "_swap_current_task", "OO", probe->loop, outer_task
-        );
-        Py_XDECREF(result);
-        Py_DECREF(outer_task);
+        status = find_running_task(types, probe);
+        if (undo(state->set_running_loop, outer, NULL) < 0) {
+            status = -1;
+        }
     }
     types->tasks_head_offset = find_tasks_head(&fl_base_task(probe->task)->node);
-    PyObject *exc = fl_error_take();
-    result = PyObject_CallOneArg(state->set_running_loop, outer_loop);
-    Py_XDECREF(result);
-    Py_DECREF(outer_loop);
-    if (exc != NULL) {
-        fl_error_restore(exc);
-        return -1;
-    }
-    return result == NULL ? -1 : 0;
+    Py_DECREF(outer);
+    return status;
 }
 
 static int
