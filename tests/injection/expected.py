@@ -19,8 +19,6 @@ UNSEEN = {
             net/listener.c connection_failed""",
         "a closed file is looked for by the very object": """
             core/loop_watch.c find_by_object""",
-        "the caller hears of the exception that left the loop": """
-            core/loop_run.c run_for""",
         "what fails already is not made worse": """
             net/sock_sendfile.c abandon_sendfile""",
         "importing: an answer that cannot be had is a no": """

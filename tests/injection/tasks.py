@@ -47,17 +47,17 @@ def on_another_loop():
     async def sleeper():
         await asyncio.sleep(0)
 
-    task = fastloop.Task(sleeper(), loop=loop)
-    loop.run()
-    task.result()
-    if sys.version_info >= (3, 12):
-        asyncio._set_running_loop(loop)
-        try:
+    asyncio._set_running_loop(loop)
+    try:
+        task = fastloop.Task(sleeper(), loop=loop)
+        loop.run()
+        task.result()
+        if sys.version_info >= (3, 12):
             fastloop.Task(sleeper(), loop=loop, eager_start=True)
             loop.run()
-        finally:
-            asyncio._set_running_loop(None)
-    loop.queue.clear()
+    finally:
+        asyncio._set_running_loop(None)
+        loop.queue.clear()
 
 
 @with_loop
@@ -313,8 +313,9 @@ def a_stray_entry(loop):
     task = loop.create_task(wait_for(future))
     run_once(loop)
     wakeup, _ = future._callbacks[0]
-    future.set_result(None)
-    wakeup(future)
+    loop.call_soon(future.set_result, None)
+    loop.call_soon(wakeup, future)
+    run_once(loop)
     run_once(loop)
     task.result()
 
@@ -332,3 +333,19 @@ def late_async_generators(loop):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         loop.run_until_complete(main())
+
+
+@with_coroutine
+async def awaited_by_several():
+    future = asyncio.get_running_loop().create_future()
+    waiting = [asyncio.create_task(wait_for(future)) for _ in range(3)]
+    await asyncio.sleep(0)
+    getattr(future, "_asyncio_awaited_by", None)
+    future.set_result(None)
+    await asyncio.gather(*waiting)
+    one = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(wait_for(one))
+    await asyncio.sleep(0)
+    getattr(one, "_asyncio_awaited_by", None)
+    one.set_result(None)
+    await waiting
