@@ -236,6 +236,10 @@ fl_source_list_owners(LoopObject *self)
         if (number == NULL ||
             PyObject_SetItem(self->transports, number, owner) < 0) { /* escapes */
             status = -1;
+            if (source->owns_fd && source->listed) {
+                source->listed = false;
+                self->n_unlisted_owners++;
+            }
         }
         Py_XDECREF(number);
         Py_DECREF(owner); /* escapes */
