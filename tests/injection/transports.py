@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import errno
 import importlib
 import os
 import resource
@@ -91,6 +92,9 @@ class Plain(asyncio.Protocol):
         self.tell("resume")
 
     def connection_lost(self, exc):
+        if isinstance(exc, OSError) and exc.errno == errno.ENOMEM:
+            report = {"message": "lost", "exception": exc}
+            self.lost.get_loop().call_exception_handler(report)
         if not self.lost.done():
             self.lost.set_result(exc)
         self.tell("lost")
