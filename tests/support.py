@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 
@@ -89,6 +90,25 @@ def run_until(loop, condition, *, at_most=1000, pause_s=0.001):
             return count
         time.sleep(pause_s)
     raise AssertionError(f"still not so after {at_most} iterations")
+
+
+@types.coroutine
+def counted(coroutine, at, give_up):
+    """Awaits the coroutine; calls give_up() when it waits for the at-th time."""
+    go_on, value = coroutine.send, None
+    while True:
+        try:
+            waits_for = go_on(value)
+        except StopIteration as stop:
+            return stop.value
+        at -= 1
+        if at == 0:
+            give_up()
+        try:
+            value = yield waits_for
+            go_on = coroutine.send
+        except BaseException as exc:
+            go_on, value = coroutine.throw, exc
 
 
 async def until(condition, *, timeout=5):
