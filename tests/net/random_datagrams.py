@@ -386,7 +386,9 @@ class Machine:
 
     def report(self, loop, context):
         exc = context.get("exception")
-        if not isinstance(exc, ValueError):
+        # asyncio's own, of a turn that comes after the end
+        stumbles = isinstance(exc, AttributeError) and not self.ours
+        if not stumbles and not isinstance(exc, ValueError):
             self.wrong.append(f"{context['message']}: {exc!r}")
         self.note("report", context["message"][:21])
 
