@@ -714,14 +714,14 @@ async def pipes_that_nobody_closed():
     leader, follower = os.openpty()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
-        file = open(leader, "rb+", 0)  # noqa: SIM115
-        source, _ = await loop.connect_read_pipe(asyncio.Protocol, file)
+        one = open(leader, "rb+", 0)  # noqa: SIM115
+        other = open(follower, "wb", 0)  # noqa: SIM115
+        source, _ = await loop.connect_read_pipe(asyncio.Protocol, one)
         source.pause_reading()
         source.myself = source
-        file = open(follower, "wb", 0)  # noqa: SIM115
-        target, _ = await loop.connect_write_pipe(asyncio.Protocol, file)
+        target, _ = await loop.connect_write_pipe(asyncio.Protocol, other)
         target.myself = target
-        del source, target
+        del one, other, source, target
         gc.collect()
 
 
