@@ -20,6 +20,8 @@ UNSEEN = {
             net/listener.c connection_failed""",
         "a closed file is looked for by the very object": """
             core/loop_watch.c find_by_object""",
+        "a pipe whose number cannot be had is one that was closed": """
+            net/pipe.c fl_pipe_fd""",
         "what fails already is not made worse": """
             net/sock_sendfile.c abandon_sendfile""",
         "importing: an answer that cannot be had is a no": """
