@@ -46,6 +46,7 @@ SOURCES = {
         "threadsafe_handle.c",
         "loop.c",
         "loop_attrs.c",
+        "loop_check.c",
         "loop_poll.c",
         "loop_run.c",
         "loop_schedule.c",

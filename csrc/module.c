@@ -70,6 +70,21 @@ module_debug_counts(PyObject *module, PyObject *Py_UNUSED(ignored))
         "datagrams", counts->datagrams
     );
 }
+
+static PyObject *
+module_debug_check(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    struct fl_list *head = &fl_state_of_module(module)->loops;
+    for (struct fl_list *link = head->next; link != head; link = link->next) {
+        const LoopObject *loop = FL_CONTAINER_OF(link, LoopObject, live_loops);
+        const char *wrong = loop->is_open ? fl_loop_check(loop) : NULL;
+        if (wrong != NULL) {
+            PyErr_Format(PyExc_AssertionError, "inconsistent: %s", wrong);
+            return NULL;
+        }
+    }
+    Py_RETURN_NONE;
+}
 #endif
 
 PyDoc_STRVAR(
@@ -114,6 +129,7 @@ static PyMethodDef module_methods[] = {
      make_stream_doc},
     {"_pending_tasks", module_pending_tasks, METH_NOARGS, NULL},
 #ifdef FASTLOOP_DEBUG
+    {"_debug_check", module_debug_check, METH_NOARGS, NULL},
     {"_debug_counts", module_debug_counts, METH_NOARGS, NULL},
 #endif
     {NULL, NULL, 0, NULL},

@@ -179,6 +179,12 @@ def live_counts():
     return dict(counts()) if counts else {}
 
 
+def check_structures():
+    """Raises if a debug build finds a loop of ours inconsistent."""
+    core = sys.modules.get("fastloop._core")
+    getattr(core, "_debug_check", bool)()
+
+
 def snapshot():
     return {
         "threads": set(threading.enumerate()),
@@ -233,7 +239,9 @@ def pytest_runtest_call(item):
     if GC_STRESS:
         gc.set_threshold(1, 1, 1)
     try:
-        return (yield)
+        result = yield
+        check_structures()
+        return result
     finally:
         gc.set_threshold(*thresholds)
 

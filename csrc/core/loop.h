@@ -270,6 +270,9 @@ size_t fl_loop_count_watches(LoopObject *self);
 /* Whether the poller has any but the loop's own. */
 bool fl_loop_has_watches(const LoopObject *self);
 
+/* loop_check.c, in debug builds: what is inconsistent, or NULL. */
+const char *fl_loop_check(const LoopObject *self);
+
 /* loop_signals.c */
 int fl_loop_open_wakeup(LoopObject *self);
 void fl_loop_close_wakeup(LoopObject *self);

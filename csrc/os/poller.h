@@ -73,6 +73,10 @@ int fl_poller_remove(struct fl_poller *poller, struct fl_watch *watch);
 /* The watch of an fd, or NULL (any fd, negative too). */
 struct fl_watch *fl_poller_find(const struct fl_poller *poller, int fd);
 
+/* Consistency walker for debug builds: 0, or -EINVAL if the table does not hold
+ * n_watches watches, each at its fd. */
+int fl_poller_check(const struct fl_poller *poller);
+
 /* Sleeps at most timeout_ns (0: not at all; < 0: for ever) and fetches events:
  * the count, or -errno. Touches no watch and calls nothing, so it may run
  * without the GIL while other threads do not touch the poller. Follow it by

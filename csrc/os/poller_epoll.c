@@ -270,6 +270,24 @@ wait_milliseconds(struct fl_poller *poller, int64_t timeout_ns)
 }
 
 int
+fl_poller_check(const struct fl_poller *poller)
+{
+    size_t n_watches = 0;
+    for (size_t fd = 0; fd < poller->table_size; fd++) {
+        const struct fl_watch *watch = poller->table[fd];
+        if (watch == NULL) {
+            continue;
+        }
+        n_watches++;
+        if (watch->fd != (int)fd || watch->on_ready == NULL ||
+            (watch->events & ~(FL_POLL_READ | FL_POLL_WRITE)) != 0) {
+            return -EINVAL;
+        }
+    }
+    return n_watches == poller->n_watches ? 0 : -EINVAL;
+}
+
+int
 fl_poller_wait(struct fl_poller *poller, int64_t timeout_ns)
 {
     int n;

@@ -577,3 +577,23 @@ CASE(reopen_keeps_what_the_kernel_refuses)
     CHECK(poll_once() == 1 && told(&two, READ));
     fl_poller_close(&poller);
 }
+
+/* ---- the walker ---- */
+
+CASE(the_walker_sees_what_is_wrong)
+{
+    CHECK(fl_poller_open(&poller) == 0);
+    CHECK(add(&one, eventfd(0, 0), READ) == 0);
+    CHECK(fl_poller_check(&poller) == 0);
+    poller.n_watches++;
+    CHECK(fl_poller_check(&poller) == -EINVAL);
+    poller.n_watches--;
+    one.watch.fd++;
+    CHECK(fl_poller_check(&poller) == -EINVAL);
+    one.watch.fd--;
+    one.watch.events |= 8u;
+    CHECK(fl_poller_check(&poller) == -EINVAL);
+    one.watch.events = READ;
+    CHECK(fl_poller_check(&poller) == 0);
+    fl_poller_close(&poller);
+}
