@@ -531,7 +531,10 @@ def end_generators(loop):
             pass  # what the program left in the queue stops the loop
     gc.collect()
     loop.call_soon(loop.stop)
-    loop.run_forever()
+    try:
+        loop.run_forever()
+    except SystemExit:
+        pass  # from a task that was left
 
 
 def main(arguments):
