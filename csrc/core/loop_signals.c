@@ -205,7 +205,7 @@ fl_loop_wake(LoopObject *self)
     /* Both flags change only under the GIL: a loop that is not asleep looks at
      * its ring before it sleeps. */
     if (self->sleeping && !self->woken) {
-        self->woken = fl_wakeup_notify(&self->wakeup) == 0;
+        self->woken = (char)(fl_wakeup_notify(&self->wakeup) == 0);
     }
 }
 

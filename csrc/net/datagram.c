@@ -56,7 +56,8 @@ receive(DatagramObject *self, PyObject **address, bool *gone)
 {
     void *buffer = fl_transport_receive_buffer(self->base.source.loop);
     if (buffer == NULL) {
-        return PyErr_NoMemory();
+        PyErr_NoMemory();
+        return NULL;
     }
     int fd = fl_transport_socket_fd(&self->base);
     struct sockaddr_storage sender;
@@ -141,7 +142,7 @@ datagram_read(DatagramObject *self)
     ); /* escapes */
     Py_DECREF(stack[0]);
     Py_DECREF(data);
-    Py_DECREF(address);
+    Py_XDECREF(address);
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }
@@ -208,8 +209,8 @@ look_at_socket(DatagramObject *self, PyObject *address)
     int is_connected = peer == NULL ? -1 : PyObject_IsTrue(peer); /* escapes */
     Py_XDECREF(peer);
     self->address = Py_NewRef(address);
-    self->has_address = has_address > 0;
-    self->is_connected = is_connected > 0;
+    self->has_address = (char)(has_address > 0);
+    self->is_connected = (char)(is_connected > 0);
     return has_address < 0 || is_connected < 0 ? -1 : 0;
 }
 

@@ -128,9 +128,13 @@ connect_by_task(
     PyObject *all = args == NULL ? NULL : PySequence_Concat(args, self->tls);
     PyObject *method = NULL, *create = NULL, *keywords = NULL;
     PyObject *coro = NULL, *only = NULL, *task = NULL;
-    if (all != NULL &&
-        (method = PyObject_GetAttrString(loop, "_accept_connection2")) != NULL &&
-        (create = PyObject_GetAttrString(loop, "create_task")) != NULL) {
+    if (all != NULL) {
+        method = PyObject_GetAttrString(loop, "_accept_connection2");
+    }
+    if (method != NULL) {
+        create = PyObject_GetAttrString(loop, "create_task");
+    }
+    if (create != NULL) {
         keywords = context == Py_None ? PyDict_New()
                                       : Py_BuildValue("{s:O}", "context", context);
     }
@@ -452,6 +456,20 @@ listener_dealloc(PyObject *op)
     Py_DECREF(type);
 }
 
+/* What the connections have in common with their listening socket. */
+static int
+listener_ask(ListenerObject *self, PyObject *sock)
+{
+    self->family = PyObject_GetAttrString(sock, "family");
+    if (self->family != NULL) {
+        self->type = PyObject_GetAttrString(sock, "type");
+    }
+    if (self->type != NULL) {
+        self->proto = PyObject_GetAttrString(sock, "proto");
+    }
+    return self->proto == NULL ? -1 : 0;
+}
+
 static int
 listener_fill(ListenerObject *self, LoopObject *loop, PyObject *const *args, int fd)
 {
@@ -468,10 +486,7 @@ listener_fill(ListenerObject *self, LoopObject *loop, PyObject *const *args, int
     self->own_context = (char)(args[5] != Py_None);
     self->source.context =
         self->own_context ? Py_NewRef(args[5]) : PyContext_CopyCurrent();
-    if (self->source.context == NULL ||
-        (self->family = PyObject_GetAttrString(args[1], "family")) == NULL ||
-        (self->type = PyObject_GetAttrString(args[1], "type")) == NULL ||
-        (self->proto = PyObject_GetAttrString(args[1], "proto")) == NULL) {
+    if (self->source.context == NULL || listener_ask(self, args[1]) < 0) {
         return -1;
     }
     self->proto_number = (int)PyLong_AsLong(self->proto);

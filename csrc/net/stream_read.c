@@ -129,11 +129,10 @@ read_data(StreamObject *self)
     ssize_t n;
     PyObject *data =
         self->receive_bytes == 0 ? receive_short(self, &n) : receive_large(self, &n);
-    if (data == NULL && PyErr_Occurred()) { /* no memory for the bytes object */
-        return fl_transport_fatal_error(&self->base, read_error);
-    }
-    if (n <= 0) {
-        return read_nothing(self, n);
+    if (data == NULL) {
+        return PyErr_Occurred() /* no memory for the bytes object */
+                   ? fl_transport_fatal_error(&self->base, read_error)
+                   : read_nothing(self, n);
     }
     self->receive_bytes = expect(self, (size_t)n);
     PyObject *stack[2] = {self->base.protocol, data};

@@ -82,11 +82,13 @@ make_object(struct probe *probe, const char *type_name, bool is_task)
 static int
 probe_make(struct probe *probe)
 {
-    if ((probe->asyncio = PyImport_ImportModule("_asyncio")) == NULL ||
-        (probe->loop = make_stand_in()) == NULL ||
-        (probe->coro = make_coroutine()) == NULL ||
-        (probe->context = PyContext_New()) == NULL ||
-        (probe->name = PyUnicode_FromString("fastloop-probe")) == NULL) {
+    probe->asyncio = PyImport_ImportModule("_asyncio");
+    probe->loop = probe->asyncio == NULL ? NULL : make_stand_in();
+    probe->coro = probe->loop == NULL ? NULL : make_coroutine();
+    probe->context = probe->coro == NULL ? NULL : PyContext_New();
+    probe->name =
+        probe->context == NULL ? NULL : PyUnicode_FromString("fastloop-probe");
+    if (probe->name == NULL) {
         return -1;
     }
     probe->future = make_object(probe, "Future", false);
