@@ -262,12 +262,15 @@ class _Exit:
         self._loop._add_reader(self._fd, self)
 
     def __call__(self) -> None:
-        code = _reap(self._process)
+        try:
+            code = _reap(self._process)
+        except BaseException:
+            self._end()
+            raise
         if code is None:
             return
+        self._end()
         loop, exited = self._loop, self._transport._process_exited
-        loop._remove_reader(self._fd)
-        self.close()
         # Each asyncio leaves as many turns for what else the child has caused.
         if sys.version_info >= (3, 14):
             exited(code)
@@ -275,6 +278,10 @@ class _Exit:
             loop.call_soon(exited, code)
         else:
             loop.call_soon(loop.call_soon, exited, code)
+
+    def _end(self) -> None:
+        self._loop._remove_reader(self._fd)
+        self.close()
 
     def close(self) -> None:
         """Give the pidfd back."""
