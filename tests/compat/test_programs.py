@@ -30,7 +30,7 @@ PROGRAMS = {
     "distributed_cluster": (["distributed"], [2470, 7, "ZeroDivisionError", 30]),
     "django_view": (["django"], ["async", "sync"]),
     "fastapi_testclient": (["fastapi", "httpx"], {"name": "you", "doubled": 42}),
-    "faulthandler_stack": ([], 2),
+    "faulthandler_stack": ([], True),
     "grpc_echo": (["grpc"], ["echo: hi", "012"]),
     "httpx_client": (["httpx"], "hello httpx"),
     "hypercorn_serve": (["hypercorn"], "hello hypercorn"),
