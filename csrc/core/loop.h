@@ -225,6 +225,9 @@ fl_loop_flush(LoopObject *self)
  * escapes. 0, or -1 with an exception. */
 int fl_loop_poll(LoopObject *self);
 PyObject *fl_loop_process_events(PyObject *op, PyObject *events);
+/* Whether a turn may do its next one's work at once: nothing else waits, and the last
+ * poll is as recent as in a busy streak. */
+bool fl_loop_may_stay(const LoopObject *self);
 
 /* Called at any sign that the program is doing I/O: polls are then made in
  * every iteration, as asyncio makes them. */

@@ -33,6 +33,13 @@ is_only_thread(void)
 }
 
 static bool
+polled_lately(const LoopObject *self)
+{
+    double elapsed = (double)(fl_clock_ticks() - self->last_poll_ticks);
+    return elapsed < POLL_PERIOD_NS * self->tick_rate.ticks_per_ns;
+}
+
+static bool
 may_skip_poll(LoopObject *self, bool only_thread)
 {
     if (!self->may_skip_polls) {
@@ -49,8 +56,14 @@ may_skip_poll(LoopObject *self, bool only_thread)
     if (++self->quiet_iterations <= QUIET_ITERATIONS) {
         return false;
     }
-    double elapsed = (double)(fl_clock_ticks() - self->last_poll_ticks);
-    return elapsed < POLL_PERIOD_NS * self->tick_rate.ticks_per_ns;
+    return polled_lately(self);
+}
+
+bool
+fl_loop_may_stay(const LoopObject *self)
+{
+    return fl_ring_count(&self->ready) == 0 && fl_list_empty(&self->deferred) &&
+           self->may_skip_polls && !self->stopping && polled_lately(self);
 }
 
 /* Nanoseconds to sleep; -1 for ever, -2 with an exception. */

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#define TURNS_ALONE 15
+
 static const char read_error[] = "Fatal read error on datagram transport";
 
 /* ---- receiving ---- */
@@ -119,6 +121,7 @@ end_of_gone(DatagramObject *self)
     return status;
 }
 
+/* 1 if there was a datagram, 0, or -1 with an exception. */
 static int
 datagram_read(DatagramObject *self)
 {
@@ -144,7 +147,27 @@ datagram_read(DatagramObject *self)
     Py_DECREF(data);
     Py_XDECREF(address);
     Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return result == NULL ? -1 : 1;
+}
+
+/* fast: where datagrams come in crowds the next ones are read in the same turn, while
+ * nothing else waits: an epoll_wait and an iteration less for each (4434 instead of
+ * 5128 ns an echo). An attempt in vain is not repeated soon. */
+static int
+read_more(DatagramObject *self)
+{
+    const struct fl_source *source = &self->base.source;
+    if (self->turns_alone > 0) {
+        self->turns_alone--;
+        return 0;
+    }
+    int status = 1;
+    while (status > 0 && source->loop != NULL && source->watch.events == FL_POLL_READ &&
+           fl_loop_may_stay(source->loop)) {
+        status = datagram_read(self); /* escapes */
+        self->turns_alone = status > 0 ? 0 : TURNS_ALONE;
+    }
+    return status < 0 ? -1 : 0;
 }
 
 /* Debug mode's turn: whoever paused since it was queued is not read. */
@@ -164,7 +187,11 @@ static int
 datagram_run(struct fl_source *source, uint32_t events)
 {
     DatagramObject *self = (DatagramObject *)fl_transport_of_source(source);
-    if (events & FL_POLL_READ && datagram_read(self) < 0) { /* escapes */
+    int status = events & FL_POLL_READ ? datagram_read(self) : 0; /* escapes */
+    if (status > 0 && events == FL_POLL_READ) {
+        status = read_more(self); /* escapes */
+    }
+    if (status < 0) {
         return -1;
     }
     if (events & source->watch.events & FL_POLL_WRITE) {

@@ -3,8 +3,9 @@
  *   datagram.c       the type: life, from the kernel to the protocol
  *   datagram_send.c  from sendto() to the kernel
  *
- * Imitates asyncio.selector_events._SelectorDatagramTransport: one datagram per event,
- * sendto() sends at once, and what the kernel refuses waits in a queue.
+ * Imitates asyncio.selector_events._SelectorDatagramTransport: one datagram per event
+ * (more while nobody could tell), sendto() sends at once, and what the kernel refuses
+ * waits in a queue.
  *
  * Addresses are made and taken apart here for the families of fl_address_knows; all
  * other families are received from and sent to by the socket object's own methods. The
@@ -45,8 +46,9 @@ typedef struct {
     struct fl_known_address sender;
     struct fl_known_address target;
     int family;
-    char has_address;  /* address is true */
-    char is_connected; /* the socket has a peer */
+    uint8_t turns_alone; /* to come before more than one datagram is tried for */
+    char has_address;    /* address is true */
+    char is_connected;   /* the socket has a peer */
 } DatagramObject;
 
 /* datagram.c */

@@ -22,7 +22,7 @@ from tests.net.endpoints import (
     read_all,
     unix_pair,
 )
-from tests.support import outcome, until
+from tests.support import outcome, run_once, until
 
 
 @pytest.mark.parametrize("is_connected", [True, False])
@@ -634,3 +634,59 @@ def test_the_class_and_the_copied_buffer(fast_loop):
 
     found = fast_loop.run_until_complete(main())
     assert found == ("fastloop", "DatagramTransport", True, 1)
+
+
+# ---- many at once ----
+
+N_AT_ONCE = 60
+
+
+@pytest.mark.parametrize("act", ["schedules", "wakes", "stops", "closes", "raises"])
+def test_what_waits_together_comes_one_by_one(loop, logs, act):
+    """What a datagram causes happens before the next one is received."""
+    events = []
+
+    class Protocol(asyncio.DatagramProtocol):
+        def datagram_received(self, data, address):
+            events.append(int(data))
+            if act == "schedules":
+                loop.call_soon(events.append, "soon")
+            elif act == "wakes":
+                futures.pop(0).set_result(None)
+            elif act == "stops":
+                loop.stop()
+            elif act == "closes" and len(events) == 3:
+                transport.close()
+            elif act == "raises":
+                raise ValueError("on purpose")
+
+    async def wait(future):
+        await future
+        events.append("woken")
+
+    make = loop.create_datagram_endpoint(Protocol, local_addr=LOCAL)
+    transport, _ = loop.run_until_complete(make)
+    futures = [loop.create_future() for _ in range(N_AT_ONCE)]
+    tasks = [loop.create_task(wait(future)) for future in futures]
+    run_once(loop)
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        for n in range(N_AT_ONCE):
+            sender.sendto(b"%d" % n, transport.get_extra_info("sockname"))
+    if act == "stops":
+        loop.run_forever()
+        assert events == [0]
+    elif act == "closes":
+        loop.run_until_complete(asyncio.sleep(0.01))
+        assert events == [0, 1, 2]
+    else:
+        n_each = 1 if act == "raises" else 2
+        n_events = n_each * N_AT_ONCE
+        loop.run_until_complete(until(lambda: len(events) == n_events))
+        assert events[::n_each] == list(range(N_AT_ONCE))
+        assert len(set(events[1::2])) == (N_AT_ONCE // 2 if act == "raises" else 1)
+    if act == "raises":
+        assert len(logs.take()) == N_AT_ONCE
+    for task in tasks:
+        task.cancel()
+    transport.close()
+    run_once(loop)
