@@ -47,7 +47,12 @@ def main():
         )
         # Blank lines part the errors; valgrind starts each line with the process.
         errors = re.sub(r"^==\d+== ?", "", log.read_text(), flags=re.M).split("\n\n")
-    ours = [error for error in errors if re.search(r"/csrc/", error)]
+    # What Python code runs under our frames is not ours.
+    ours = [
+        error
+        for error in errors
+        if "/csrc/" in error.partition(": _PyEval_EvalFrameDefault ")[0]
+    ]
     for error in ours:
         print(error, end="\n\n")
     ran = done.stdout.strip() or "no"
