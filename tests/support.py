@@ -59,9 +59,13 @@ NOTE = (
 )
 
 
+STOCK_TYPES = os.environ.get("FASTLOOP_STOCK_TYPES") == "1"
+own_types = pytest.mark.skipif(STOCK_TYPES, reason="this run uses asyncio's types")
+
+
 def without_note(stderr):
     """The text less what debug mode says of stock types, if this run asks for them."""
-    if os.environ.get("FASTLOOP_STOCK_TYPES") == "1":
+    if STOCK_TYPES:
         return stderr.replace(NOTE, "")
     return stderr
 

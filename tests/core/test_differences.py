@@ -16,11 +16,7 @@ import weakref
 import pytest
 
 import fastloop
-from tests.support import not_sanitized, run_child, run_once
-
-own_types = pytest.mark.skipif(
-    fastloop.Task is asyncio.Task, reason="this run uses asyncio's types"
-)
+from tests.support import not_sanitized, own_types, run_child, run_once
 
 
 async def nothing():
@@ -119,6 +115,7 @@ def test_bytes_sent_in_a_busy_streak(loop, loop_kind, pair):
     assert (max(counts) > 2) is (loop_kind == "fastloop")
 
 
+@own_types  # else the sock_ methods are asyncio's, too
 def test_bytes_sent_by_the_loop_end_a_streak(loop, pair):
     """By a method of it or by a transport: it polls again as asyncio does."""
     pair[1].setblocking(False)

@@ -11,11 +11,8 @@ import weakref
 import pytest
 
 import fastloop
-from tests.support import NOTE, child_args, child_env, child_says
+from tests.support import NOTE, child_args, child_env, child_says, own_types
 
-own_types = pytest.mark.skipif(
-    fastloop.Task is asyncio.Task, reason="this run uses asyncio's types"
-)
 pytestmark = own_types
 
 PAIRS = [(fastloop.Future, asyncio.Future), (fastloop.Task, asyncio.Task)]

@@ -12,7 +12,7 @@ import pytest
 from tests.faults import interposer
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.walk import complaints
-from tests.support import child_args, without_note
+from tests.support import child_args, own_types, without_note
 
 # One fault of those that a function's callers treat alike.
 SELECTED = {
@@ -241,6 +241,7 @@ left.close(), right.close()
 """
 
 
+@own_types  # else the sock_ methods are asyncio's, too
 def test_whoever_awaits_a_lost_watch_looks_for_himself(says):
     assert says(AWAITED_WITH_ANOTHER) == "Bad file descriptor\nb'hello'\n"
 
@@ -426,5 +427,6 @@ left.close(), right.close()
 """
 
 
+@own_types
 def test_the_kernels_want_of_memory_is_an_oserror(says):
     assert says(OUT_OF_MEMORY) == "True Cannot allocate memory\n"

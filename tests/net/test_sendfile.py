@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from tests.net.helpers import Recorder, settle
+from tests.support import own_types
 
 SIZE = 6_000_000
 
@@ -48,6 +49,7 @@ def file(tmp_path):
         yield file
 
 
+@own_types  # else the sock_ methods are asyncio's, too
 def test_reading_resumed_while_it_waits(run, file):
     async def main():
         async with sending(file) as (task, protocol, peer):
@@ -109,6 +111,7 @@ def test_the_fd_is_the_transports_again(run, file):
     run(main())
 
 
+@own_types
 def test_aborted_while_it_waits(fast_loop, file):
     """asyncio's waits for ever."""
 

@@ -169,7 +169,7 @@ def test_what_cannot_be_spawned(program, options):
 
     others = children()
     found = {}
-    for kind in KINDS:
+    for kind in {"asyncio", *KINDS}:
         with asyncio.Runner(loop_factory=factory_of(kind)) as runner:
             found[kind] = runner.run(main())
     assert found["asyncio"] is not None
