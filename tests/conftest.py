@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -93,6 +94,16 @@ def run(loop_factory):
             return runner.run(coroutine)
 
     return run
+
+
+@pytest.fixture
+def pair():
+    """Two connected sockets, not blocking."""
+    left, right = socket.socketpair()
+    left.setblocking(False)
+    right.setblocking(False)
+    with left, right:
+        yield left, right
 
 
 def finish(loop):

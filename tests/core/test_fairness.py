@@ -17,15 +17,6 @@ import time
 import pytest
 
 
-@pytest.fixture
-def pair():
-    left, right = socket.socketpair()
-    left.setblocking(False)
-    right.setblocking(False)
-    with left, right:
-        yield left, right
-
-
 def spin(seconds):
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:

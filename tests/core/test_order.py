@@ -8,15 +8,6 @@ import pytest
 from tests.support import run_once
 
 
-@pytest.fixture
-def pair():
-    left, right = socket.socketpair()
-    left.setblocking(False)
-    right.setblocking(False)
-    with left, right:
-        yield left, right
-
-
 def test_soon_then_io_then_timer(loop, pair):
     left, right = pair
     seen = []

@@ -14,15 +14,6 @@ import pytest
 from tests.support import run_once, run_until
 
 
-@pytest.fixture
-def pair():
-    left, right = socket.socketpair()
-    left.setblocking(False)
-    right.setblocking(False)
-    with left, right:
-        yield left, right
-
-
 @pytest.fixture(params=["int", "socket"])
 def as_fd(request):
     """A socket as a number or as itself."""

@@ -31,16 +31,6 @@ def client_tls(authority):
 
 
 @pytest.fixture
-def pair():
-    """Two connected sockets, not blocking."""
-    left, right = socket.socketpair()
-    left.setblocking(False)
-    right.setblocking(False)
-    with left, right:
-        yield left, right
-
-
-@pytest.fixture
 def file():
     """A file of 7,000 bytes."""
     with tempfile.TemporaryFile() as file:
