@@ -14,7 +14,6 @@ import functools
 import gc
 import json
 import logging
-import os
 import signal
 import sys
 import traceback
@@ -22,6 +21,7 @@ import warnings
 
 from tests.faults import interposer, scenarios
 from tests.faults.scenarios import SCENARIOS, Stage
+from tests.footprint import live_objects, open_fds
 
 CALLS_MAX = 60
 # What the first run of a loop does by itself fails here alone.
@@ -71,16 +71,6 @@ class Records(logging.Handler):
     def warn(self, message, category, *args, **kwargs):
         if category is ResourceWarning:
             self.facts.append(("left", str(message).split(" <")[0]))
-
-
-def open_fds():
-    return set(os.listdir("/proc/self/fd"))
-
-
-def live_objects():
-    core = sys.modules.get("fastloop._core")
-    counts = getattr(core, "_debug_counts", dict)()
-    return {name: count for name, count in counts.items() if count}
 
 
 class Try:

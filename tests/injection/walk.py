@@ -38,6 +38,7 @@ sys.path.insert(0, str(ROOT))
 
 import fastloop  # noqa: E402
 from fastloop import _core  # noqa: E402
+from tests.footprint import open_fds  # noqa: E402
 from tests.injection.expected import UNSEEN  # noqa: E402
 from tests.injection.programs import PROGRAMS  # noqa: E402
 
@@ -138,10 +139,6 @@ def census():
     gc.collect()
     found = collections.Counter(type(o).__name__ for o in gc.get_objects())
     return {name: found[name] for name in COUNTED} | _core._debug_counts()
-
-
-def open_fds():
-    return set(os.listdir("/proc/self/fd"))
 
 
 async def simple_program():

@@ -672,13 +672,13 @@ async def until(condition, seconds):
 
 async def measure(soak, figures):
     await asyncio.sleep(soak.seconds / 3)
-    from tests.net.footprint import memory
+    from tests.footprint import memory
 
     figures["memory after a third"] = memory()
 
 
 async def main(soak, kinds, figures):
-    from tests.net.footprint import memory, n_fds
+    from tests.footprint import memory, open_fds
 
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(soak.report)
@@ -687,7 +687,7 @@ async def main(soak, kinds, figures):
             (kind.__name__, await stack.enter_async_context(kind(soak)))
             for kind in kinds
         ]
-        figures["fds at first"] = n_fds()
+        figures["fds at first"] = len(open_fds())
         figures["tasks at first"] = len(asyncio.all_tasks())
         measuring = loop.create_task(measure(soak, figures))
         await asyncio.gather(
@@ -700,10 +700,10 @@ async def main(soak, kinds, figures):
         measuring.cancel()
         await asyncio.wait([measuring])
         await until(lambda: soak.n_open == 0, 10)
-        await until(lambda: n_fds() <= figures["fds at first"], 10)
+        await until(lambda: len(open_fds()) <= figures["fds at first"], 10)
         await until(lambda: len(asyncio.all_tasks()) <= figures["tasks at first"], 10)
         figures["memory at the end"] = memory()
-        figures["fds at the end"] = n_fds()
+        figures["fds at the end"] = len(open_fds())
         figures["tasks at the end"] = len(asyncio.all_tasks())
         if soak.n_open:
             soak.wrong.append(f"{soak.n_open} connections are still open")
@@ -712,7 +712,7 @@ async def main(soak, kinds, figures):
 
 def judge(soak, figures):
     """What the figures say, beyond what was seen on the way."""
-    from tests.net.footprint import live_objects
+    from tests.footprint import live_objects
 
     for what in ("fds", "tasks"):
         before, after = figures[f"{what} at first"], figures[f"{what} at the end"]
@@ -749,7 +749,7 @@ def show(soak, figures):
 def soak_for(seconds, seed, kind="fastloop", only=None):
     """Runs it; the list of what was wrong."""
     from tests.conftest import factory_of
-    from tests.net.footprint import live_objects
+    from tests.footprint import live_objects
 
     kinds = [each for each in KINDS if not only or each.__name__ in only]
     gc.collect()
