@@ -9,22 +9,22 @@ once and last; nothing is left in a queue and no file descriptor open.
 Where one end alone is a transport, over a Unix socket, and the marks are out of reach,
 asyncio's trace is ours (`is_exact(program)`).
 
-    python -m tests.net.random_datagrams [N] [SEED]
+    python -m tests.net.random_datagrams [--programs N] [--seed S]
 """
 
 import asyncio
-import logging
 import random
 import socket
 import sys
-import time
 from typing import NamedTuple
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-import fastloop
-from tests.core.random_programs import difference
+from tests.net import random_runs
+
+# What the report calls them.
+WHAT = "datagrams"
+MODEL = "queue"
 
 CONTENT = random.Random(1).randbytes(100_000)
 SENDS_EMPTY = sys.version_info >= (3, 13)
@@ -448,69 +448,10 @@ class Machine:
         for end in self.ends:
             end.check_end()
 
-
-def run(program, make_loop):
-    """Every event of a run of the program; AssertionError if the model says no."""
-    loop = make_loop()
-    ours = type(loop).__module__.startswith("fastloop")
-    machine = Machine(program, loop, ours)
-    logger = logging.getLogger("asyncio")
-    logger.addFilter(machine.filter)
-    try:
-        trace = machine.run()
-    finally:
-        loop.close()
-        logger.removeFilter(machine.filter)
-        for end in machine.ends:
+    def close(self):
+        for end in self.ends:
             end.sock.close()
-    assert not machine.wrong, f"{machine.wrong[:3]} after {trace[-30:]}"
-    return trace
-
-
-def check(program):
-    """Runs it on asyncio and on fastloop; asyncio's trace."""
-    stock = run(program, asyncio.SelectorEventLoop)
-    ours = run(program, fastloop.new_event_loop)
-    if is_exact(program):
-        assert ours == stock, difference(stock, ours)
-    return stock
-
-
-def check_many(exact, count, first_seed):
-    """Checks random programs; how many, and how many events they had."""
-    n_events = []
-
-    @seed(first_seed)
-    @settings(
-        max_examples=count,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(programs(exact))
-    def every(program):
-        n_events.append(len(check(program)))
-
-    every()
-    return len(n_events), sum(n_events)
-
-
-def main(arguments):
-    """Checks N random programs, every second one with asyncio's trace."""
-    count = int(arguments[0]) if arguments else 10_000
-    first_seed = int(arguments[1]) if len(arguments) > 1 else 1
-    start = time.monotonic()
-    n_exact, n_exact_events = check_many(True, count - count // 2, first_seed)
-    n_others, n_other_events = check_many(False, count // 2, first_seed)
-    print(
-        f"{n_exact + n_others} programs of datagrams,"
-        f" {n_exact_events + n_other_events} events:"
-        " they follow the model of a queue on asyncio and on fastloop,"
-        f" {n_exact} of them with the same trace; seed {first_seed},"
-        f" Python {sys.version.split()[0]}, {time.monotonic() - start:.0f} s"
-    )
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    random_runs.main(sys.modules[__name__])

@@ -1,12 +1,12 @@
 """Random programs of datagram endpoints follow the model of a queue.
 
-Few here, to be quick; `python -m tests.net.random_datagrams 10000` runs many.
+Few here, to be quick; `python -m tests.net.random_datagrams` runs many.
 """
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.net.random_datagrams import check, programs
+from tests.net import random_datagrams, random_runs
 
 
 # hypothesis may see the death of a random generator that others registered
@@ -20,8 +20,8 @@ def test_follow_the_model(exact):
         derandomize=True,
         suppress_health_check=list(HealthCheck),
     )
-    @given(programs(exact))
+    @given(random_datagrams.programs(exact))
     def every(program):
-        check(program)
+        random_runs.check(random_datagrams, program)
 
     every()

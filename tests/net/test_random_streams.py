@@ -1,12 +1,12 @@
 """Random programs of streams follow the model of a pipe, on asyncio and on fastloop.
 
-Few here, to be quick; `python -m tests.net.random_streams 10000` runs many.
+Few here, to be quick; `python -m tests.net.random_streams` runs many.
 """
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.net.random_streams import check, programs
+from tests.net import random_runs, random_streams
 
 
 # hypothesis may see the death of a random generator that others registered
@@ -20,8 +20,8 @@ def test_follow_the_model(exact):
         derandomize=True,
         suppress_health_check=list(HealthCheck),
     )
-    @given(programs(exact))
+    @given(random_streams.programs(exact))
     def every(program):
-        check(program)
+        random_runs.check(random_streams, program)
 
     every()
