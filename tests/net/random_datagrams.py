@@ -13,7 +13,6 @@ asyncio's trace is ours (`is_exact(program)`).
 """
 
 import asyncio
-import random
 import socket
 import sys
 from typing import NamedTuple
@@ -21,12 +20,12 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 
 from tests.net import random_runs
+from tests.net.random_runs import CONTENT, flat
 
 # What the report calls them.
 WHAT = "datagrams"
 MODEL = "queue"
 
-CONTENT = random.Random(1).randbytes(100_000)
 SENDS_EMPTY = sys.version_info >= (3, 13)
 
 sizes = st.sampled_from([0, 1, 2, 100, 1000, 5000, 60_000])
@@ -67,10 +66,6 @@ EVENTS = [
     "resume_writing",
     "connection_lost",
 ]
-
-
-def flat(pair):
-    return pair[0], *pair[1]
 
 
 def instructions(sizes):
@@ -161,6 +156,8 @@ class Channel:
 
 class Endpoint(asyncio.DatagramProtocol):
     """One end that is a transport, and what must hold of it."""
+
+    is_transport = True
 
     def __init__(self, machine, name, sock, target, into, out_of):
         self.machine, self.name, self.sock = machine, name, sock
@@ -311,6 +308,7 @@ class Endpoint(asyncio.DatagramProtocol):
 class Socket:
     """One end that is a plain socket."""
 
+    is_transport = False
     lost = True
 
     def __init__(self, machine, name, sock, into, out_of):
@@ -362,14 +360,10 @@ class Socket:
             self.machine.wrong.append(f"{self.name}: {len(self.out_of.waiting)} lost")
 
 
-class Machine:
-    """Runs one program on one loop."""
-
+class Machine(random_runs.Machine):
     def __init__(self, program, loop, ours):
-        self.program, self.loop, self.ours = program, loop, ours
+        super().__init__(program, loop, ours)
         self.beyond_asyncio = ours and not is_exact(program)
-        self.trace, self.wrong = [], []
-        self.turn, self.pending = 0, []
         there, back = Channel(0), Channel(10_000)
         # the kernel drops what a full UDP buffer does not hold
         there.lossy = back.lossy = program.family == "udp"
@@ -380,9 +374,6 @@ class Machine:
             self.ends.append(Endpoint(self, "B", right, names[0], back, there))
         else:
             self.ends.append(Socket(self, "B", right, back, there))
-
-    def note(self, *event):
-        self.trace.append((self.turn, *event))
 
     def report(self, loop, context):
         exc = context.get("exception")
@@ -395,41 +386,10 @@ class Machine:
     def filter(self, record):
         return False
 
-    def iterate(self):
-        self.turn += 1
-        if self.pending:
-            self.loop.call_soon(self.do_pending)
-        self.loop.call_soon(self.loop.stop)
-        self.loop.run_forever()
-
-    def do_pending(self):
-        pending, self.pending = self.pending, []
-        for end, what, *arguments in pending:
-            self.ends[end].do(what, *arguments)
-
-    def run(self):
-        self.loop.set_exception_handler(self.report)
-        if self.ours:
-            self.loop._may_skip_polls = False
-        for end in self.ends:
-            if isinstance(end, Endpoint):
-                end.connect()
-        for end, what, *arguments in self.program.instructions:
-            if what == "turn":
-                for _ in range(arguments[0]):
-                    self.iterate()
-            elif self.program.inside and isinstance(self.ends[end], Endpoint):
-                self.pending.append((end, what, *arguments))
-            else:
-                self.ends[end].do(what, *arguments)
-        self.iterate()
-        self.finish()
-        return self.trace
-
     def finish(self):
         """The first end closes, and what it has left goes; then the second."""
         for end in self.ends:
-            if not isinstance(end, Endpoint):
+            if not end.is_transport:
                 continue
             end.do("close")
             if self.program.both and end is self.ends[0] and self.ends[1].closed:
@@ -447,10 +407,6 @@ class Machine:
                 self.iterate()
         for end in self.ends:
             end.check_end()
-
-    def close(self):
-        for end in self.ends:
-            end.sock.close()
 
 
 if __name__ == "__main__":

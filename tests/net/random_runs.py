@@ -1,4 +1,4 @@
-"""Running random programs of transports on both loops, and many of them.
+"""What random programs of transports share: their model, and running many of them.
 
 A kind is a module with `programs(exact)`, a hypothesis strategy, `is_exact(program)`,
 which says whether every loop must leave the same trace, a `Machine(program, loop,
@@ -8,6 +8,7 @@ ours)`, and the words WHAT and MODEL for the report.
 import argparse
 import asyncio
 import logging
+import random
 import sys
 import time
 
@@ -15,6 +16,98 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 import fastloop
 from tests.core.random_programs import difference
+
+PERIOD = 1 << 20
+CONTENT = random.Random(1).randbytes(PERIOD) * 2
+
+
+def flat(pair):
+    return pair[0], *pair[1]
+
+
+def describe(exc):
+    return f"{type(exc).__name__}{exc.args!r}"[:80]
+
+
+class Pipe:
+    """The model of one direction: how much went in, how much came out."""
+
+    def __init__(self, start):
+        self.start = start
+        self.n_in = self.n_out = 0
+        self.broken = False  # the writer aborted or failed: the rest may be lost
+
+    def take(self, size):
+        """The next bytes to write; `n_in` says that they were taken."""
+        start = (self.start + self.n_in) % PERIOD
+        return CONTENT[start : start + size]
+
+    def came(self, data):
+        """Whether these bytes are the next ones."""
+        start = (self.start + self.n_out) % PERIOD
+        self.n_out += len(data)
+        return self.n_out <= self.n_in and data == CONTENT[start : start + len(data)]
+
+
+class Machine:
+    """Runs one program on one loop; the kind says what stands at the ends.
+
+    A program has `instructions`, each (end, what, *arguments), and `inside`: what is
+    done to a transport is then done in callbacks, not between iterations.
+    """
+
+    def __init__(self, program, loop, ours):
+        self.program, self.loop, self.ours = program, loop, ours
+        self.trace, self.wrong = [], []
+        self.turn, self.pending = 0, []
+        self.ends = []
+
+    def note(self, *event):
+        self.trace.append((self.turn, *event))
+
+    def filter(self, record):
+        """Takes what asyncio logs."""
+        self.note("log", record.getMessage())
+        return False
+
+    def iterate(self):
+        self.turn += 1
+        if self.pending:
+            self.loop.call_soon(self.do_pending)
+        self.loop.call_soon(self.loop.stop)
+        try:
+            self.loop.run_forever()
+        except SystemExit:
+            self.note("exit")
+
+    def do_pending(self):
+        pending, self.pending = self.pending, []
+        for end, what, *arguments in pending:
+            self.ends[end].do(what, *arguments)
+
+    def run(self):
+        self.loop.set_exception_handler(self.report)
+        if self.ours:
+            self.loop._may_defer_writes = getattr(self.program, "deferring", True)
+            self.loop._may_skip_polls = False
+        for end in self.ends:
+            if end.is_transport:
+                end.connect()
+        for end, what, *arguments in self.program.instructions:
+            if what == "turn":
+                for _ in range(arguments[0]):
+                    self.iterate()
+            elif self.program.inside and self.ends[end].is_transport:
+                self.pending.append((end, what, *arguments))
+            else:
+                self.ends[end].do(what, *arguments)
+        self.iterate()
+        self.finish()
+        return self.trace
+
+    def close(self):
+        for end in self.ends:
+            end.sock.close()
 
 
 def run(kind, program, make_loop):

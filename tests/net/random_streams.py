@@ -20,7 +20,6 @@ Run by hand, it runs many programs and logs how many:
 """
 
 import asyncio
-import random
 import socket
 import sys
 import time
@@ -29,13 +28,12 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 
 from tests.net import random_runs
+from tests.net.random_runs import PERIOD, Pipe, describe, flat
 
 # What the report calls them.
 WHAT = "streams"
 MODEL = "pipe"
 
-PERIOD = 1 << 20
-CONTENT = random.Random(1).randbytes(PERIOD) * 2
 FINISH_S = 1.0
 
 sizes = st.sampled_from([0, 1, 2, 100, 1000, 3000, 5000, 20_000, 100_000, 300_000])
@@ -99,10 +97,6 @@ def reactions(sizes):
     )
 
 
-def flat(pair):
-    return pair[0], *pair[1]
-
-
 def instructions(sizes):
     """What is done, turn by turn: first the ends live on, then they may not."""
     ends = st.integers(0, 1)
@@ -155,30 +149,6 @@ def connected(family):
     for sock in pair:
         sock.setblocking(False)
     return pair
-
-
-def describe(exc):
-    return f"{type(exc).__name__}{exc.args!r}"[:80]
-
-
-class Pipe:
-    """The model of one direction: how much went in, how much came out."""
-
-    def __init__(self, start):
-        self.start = start
-        self.n_in = self.n_out = 0
-        self.broken = False  # the writer aborted or failed: the rest may be lost
-
-    def take(self, size):
-        """The next bytes to write; `accepted` says that they were taken."""
-        start = (self.start + self.n_in) % PERIOD
-        return CONTENT[start : start + size]
-
-    def came(self, data):
-        """Whether these bytes are the next ones."""
-        start = (self.start + self.n_out) % PERIOD
-        self.n_out += len(data)
-        return self.n_out <= self.n_in and data == CONTENT[start : start + len(data)]
 
 
 class Plain(asyncio.Protocol):
@@ -235,6 +205,8 @@ class Buffered(asyncio.BufferedProtocol):
 
 class TransportEnd:
     """One end that is a transport, and what must hold of it."""
+
+    is_transport = True
 
     def __init__(self, machine, name, sock, reactions, into, out_of):
         self.machine, self.name, self.sock = machine, name, sock
@@ -474,6 +446,8 @@ class TransportEnd:
 class SocketEnd:
     """One end that is a plain socket."""
 
+    is_transport = False
+
     def __init__(self, machine, name, sock, into, out_of):
         self.machine, self.name, self.sock = machine, name, sock
         self.into, self.out_of = into, out_of
@@ -561,14 +535,9 @@ class SocketEnd:
         self.sock.close()
 
 
-class Machine:
-    """Runs one program on one loop."""
-
+class Machine(random_runs.Machine):
     def __init__(self, program, loop, ours):
-        self.program, self.loop, self.ours = program, loop, ours
-        self.trace, self.wrong = [], []
-        self.turn = 0
-        self.pending = []
+        super().__init__(program, loop, ours)
         there, back = Pipe(0), Pipe(PERIOD // 3)
         left, right = connected(program.family)
         first, second = program.reactions
@@ -583,9 +552,6 @@ class Machine:
             # So little fits in that each read brings all there is on either loop.
             right.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
 
-    def note(self, *event):
-        self.trace.append((self.turn, *event))
-
     def saw_eof(self, name, pipe):
         if not pipe.broken and pipe.n_out != pipe.n_in:
             self.wrong.append(f"{name}: eof after {pipe.n_out} of {pipe.n_in} bytes")
@@ -597,45 +563,6 @@ class Machine:
             self.wrong.append(f"{context['message']}: {exc!r}")
         self.note("report", context["message"][:21], exc and describe(exc))
 
-    def filter(self, record):
-        self.note("log", record.getMessage())
-        return False
-
-    def iterate(self):
-        self.turn += 1
-        if self.pending:
-            self.loop.call_soon(self.do_pending)
-        self.loop.call_soon(self.loop.stop)
-        try:
-            self.loop.run_forever()
-        except SystemExit:
-            self.note("exit")
-
-    def do_pending(self):
-        pending, self.pending = self.pending, []
-        for end, what, *arguments in pending:
-            self.ends[end].do(what, *arguments)
-
-    def run(self):
-        self.loop.set_exception_handler(self.report)
-        if self.ours:
-            self.loop._may_defer_writes = self.program.deferring
-            self.loop._may_skip_polls = False
-        for end in self.ends:
-            if isinstance(end, TransportEnd):
-                end.connect()
-        for end, what, *arguments in self.program.instructions:
-            if what == "turn":
-                for _ in range(arguments[0]):
-                    self.iterate()
-            elif self.program.inside and isinstance(self.ends[end], TransportEnd):
-                self.pending.append((end, what, *arguments))
-            else:
-                self.ends[end].do(what, *arguments)
-        self.iterate()
-        self.finish()
-        return self.trace
-
     def finish(self):
         """Both ends end, well if they can; what is left to come comes."""
         for end in self.ends:
@@ -645,7 +572,7 @@ class Machine:
         before, given_up = None, False
         while not all(end.is_over() for end in self.ends):
             self.iterate()
-            if isinstance(self.ends[1], SocketEnd):
+            if not self.ends[1].is_transport:
                 self.ends[1].drain()
             now = [end.progress() for end in self.ends]
             n_idle = n_idle + 1 if now == before else 0
@@ -673,10 +600,6 @@ class Machine:
             end.out_of.n_out == end.out_of.n_in and getattr(end, "saw_eof", True)
             for end in self.ends
         )
-
-    def close(self):
-        for end in self.ends:
-            end.sock.close()
 
 
 if __name__ == "__main__":
