@@ -112,6 +112,8 @@ def test_settings_of_a_task(loop, task):
     assert task._log_traceback is False
     assert task._cancel_message is None
     assert isinstance(task._make_cancelled_error(), asyncio.CancelledError)
+    if sys.version_info >= (3, 14):
+        assert task._asyncio_awaited_by is None
 
 
 def test_attributes_of_ones_own(loop, task):
@@ -240,3 +242,39 @@ def test_the_registries_of_tasks(loop):
     assert loop.run_until_complete(look())
     assert hasattr(asyncio.tasks, "_eager_tasks")
     assert isinstance(asyncio.tasks._current_tasks, dict)
+
+
+def test_a_future_that_was_never_initialized(loop):
+    """granian's own future leaves out asyncio's `__init__`."""
+
+    class Future(asyncio.Future):
+        def __init__(self, value):
+            self.value = value
+
+        def __await__(self):
+            return self.value
+            yield
+
+    async def waits():
+        return await Future(42)
+
+    assert loop.run_until_complete(waits()) == 42
+
+
+def test_methods_that_drivers_look_for(loop):
+    """asyncpg, telethon; aiohttp asks a transport whether TLS may go over it."""
+    assert callable(loop.start_tls) and callable(loop.sock_connect)
+
+    async def connect():
+        async with await asyncio.start_server(
+            lambda _, writer: writer.close(), "127.0.0.1", 0
+        ) as server:
+            address = server.sockets[0].getsockname()
+            reader, writer = await asyncio.open_connection(*address)
+            compatible = writer.transport._start_tls_compatible
+            await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            return compatible
+
+    assert loop.run_until_complete(connect()) is True
