@@ -9,7 +9,8 @@
 # an environment in .venvs/, with the extras test and compat, whose bin/ comes
 # first in the command's PATH. Modules of several Pythons lie side by side in
 # fastloop/. A build with one of setup.py's switches would overwrite them: it is made,
-# and the command run, in a copy of the checkout, with the extra test alone.
+# and the command run, in a copy of the checkout. That with FASTLOOP_DEBUG has the
+# extra test alone.
 #
 # Exits 69 if there is no such Python here, else as the command does.
 set -euo pipefail
@@ -100,7 +101,7 @@ make_environment() {
     rm -rf "$venv"/{bin,lib,lib64,include,share,environment}
     "$python" -m venv "$venv"
     "$bin/pip" install -qq -e '.[test]'
-    [ -n "$switches" ] || install_compat
+    [[ $switches == *debug* ]] || install_compat
 }
 
 build_if_changed() {

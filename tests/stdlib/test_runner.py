@@ -54,7 +54,7 @@ def test_skipped(outcomes):
         ("Sample.test_fails_in_subtest", "failed", ["1 == 1"]),
         ("Sample.test_hangs", "hung", ["hung for 2 s", "in test_hangs"]),
         ("Sample.test_hangs_in_c", "hung", ["hung for 2 s", "in test_hangs_in_c"]),
-        ("Sample.test_crashes", "crashed", ["SIGSEGV", "in test_crashes"]),
+        ("Sample.test_crashes", "crashed", ["Segmentation fault", "in test_crashes"]),
         ("Sample.test_exits", "crashed", ["exited with status 0"]),
         ("Sample.test_is_interrupted", "failed", ["KeyboardInterrupt"]),
         ("Sample.test_passes_unexpectedly", "failed", ["and it passed"]),
