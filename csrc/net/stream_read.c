@@ -14,6 +14,10 @@
 
 /* Reads above this size go straight into a bytes object. */
 #define SHORT_READ ((size_t)8 * 1024)
+/* No more than a StreamReader of the default limit takes without a pause. A GB into
+ * one costs 841 ms with reads of 256 KiB, 276 with these, 253 with 64 KiB; into a plain
+ * Protocol 193, 195 and 217. */
+#define LARGE_READ ((size_t)128 * 1024)
 
 static const char read_error[] = "Fatal read error on socket transport";
 
@@ -45,7 +49,7 @@ expect(const StreamObject *self, size_t n)
     while (expected < n || (expected == n && expected == self->receive_bytes)) {
         expected *= 2;
     }
-    return (uint32_t)(expected < FL_RECEIVE_MAX ? expected : FL_RECEIVE_MAX);
+    return (uint32_t)(expected < LARGE_READ ? expected : LARGE_READ);
 }
 
 /* Bytes through the loop's buffer. *n as receive has it; new, or NULL. */
