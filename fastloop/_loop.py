@@ -12,6 +12,7 @@ from asyncio import sslproto
 from typing import Any
 
 from . import _core
+from ._connections import Connections
 from ._names import Names
 from ._processes import Processes
 from ._reports import Reports
@@ -35,7 +36,7 @@ INHERITED = {
         ),
         "runs once per name looked up": "_getaddrinfo_debug",
         "runs once per connection or server": (
-            "create_connection create_server create_unix_connection create_unix_server"
+            "create_server create_unix_connection create_unix_server"
             " connect_accepted_socket create_datagram_endpoint start_tls"
             " connect_read_pipe connect_write_pipe"
         ),
@@ -64,7 +65,13 @@ class _SelectorView:
 
 
 class Loop(
-    _core.EventLoop, Reports, Signals, Names, Processes, asyncio.SelectorEventLoop
+    _core.EventLoop,
+    Connections,
+    Names,
+    Processes,
+    Reports,
+    Signals,
+    asyncio.SelectorEventLoop,
 ):
     """An asyncio event loop whose scheduling is written in C.
 
