@@ -16,18 +16,14 @@
 static PyObject *
 future_alloc(struct fl_state *state, PyTypeObject *type)
 {
-    PyObject *op = NULL;
-    if (type == state->future_type) {
-        op = fl_freelist_take(&state->types.free_futures, type, LINK);
+    struct fl_freelist *list =
+        type == state->future_type ? &state->types.free_futures : NULL;
+    bool fresh;
+    PyObject *op = fl_freelist_alloc(list, type, LINK, &fresh);
+    if (op == NULL) {
+        return NULL;
     }
-    if (op != NULL) {
-        PyObject_GC_Track(op);
-    }
-    else {
-        op = FL_SLOT_POINTER(type->tp_alloc(type, 0));
-        if (op == NULL) {
-            return NULL;
-        }
+    if (fresh) {
         fl_future_own(op)->state = state;
     }
     state->counts.futures++;

@@ -147,18 +147,14 @@ task_init(TaskObject *self, const struct fl_task_args *args)
 static PyObject *
 task_alloc(struct fl_state *state, PyTypeObject *type)
 {
-    PyObject *op = NULL;
-    if (type == state->task_type) {
-        op = fl_freelist_take(&state->types.free_tasks, type, LINK);
+    struct fl_freelist *list =
+        type == state->task_type ? &state->types.free_tasks : NULL;
+    bool fresh;
+    PyObject *op = fl_freelist_alloc(list, type, LINK, &fresh);
+    if (op == NULL) {
+        return NULL;
     }
-    if (op != NULL) {
-        PyObject_GC_Track(op);
-    }
-    else {
-        op = FL_SLOT_POINTER(type->tp_alloc(type, 0));
-        if (op == NULL) {
-            return NULL;
-        }
+    if (fresh) {
         task_of(op)->own.state = state;
 #if defined(FL_HAVE_TASK_SETS)
         fl_list_init(&task_of(op)->pending);

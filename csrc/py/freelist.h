@@ -42,6 +42,22 @@ fl_freelist_take(struct fl_freelist *list, PyTypeObject *type, size_t link)
     return op;
 }
 
+/* A new object, tracked: a kept one, or one from the type's allocator, and then *fresh.
+ * list: NULL for a type that keeps none. New or NULL. */
+static inline PyObject *
+fl_freelist_alloc(
+    struct fl_freelist *list, PyTypeObject *type, size_t link, bool *fresh
+)
+{
+    PyObject *op = list == NULL ? NULL : fl_freelist_take(list, type, link);
+    *fresh = op == NULL;
+    if (op == NULL) {
+        return FL_SLOT_POINTER(type->tp_alloc(type, 0));
+    }
+    PyObject_GC_Track(op);
+    return op;
+}
+
 /* To be called at the end of tp_dealloc: keeps op and returns true, or false if it
  * is to be freed. One that was finalized never is again, so it is not kept. */
 static inline bool
