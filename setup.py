@@ -28,7 +28,7 @@ from setuptools.command.build_ext import build_ext  # noqa: E402
 # Room by room, lowest floor first. Listed, not globbed: a file forgotten here
 # fails a test here, not a build on somebody else's machine.
 SOURCES = {
-    "base": ["ring.c", "timer_heap.c", "timers.c"],
+    "base": ["fd_table.c", "ring.c", "timer_heap.c", "timers.c"],
     "os": ["clock.c", "poller_epoll.c", "wakeup.c"],
     "py": [
         "args.c",

@@ -183,7 +183,7 @@ loop_dealloc(PyObject *op)
     loop_clear(op);
     Py_CLEAR(self->slow_callback_duration);
     loop_close_fds(self);
-    fl_source_free_owners(self);
+    fl_fd_table_deinit(&self->fd_owners);
     fl_list_unlink(&self->live_loops);
     fl_handle_free_lists(self);
     fl_timers_deinit(&self->timers);

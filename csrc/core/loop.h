@@ -17,6 +17,7 @@
 #ifndef FASTLOOP_CORE_LOOP_H
 #define FASTLOOP_CORE_LOOP_H
 
+#include "base/fd_table.h"
 #include "base/ring.h"
 #include "base/timers.h"
 #include "os/clock.h"
@@ -124,11 +125,10 @@ typedef struct LoopObject {
     struct fl_list reader_watches; /* loop_watch.c */
     struct fl_list sources;        /* source.c: watched */
     struct fl_list deferred;       /* source.c: to flush when the step ends */
-    struct fl_source **fd_owners;  /* source.c: by fd */
-    size_t fd_owners_size;
-    size_t n_unlisted_owners;  /* not in transports yet */
-    void *receive_buffer;      /* net/stream_read.c; NULL until it is needed */
-    struct fl_list live_loops; /* link in the list of loops, for fork */
+    struct fl_fd_table fd_owners;  /* source.c: struct fl_source */
+    size_t n_unlisted_owners;      /* not in transports yet */
+    void *receive_buffer;          /* net/stream_read.c; NULL until it is needed */
+    struct fl_list live_loops;     /* link in the list of loops, for fork */
     struct fl_timers timers;
 } LoopObject;
 

@@ -34,8 +34,8 @@ static bool
 owners_are_sound(const LoopObject *self)
 {
     size_t n_unlisted = 0;
-    for (size_t fd = 0; fd < self->fd_owners_size; fd++) {
-        const struct fl_source *source = self->fd_owners[fd];
+    for (size_t fd = 0; fd < self->fd_owners.size; fd++) {
+        const struct fl_source *source = self->fd_owners.slots[fd];
         if (source == NULL) {
             continue;
         }

@@ -8,8 +8,6 @@
 #include "core/handle.h"
 #include "py/error.h"
 
-#include <stdlib.h>
-
 static struct fl_source *
 source_of_link(struct fl_list *link)
 {
@@ -158,45 +156,20 @@ fl_source_remove(LoopObject *loop, int fd, uint32_t event)
 /* fast: a weak dictionary in Python takes a quarter of the instructions of accepting
  * and closing a connection, so that is only filled for who looks at it. */
 
-#define OWNERS_SIZE_MIN 64u
-
-static int
-reserve_owner(LoopObject *loop, int fd)
-{
-    size_t size = loop->fd_owners_size > 0 ? loop->fd_owners_size : OWNERS_SIZE_MIN;
-    if ((size_t)fd < loop->fd_owners_size) {
-        return 0;
-    }
-    while (size <= (size_t)fd) {
-        size *= 2;
-    }
-    struct fl_source **owners = (struct fl_source **)realloc(
-        (void *)loop->fd_owners, size * sizeof(struct fl_source *)
-    );
-    if (owners == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    for (size_t i = loop->fd_owners_size; i < size; i++) {
-        owners[i] = NULL;
-    }
-    loop->fd_owners = owners;
-    loop->fd_owners_size = size;
-    return 0;
-}
-
 int
 fl_source_own_fd(struct fl_source *self)
 {
     LoopObject *loop = self->loop;
     int fd = self->watch.fd;
-    if (reserve_owner(loop, fd) < 0) {
+    if (fl_fd_table_reserve(&loop->fd_owners, fd) < 0) {
+        PyErr_NoMemory();
         return -1;
     }
-    if (loop->fd_owners[fd] != NULL) { /* its fd was closed behind its back */
-        fl_source_disown_fd(loop->fd_owners[fd]);
+    struct fl_source *former = loop->fd_owners.slots[fd];
+    if (former != NULL) { /* its fd was closed behind its back */
+        fl_source_disown_fd(former);
     }
-    loop->fd_owners[fd] = self;
+    loop->fd_owners.slots[fd] = self;
     loop->n_unlisted_owners++;
     self->owns_fd = true;
     self->listed = false;
@@ -208,7 +181,7 @@ fl_source_disown_fd(struct fl_source *self)
 {
     if (self->owns_fd) {
         self->owns_fd = false;
-        self->loop->fd_owners[self->watch.fd] = NULL;
+        self->loop->fd_owners.slots[self->watch.fd] = NULL;
         self->loop->n_unlisted_owners -= !self->listed;
     }
 }
@@ -216,16 +189,16 @@ fl_source_disown_fd(struct fl_source *self)
 struct fl_source *
 fl_source_of_fd(const LoopObject *self, int fd)
 {
-    return fd < 0 || (size_t)fd >= self->fd_owners_size ? NULL : self->fd_owners[fd];
+    return fl_fd_table_find(&self->fd_owners, fd);
 }
 
 int
 fl_source_list_owners(LoopObject *self)
 {
     int status = 0;
-    for (size_t fd = 0; self->n_unlisted_owners > 0 && fd < self->fd_owners_size;
+    for (size_t fd = 0; self->n_unlisted_owners > 0 && fd < self->fd_owners.size;
          fd++) {
-        struct fl_source *source = self->fd_owners[fd];
+        struct fl_source *source = self->fd_owners.slots[fd];
         if (source == NULL || source->listed) {
             continue;
         }
@@ -248,14 +221,6 @@ fl_source_list_owners(LoopObject *self)
         }
     }
     return status;
-}
-
-void
-fl_source_free_owners(LoopObject *self)
-{
-    free((void *)self->fd_owners);
-    self->fd_owners = NULL;
-    self->fd_owners_size = 0;
 }
 
 /* ---- a turn ---- */

@@ -83,7 +83,6 @@ void fl_source_undefer(struct fl_source *self);
 struct fl_source *fl_source_of_fd(const LoopObject *self, int fd);
 /* Puts the objects that are not there yet into loop._transports. escapes. 0 or -1. */
 int fl_source_list_owners(LoopObject *self);
-void fl_source_free_owners(LoopObject *self);
 void fl_loop_drop_sources(LoopObject *self);
 int fl_loop_traverse_sources(LoopObject *self, visitproc visit, void *arg);
 

@@ -18,6 +18,8 @@
 #ifndef FASTLOOP_OS_POLLER_H
 #define FASTLOOP_OS_POLLER_H
 
+#include "base/fd_table.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,8 +38,7 @@ struct fl_watch {
 
 struct fl_poller {
     int epoll_fd;
-    struct fl_watch **table; /* by fd */
-    size_t table_size;
+    struct fl_fd_table watches;
     size_t n_watches;
     bool no_pwait2; /* the kernel or its seccomp filter refuses epoll_pwait2 */
     bool ghosts;    /* the kernel may hold an fd that it will not let go */

@@ -33,7 +33,6 @@
 #endif
 
 #define FIRED_CAPACITY 512
-#define TABLE_SIZE_MIN 64u
 
 /* What the system call takes, also where the C library's timespec is smaller. */
 struct kernel_timespec {
@@ -104,30 +103,6 @@ poller_unregister(struct fl_poller *poller, const struct fl_watch *watch)
     }
 }
 
-static int
-table_reserve(struct fl_poller *poller, int fd)
-{
-    size_t size = poller->table_size > 0 ? poller->table_size : TABLE_SIZE_MIN;
-    if ((size_t)fd < poller->table_size) {
-        return 0;
-    }
-    while (size <= (size_t)fd) {
-        size *= 2;
-    }
-    struct fl_watch **table = (struct fl_watch **)realloc(
-        (void *)poller->table, size * sizeof(struct fl_watch *)
-    );
-    if (table == NULL) {
-        return -ENOMEM;
-    }
-    for (size_t i = poller->table_size; i < size; i++) {
-        table[i] = NULL;
-    }
-    poller->table = table;
-    poller->table_size = size;
-    return 0;
-}
-
 static void
 close_epoll(struct fl_poller *poller)
 {
@@ -158,7 +133,7 @@ void
 fl_poller_close(struct fl_poller *poller)
 {
     close_epoll(poller);
-    free((void *)poller->table);
+    fl_fd_table_deinit(&poller->watches);
     free(poller->fired);
     *poller = (struct fl_poller){.epoll_fd = -1};
 }
@@ -178,14 +153,14 @@ fl_poller_add(struct fl_poller *poller, struct fl_watch *watch)
     if (err < 0) {
         return err;
     }
-    err = table_reserve(poller, watch->fd);
+    err = fl_fd_table_reserve(&poller->watches, watch->fd);
     if (err < 0 || watch->events == 0) {
         poller_unregister(poller, watch);
     }
     if (err < 0) {
         return err;
     }
-    poller->table[watch->fd] = watch;
+    poller->watches.slots[watch->fd] = watch;
     poller->n_watches++;
     return 0;
 }
@@ -240,7 +215,7 @@ fl_poller_remove(struct fl_poller *poller, struct fl_watch *watch)
     if (fl_poller_find(poller, watch->fd) != watch) {
         return 0;
     }
-    poller->table[watch->fd] = NULL;
+    poller->watches.slots[watch->fd] = NULL;
     poller->n_watches--;
     if (watch->events != 0) {
         poller_unregister(poller, watch);
@@ -251,10 +226,7 @@ fl_poller_remove(struct fl_poller *poller, struct fl_watch *watch)
 struct fl_watch *
 fl_poller_find(const struct fl_poller *poller, int fd)
 {
-    if (fd < 0 || (size_t)fd >= poller->table_size) {
-        return NULL;
-    }
-    return poller->table[fd];
+    return fl_fd_table_find(&poller->watches, fd);
 }
 
 static int
@@ -273,8 +245,8 @@ int
 fl_poller_check(const struct fl_poller *poller)
 {
     size_t n_watches = 0;
-    for (size_t fd = 0; fd < poller->table_size; fd++) {
-        const struct fl_watch *watch = poller->table[fd];
+    for (size_t fd = 0; fd < poller->watches.size; fd++) {
+        const struct fl_watch *watch = poller->watches.slots[fd];
         if (watch == NULL) {
             continue;
         }
@@ -379,8 +351,8 @@ fl_poller_reopen(struct fl_poller *poller)
     poller->epoll_fd = epoll_fd;
     poller->ghosts = false;
     int first_err = 0;
-    for (size_t fd = 0; fd < poller->table_size; fd++) {
-        const struct fl_watch *watch = poller->table[fd];
+    for (size_t fd = 0; fd < poller->watches.size; fd++) {
+        const struct fl_watch *watch = poller->watches.slots[fd];
         if (watch != NULL && watch->events != 0) {
             int err = poller_register(poller, watch, watch->events);
             first_err = first_err < 0 ? first_err : err;
