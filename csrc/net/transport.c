@@ -175,10 +175,10 @@ fl_transport_close_file(TransportObject *self)
     self->file = NULL;
     if (file == NULL) {
         int fd = self->source.watch.fd;
-        Py_BEGIN_ALLOW_THREADS /* it sleeps if the socket lingers */
-            (void)
-        close(fd);
-        Py_END_ALLOW_THREADS
+        PyThreadState *thread =
+            PyEval_SaveThread(); /* it sleeps if the socket lingers */
+        (void)close(fd);
+        PyEval_RestoreThread(thread);
         return 0;
     }
     PyObject *closed = PyObject_CallMethodNoArgs(
