@@ -10,6 +10,7 @@
  */
 #include "net/listener.h"
 
+#include "net/address.h"
 #include "net/socket.h"
 #include "net/stream.h"
 #include "py/error.h"
@@ -74,9 +75,12 @@ extra_of(
 )
 {
     const struct fl_state *state = self->source.loop->state;
-    PyObject *peername = fl_socket_address(address, size);
-    if (peername == Py_None) { /* another family: ask */
-        Py_SETREF(peername, PyObject_CallMethodNoArgs(sock, state->str_getpeername));
+    PyObject *peername;
+    if (fl_address_knows(address->ss_family)) {
+        peername = fl_address_to_object((const struct sockaddr *)address, size);
+    }
+    else {
+        peername = PyObject_CallMethodNoArgs(sock, state->str_getpeername);
         if (peername == NULL && PyErr_ExceptionMatches(PyExc_OSError)) {
             PyErr_Clear();
             peername = Py_NewRef(Py_None);

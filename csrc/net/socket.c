@@ -1,10 +1,7 @@
 /* Python's socket objects, looked at from C. */
 #include "net/socket.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stddef.h>
-#include <sys/un.h>
 
 /* In CPython's socket objects the fd comes first; fl_socket_is_plain checks it. */
 int
@@ -42,29 +39,4 @@ fl_socket_is_plain(const struct fl_state *state, PyObject *sock, int *fd)
         return -1;
     }
     return fl_socket_fd(sock) == *fd;
-}
-
-PyObject *
-fl_socket_address(const struct sockaddr_storage *address, socklen_t size)
-{
-    char text[INET6_ADDRSTRLEN];
-    const void *any = address;
-    if (address->ss_family == AF_INET && size >= sizeof(struct sockaddr_in)) {
-        const struct sockaddr_in *ip4 = any;
-        inet_ntop(AF_INET, &ip4->sin_addr, text, sizeof(text));
-        return Py_BuildValue("(si)", text, ntohs(ip4->sin_port));
-    }
-    if (address->ss_family == AF_INET6 && size >= sizeof(struct sockaddr_in6)) {
-        const struct sockaddr_in6 *ip6 = any;
-        inet_ntop(AF_INET6, &ip6->sin6_addr, text, sizeof(text));
-        return Py_BuildValue(
-            "(siII)", text, ntohs(ip6->sin6_port), ntohl(ip6->sin6_flowinfo),
-            ip6->sin6_scope_id
-        );
-    }
-    if (address->ss_family == AF_UNIX &&
-        size <= offsetof(struct sockaddr_un, sun_path)) {
-        return PyUnicode_FromStringAndSize("", 0);
-    }
-    return Py_NewRef(Py_None);
 }

@@ -4,8 +4,6 @@
 
 #include "py/state.h"
 
-#include <sys/socket.h>
-
 /* Whether sock is a socket object whose system calls are the kernel's own and not a
  * subclass's, so that C code may make them on its fd. Sets *fd. escapes. 1, 0, or -1
  * with an exception. */
@@ -16,9 +14,5 @@ int fl_socket_fd(const PyObject *sock);
 
 /* fd if it is still that of a plain socket object, else -1. */
 int fl_socket_same_fd(const PyObject *sock, int fd);
-
-/* What sock.accept() says of where a connection comes from, for TCP and unnamed Unix
- * sockets. New; Py_None for other families; NULL with an exception. */
-PyObject *fl_socket_address(const struct sockaddr_storage *address, socklen_t size);
 
 #endif

@@ -5,7 +5,7 @@
  * 600 bytes less. Other families, and connections that come with a dict, have it at
  * once.
  */
-#include "net/socket.h"
+#include "net/address.h"
 #include "net/stream.h"
 
 #include <string.h>
@@ -101,9 +101,9 @@ fl_stream_make_socket(const TransportObject *base)
 static int
 add_address(PyObject *extra, PyObject *name, const union fl_inet_address *kept)
 {
-    struct sockaddr_storage address = {0};
-    memcpy(&address, kept, sizeof(*kept));
-    PyObject *value = fl_socket_address(&address, sizeof(*kept));
+    PyObject *value = kept->any.sa_family == AF_UNSPEC
+                          ? Py_NewRef(Py_None)
+                          : fl_address_to_object(&kept->any, sizeof(*kept));
     int status = value == NULL ? -1 : PyDict_SetItem(extra, name, value);
     Py_XDECREF(value);
     return status;
