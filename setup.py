@@ -39,6 +39,7 @@ SOURCES = {
         "keywords.c",
         "mirror.c",
         "state.c",
+        "tables.c",
     ],
     "core": [
         "handle.c",

@@ -14,6 +14,7 @@
 #include "py/context.h"
 #include "py/mirror.h"
 #include "py/state.h"
+#include "py/tables.h"
 
 static PyObject *
 module_after_fork(PyObject *module, PyObject *Py_UNUSED(ignored))
@@ -117,16 +118,13 @@ PyDoc_STRVAR(
 static PyMethodDef module_methods[] = {
     {"_after_fork", module_after_fork, METH_NOARGS, NULL},
     {"_before_fork", module_before_fork, METH_NOARGS, NULL},
-    {"_listen", (PyCFunction)(void (*)(void))fl_listener_start, METH_FASTCALL,
-     listen_doc},
-    {"_make_read_pipe", (PyCFunction)(void (*)(void))fl_pipe_read_make, METH_FASTCALL,
+    {"_listen", FL_FASTCALL(fl_listener_start), METH_FASTCALL, listen_doc},
+    {"_make_read_pipe", FL_FASTCALL(fl_pipe_read_make), METH_FASTCALL,
      make_read_pipe_doc},
-    {"_make_write_pipe", (PyCFunction)(void (*)(void))fl_pipe_write_make, METH_FASTCALL,
+    {"_make_write_pipe", FL_FASTCALL(fl_pipe_write_make), METH_FASTCALL,
      make_write_pipe_doc},
-    {"_make_datagram", (PyCFunction)(void (*)(void))fl_datagram_make, METH_FASTCALL,
-     make_datagram_doc},
-    {"_make_stream", (PyCFunction)(void (*)(void))fl_stream_make, METH_FASTCALL,
-     make_stream_doc},
+    {"_make_datagram", FL_FASTCALL(fl_datagram_make), METH_FASTCALL, make_datagram_doc},
+    {"_make_stream", FL_FASTCALL(fl_stream_make), METH_FASTCALL, make_stream_doc},
     {"_pending_tasks", module_pending_tasks, METH_NOARGS, NULL},
 #ifdef FASTLOOP_DEBUG
     {"_debug_check", module_debug_check, METH_NOARGS, NULL},

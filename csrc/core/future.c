@@ -8,6 +8,7 @@
 
 #include "core/future_iter.h"
 #include "py/keywords.h"
+#include "py/tables.h"
 
 /* ---- life ---- */
 
@@ -296,18 +297,16 @@ future_make_cancelled_error(PyObject *op, PyObject *Py_UNUSED(ignored))
 
 PyDoc_STRVAR(class_getitem_doc, "See PEP 585");
 
-#define KEYWORDS(function) (PyCFunction)(void (*)(void)) function
-
 static PyMethodDef future_methods[] = {
     {"result", future_result, METH_NOARGS, result_doc},
     {"exception", future_exception, METH_NOARGS, exception_doc},
     {"set_result", future_set_result, METH_O, set_result_doc},
     {"set_exception", future_set_exception, METH_O, set_exception_doc},
-    {"add_done_callback", KEYWORDS(future_add_done_callback),
+    {"add_done_callback", FL_FASTCALL(future_add_done_callback),
      METH_FASTCALL | METH_KEYWORDS, add_done_callback_doc},
     {"remove_done_callback", future_remove_done_callback, METH_O,
      remove_done_callback_doc},
-    {"cancel", KEYWORDS(future_cancel), METH_FASTCALL | METH_KEYWORDS, cancel_doc},
+    {"cancel", FL_FASTCALL(future_cancel), METH_FASTCALL | METH_KEYWORDS, cancel_doc},
     {"cancelled", future_cancelled, METH_NOARGS, cancelled_doc},
     {"done", future_done, METH_NOARGS, done_doc},
     {"get_loop", future_get_loop, METH_NOARGS, get_loop_doc},

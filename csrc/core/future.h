@@ -181,7 +181,4 @@ PyObject *fl_future_get_awaited_by(PyObject *op, void *closure);
 /* The closure of those, as PyGetSetDef wants it. */
 #define FL_FUTURE_OFFSET(type) ((void *)offsetof(type, own))
 
-/* 1, 0, or -1 with an exception: the truth of value, which must not be deleted. */
-int fl_attr_truth(PyObject *value);
-
 #endif

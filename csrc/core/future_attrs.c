@@ -5,26 +5,12 @@
  */
 #include "core/future.h"
 
+#include "py/tables.h"
+
 static struct fl_future_state *
 own_at(PyObject *op, void *closure)
 {
     return (struct fl_future_state *)(void *)((char *)op + (Py_ssize_t)closure);
-}
-
-static PyObject *
-value_or_none(PyObject *value)
-{
-    return Py_NewRef(value != NULL ? value : Py_None);
-}
-
-int
-fl_attr_truth(PyObject *value)
-{
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
-        return -1;
-    }
-    return PyObject_IsTrue(value); /* escapes */
 }
 
 PyObject *
@@ -66,7 +52,7 @@ fl_future_set_blocking(PyObject *op, PyObject *value, void *closure)
 PyObject *
 fl_future_get_loop_attr(PyObject *op, void *closure)
 {
-    return value_or_none(own_at(op, closure)->loop);
+    return fl_or_none(own_at(op, closure)->loop);
 }
 
 PyObject *
@@ -83,7 +69,7 @@ fl_future_get_result_attr(PyObject *op, void *closure)
     if (fl_future_check_alive(own) < 0) {
         return NULL;
     }
-    return value_or_none(own->failed ? NULL : own->outcome);
+    return fl_or_none(own->failed ? NULL : own->outcome);
 }
 
 PyObject *
@@ -93,7 +79,7 @@ fl_future_get_exception_attr(PyObject *op, void *closure)
     if (fl_future_check_alive(own) < 0) {
         return NULL;
     }
-    return value_or_none(own->failed ? own->outcome : NULL);
+    return fl_or_none(own->failed ? own->outcome : NULL);
 }
 
 PyObject *
@@ -125,13 +111,13 @@ PyObject *
 fl_future_get_source_traceback(PyObject *op, void *closure)
 {
     const struct fl_future_state *own = own_at(op, closure);
-    return value_or_none(own->loop == NULL ? NULL : own->source_traceback);
+    return fl_or_none(own->loop == NULL ? NULL : own->source_traceback);
 }
 
 PyObject *
 fl_future_get_cancel_message(PyObject *op, void *closure)
 {
-    return value_or_none(own_at(op, closure)->cancel_message);
+    return fl_or_none(own_at(op, closure)->cancel_message);
 }
 
 int

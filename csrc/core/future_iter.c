@@ -5,6 +5,7 @@
 #include "core/future_iter.h"
 
 #include "py/awaitable.h"
+#include "py/tables.h"
 
 typedef struct {
     PyObject_HEAD
@@ -162,7 +163,7 @@ iter_close(PyObject *op, PyObject *Py_UNUSED(ignored))
 
 static PyMethodDef iter_methods[] = {
     {"send", iter_send, METH_O, iter_send_doc},
-    {"throw", (PyCFunction)(void (*)(void))iter_throw, METH_FASTCALL, iter_throw_doc},
+    {"throw", FL_FASTCALL(iter_throw), METH_FASTCALL, iter_throw_doc},
     {"close", iter_close, METH_NOARGS, iter_close_doc},
     {NULL, NULL, 0, NULL},
 };

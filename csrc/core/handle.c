@@ -9,6 +9,7 @@
 
 #include "py/context.h"
 #include "py/error.h"
+#include "py/tables.h"
 
 #include <string.h>
 
@@ -516,28 +517,11 @@ handle_get_cancelled(PyObject *op, void *Py_UNUSED(closure))
 static PyObject *
 handle_get_loop(PyObject *op, void *Py_UNUSED(closure))
 {
-    LoopObject *loop = ((HandleObject *)op)->loop;
-    return Py_NewRef(loop != NULL ? (PyObject *)loop : Py_None);
+    return fl_or_none((PyObject *)((HandleObject *)op)->loop);
 }
 
-/* A slot that reads as None while empty; closure: its offset. */
-static PyObject *
-handle_get_slot(PyObject *op, void *closure)
-{
-    PyObject *value = *(PyObject **)((char *)op + (Py_ssize_t)closure);
-    return Py_NewRef(value != NULL ? value : Py_None);
-}
-
-static int
-handle_set_slot(PyObject *op, PyObject *value, void *closure)
-{
-    PyObject **slot = (PyObject **)((char *)op + (Py_ssize_t)closure);
-    Py_XSETREF(*slot, value == Py_None ? NULL : Py_XNewRef(value));
-    return 0;
-}
-
-#define SLOT(name, field)                          \
-    {name, handle_get_slot, handle_set_slot, NULL, \
+#define SLOT(name, field)                                \
+    {name, fl_attr_get_object, fl_attr_set_object, NULL, \
      (void *)offsetof(HandleObject, field)}
 
 PyGetSetDef fl_handle_getset[] = {

@@ -10,6 +10,7 @@
 #include "core/timer_handle.h"
 #include "py/args.h"
 #include "py/error.h"
+#include "py/tables.h"
 
 #include <stdlib.h>
 
@@ -506,55 +507,54 @@ PyDoc_STRVAR(
     "watches (fds) now; longest_step_s, the longest callback so far in seconds."
 );
 
-#define FASTCALL(f) ((PyCFunction)(void (*)(void))(f))
 #define CALLBACK_METHOD (METH_FASTCALL | METH_KEYWORDS)
 
 static PyMethodDef loop_methods[] = {
-    {"call_soon", FASTCALL(fl_loop_call_soon), CALLBACK_METHOD, call_soon_doc},
-    {"call_soon_threadsafe", FASTCALL(fl_loop_call_soon_threadsafe), CALLBACK_METHOD,
+    {"call_soon", FL_FASTCALL(fl_loop_call_soon), CALLBACK_METHOD, call_soon_doc},
+    {"call_soon_threadsafe", FL_FASTCALL(fl_loop_call_soon_threadsafe), CALLBACK_METHOD,
      call_soon_threadsafe_doc},
-    {"call_later", FASTCALL(fl_loop_call_later), CALLBACK_METHOD, call_later_doc},
-    {"call_at", FASTCALL(fl_loop_call_at), CALLBACK_METHOD, call_at_doc},
+    {"call_later", FL_FASTCALL(fl_loop_call_later), CALLBACK_METHOD, call_later_doc},
+    {"call_at", FL_FASTCALL(fl_loop_call_at), CALLBACK_METHOD, call_at_doc},
     {"time", loop_time, METH_NOARGS, time_doc},
     {"create_future", fl_loop_create_future, METH_NOARGS, create_future_doc},
-    {"create_task", FASTCALL(fl_loop_create_task), CALLBACK_METHOD, create_task_doc},
-    {"set_task_factory", FASTCALL(fl_loop_set_task_factory), CALLBACK_METHOD,
+    {"create_task", FL_FASTCALL(fl_loop_create_task), CALLBACK_METHOD, create_task_doc},
+    {"set_task_factory", FL_FASTCALL(fl_loop_set_task_factory), CALLBACK_METHOD,
      set_task_factory_doc},
     {"get_task_factory", fl_loop_get_task_factory, METH_NOARGS, get_task_factory_doc},
-    {"set_exception_handler", FASTCALL(fl_loop_set_exception_handler), CALLBACK_METHOD,
-     set_exception_handler_doc},
+    {"set_exception_handler", FL_FASTCALL(fl_loop_set_exception_handler),
+     CALLBACK_METHOD, set_exception_handler_doc},
     {"get_exception_handler", fl_loop_get_exception_handler, METH_NOARGS,
      get_exception_handler_doc},
     {"run_forever", fl_loop_run_forever, METH_NOARGS, run_forever_doc},
-    {"run_until_complete", FASTCALL(fl_loop_run_until_complete), CALLBACK_METHOD,
+    {"run_until_complete", FL_FASTCALL(fl_loop_run_until_complete), CALLBACK_METHOD,
      run_until_complete_doc},
     {"stop", loop_stop, METH_NOARGS, stop_doc},
     {"close", loop_close, METH_NOARGS, close_doc},
     {"is_running", loop_is_running, METH_NOARGS, is_running_doc},
     {"is_closed", loop_is_closed, METH_NOARGS, is_closed_doc},
     {"get_debug", loop_get_debug, METH_NOARGS, get_debug_doc},
-    {"set_debug", FASTCALL(loop_set_debug), CALLBACK_METHOD, set_debug_doc},
-    {"add_reader", FASTCALL(fl_loop_add_reader), CALLBACK_METHOD, add_reader_doc},
-    {"add_writer", FASTCALL(fl_loop_add_writer), CALLBACK_METHOD, add_writer_doc},
-    {"remove_reader", FASTCALL(fl_loop_remove_reader), CALLBACK_METHOD,
+    {"set_debug", FL_FASTCALL(loop_set_debug), CALLBACK_METHOD, set_debug_doc},
+    {"add_reader", FL_FASTCALL(fl_loop_add_reader), CALLBACK_METHOD, add_reader_doc},
+    {"add_writer", FL_FASTCALL(fl_loop_add_writer), CALLBACK_METHOD, add_writer_doc},
+    {"remove_reader", FL_FASTCALL(fl_loop_remove_reader), CALLBACK_METHOD,
      remove_reader_doc},
-    {"remove_writer", FASTCALL(fl_loop_remove_writer), CALLBACK_METHOD,
+    {"remove_writer", FL_FASTCALL(fl_loop_remove_writer), CALLBACK_METHOD,
      remove_writer_doc},
     {"stats", fl_loop_stats, METH_NOARGS, stats_doc},
     {"_add_callback", fl_loop_add_callback, METH_O, NULL},
     {"_add_callback_signalsafe", fl_loop_add_callback_signalsafe, METH_O, NULL},
     {"_ensure_fd_no_transport", fl_loop_ensure_fd_no_transport, METH_O, NULL},
-    {"_add_reader", FASTCALL(fl_loop__add_reader), CALLBACK_METHOD, NULL},
-    {"_add_writer", FASTCALL(fl_loop__add_writer), CALLBACK_METHOD, NULL},
+    {"_add_reader", FL_FASTCALL(fl_loop__add_reader), CALLBACK_METHOD, NULL},
+    {"_add_writer", FL_FASTCALL(fl_loop__add_writer), CALLBACK_METHOD, NULL},
     {"_after_fork", fl_loop_after_fork, METH_NOARGS, NULL},
     {"_asyncgen_finalizer_hook", fl_loop_asyncgen_finalizer, METH_O, NULL},
     {"_asyncgen_firstiter_hook", fl_loop_asyncgen_firstiter, METH_O, NULL},
-    {"_call_soon", FASTCALL(fl_loop_call_soon_internal), METH_FASTCALL, NULL},
+    {"_call_soon", FL_FASTCALL(fl_loop_call_soon_internal), METH_FASTCALL, NULL},
     {"_check_closed", loop_check_closed, METH_NOARGS, NULL},
     {"_check_thread", loop_check_thread, METH_NOARGS, NULL},
     {"_close_self_pipe", loop_nothing, METH_NOARGS, NULL},
     {"_handle_signal", fl_loop_handle_signal, METH_O, NULL},
-    {"_make_handle", FASTCALL(fl_loop_make_handle), METH_FASTCALL, NULL},
+    {"_make_handle", FL_FASTCALL(fl_loop_make_handle), METH_FASTCALL, NULL},
     {"_make_self_pipe", loop_nothing, METH_NOARGS, NULL},
     {"_process_events", fl_loop_process_events, METH_O, NULL},
     {"_read_from_self", fl_loop_read_from_self, METH_NOARGS, NULL},

@@ -8,6 +8,7 @@
 #include "core/loop.h"
 #include "core/source.h"
 #include "core/timer_handle.h"
+#include "py/tables.h"
 
 /* ---- overrides ---- */
 
@@ -90,39 +91,6 @@ fl_loop_now(LoopObject *self)
 
 /* ---- attributes ---- */
 
-static PyObject *
-get_flag(PyObject *op, void *closure)
-{
-    return PyBool_FromLong(*((char *)op + (Py_ssize_t)closure));
-}
-
-static int
-set_flag(PyObject *op, PyObject *value, void *closure)
-{
-    int truth = value == NULL ? 0 : PyObject_IsTrue(value);
-    if (truth < 0) {
-        return -1;
-    }
-    *((char *)op + (Py_ssize_t)closure) = (char)truth;
-    return 0;
-}
-
-/* An object that reads as None while unset. */
-static PyObject *
-get_object(PyObject *op, void *closure)
-{
-    PyObject *value = *(PyObject **)((char *)op + (Py_ssize_t)closure);
-    return Py_NewRef(value != NULL ? value : Py_None);
-}
-
-static int
-set_object(PyObject *op, PyObject *value, void *closure)
-{
-    PyObject **slot = (PyObject **)((char *)op + (Py_ssize_t)closure);
-    Py_XSETREF(*slot, value == Py_None ? NULL : Py_XNewRef(value));
-    return 0;
-}
-
 /* A container made when it is first asked for. */
 static PyObject *
 get_made(PyObject *op, void *closure)
@@ -170,12 +138,14 @@ set_clock_resolution(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
     return 0;
 }
 
-#define FLAG(name, field) \
-    {name, get_flag, set_flag, NULL, (void *)offsetof(LoopObject, field)}
-#define OBJECT(name, field) \
-    {name, get_object, set_object, NULL, (void *)offsetof(LoopObject, field)}
+#define FLAG(name, field)                            \
+    {name, fl_attr_get_flag, fl_attr_set_flag, NULL, \
+     (void *)offsetof(LoopObject, field)}
+#define OBJECT(name, field)                              \
+    {name, fl_attr_get_object, fl_attr_set_object, NULL, \
+     (void *)offsetof(LoopObject, field)}
 #define MADE(name, field) \
-    {name, get_made, set_object, NULL, (void *)offsetof(LoopObject, field)}
+    {name, get_made, fl_attr_set_object, NULL, (void *)offsetof(LoopObject, field)}
 
 PyGetSetDef fl_loop_getset[] = {
     FLAG("_asyncgens_shutdown_called", asyncgens_shutdown_called),
@@ -194,7 +164,7 @@ PyGetSetDef fl_loop_getset[] = {
     OBJECT("_default_executor", default_executor),
     OBJECT("_exception_handler", exception_handler),
     OBJECT("_old_agen_hooks", old_agen_hooks),
-    {"_task_factory", fl_loop_get_inner_task_factory, set_object, NULL,
+    {"_task_factory", fl_loop_get_inner_task_factory, fl_attr_set_object, NULL,
      (void *)offsetof(LoopObject, task_factory)},
     OBJECT("slow_callback_duration", slow_callback_duration),
     MADE("_asyncgens", asyncgens),

@@ -6,6 +6,7 @@
 #include "core/loop.h"
 #include "core/task.h"
 #include "py/args.h"
+#include "py/tables.h"
 
 PyObject *
 fl_loop_create_future(PyObject *op, PyObject *Py_UNUSED(ignored))
@@ -196,14 +197,14 @@ fl_loop_get_inner_task_factory(PyObject *op, void *Py_UNUSED(closure))
     if (factory != NULL && factory == types->eager_factory) {
         factory = types->own_eager_factory;
     }
-    return Py_NewRef(factory != NULL ? factory : Py_None);
+    return fl_or_none(factory);
 }
 
 PyObject *
 fl_loop_get_task_factory(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     PyObject *factory = ((LoopObject *)op)->task_factory;
-    return Py_NewRef(factory != NULL ? factory : Py_None);
+    return fl_or_none(factory);
 }
 
 PyObject *
@@ -231,7 +232,7 @@ PyObject *
 fl_loop_get_exception_handler(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     PyObject *handler = ((LoopObject *)op)->exception_handler;
-    return Py_NewRef(handler != NULL ? handler : Py_None);
+    return fl_or_none(handler);
 }
 
 /* ---- asynchronous generators ---- */

@@ -4,6 +4,7 @@
  * find the task by it.
  */
 #include "core/task_step.h"
+#include "py/tables.h"
 
 typedef struct {
     PyObject_HEAD
@@ -84,7 +85,7 @@ static PyObject *
 step_get_self(PyObject *op, void *Py_UNUSED(closure))
 {
     PyObject *task = ((TaskStepObject *)op)->task;
-    return Py_NewRef(task != NULL ? task : Py_None);
+    return fl_or_none(task);
 }
 
 static PyGetSetDef step_getset[] = {

@@ -2,6 +2,7 @@
 #include "core/task.h"
 
 #include "py/keywords.h"
+#include "py/tables.h"
 
 static TaskObject *
 task_of(PyObject *op)
@@ -298,7 +299,7 @@ static PyObject *
 task_get_coro(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     PyObject *coro = task_of(op)->base.coro;
-    return Py_NewRef(coro != NULL ? coro : Py_None);
+    return fl_or_none(coro);
 }
 
 #if defined(FL_HAVE_EAGER_START) /* the release that brought get_context, too */
@@ -312,7 +313,7 @@ static PyObject *
 task_get_context(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     PyObject *context = task_of(op)->base.context;
-    return Py_NewRef(context != NULL ? context : Py_None);
+    return fl_or_none(context);
 }
 
 #endif
@@ -388,19 +389,17 @@ static PyObject *
 task_get_fut_waiter(PyObject *op, void *Py_UNUSED(closure))
 {
     PyObject *waiter = task_of(op)->waiter;
-    return Py_NewRef(waiter != NULL ? waiter : Py_None);
+    return fl_or_none(waiter);
 }
 
 /* ---- tables ---- */
 
 PyDoc_STRVAR(class_getitem_doc, "See PEP 585");
 
-#define KEYWORDS(function) (PyCFunction)(void (*)(void)) function
-
 PyMethodDef fl_task_methods[] = {
     {"result", task_result, METH_NOARGS, result_doc},
     {"exception", task_exception, METH_NOARGS, exception_doc},
-    {"add_done_callback", KEYWORDS(task_add_done_callback),
+    {"add_done_callback", FL_FASTCALL(task_add_done_callback),
      METH_FASTCALL | METH_KEYWORDS, add_done_callback_doc},
     {"remove_done_callback", task_remove_done_callback, METH_O,
      remove_done_callback_doc},
@@ -409,12 +408,12 @@ PyMethodDef fl_task_methods[] = {
     {"get_loop", task_get_loop, METH_NOARGS, get_loop_doc},
     {"set_result", task_set_result, METH_O, set_result_doc},
     {"set_exception", task_set_exception, METH_O, set_exception_doc},
-    {"cancel", KEYWORDS(task_cancel), METH_FASTCALL | METH_KEYWORDS, cancel_doc},
+    {"cancel", FL_FASTCALL(task_cancel), METH_FASTCALL | METH_KEYWORDS, cancel_doc},
     {"cancelling", task_cancelling, METH_NOARGS, cancelling_doc},
     {"uncancel", task_uncancel, METH_NOARGS, uncancel_doc},
-    {"get_stack", KEYWORDS(task_get_stack), METH_FASTCALL | METH_KEYWORDS,
+    {"get_stack", FL_FASTCALL(task_get_stack), METH_FASTCALL | METH_KEYWORDS,
      get_stack_doc},
-    {"print_stack", KEYWORDS(task_print_stack), METH_FASTCALL | METH_KEYWORDS,
+    {"print_stack", FL_FASTCALL(task_print_stack), METH_FASTCALL | METH_KEYWORDS,
      print_stack_doc},
     {"_make_cancelled_error", task_make_cancelled_error, METH_NOARGS,
      make_cancelled_error_doc},

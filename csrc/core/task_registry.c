@@ -1,6 +1,8 @@
 /* Which task runs, and which tasks there are. */
 #include "core/task_registry.h"
 
+#include "py/tables.h"
+
 static int
 raise_other_task(PyObject *task, PyObject *other)
 {
@@ -123,7 +125,7 @@ leave_at_once(TaskObject *task)
         fl_error_restore(exc);
     }
     else {
-        item = Py_NewRef(item != NULL ? item : Py_None);
+        item = fl_or_none(item);
         PyErr_Format(
             PyExc_RuntimeError, "Leaving task %R does not match the current task %R.",
             task, item
@@ -295,7 +297,7 @@ fl_current_leave(TaskObject *task)
     }
     PyObject *outer = fl_error_take();
     if (check_running_loop(task) == 0) {
-        PyObject *other = Py_NewRef(*running != NULL ? *running : Py_None);
+        PyObject *other = fl_or_none(*running);
         PyErr_Format(
             PyExc_RuntimeError,
             "Invalid attempt to leave task %R while task %R is entered.", task, other

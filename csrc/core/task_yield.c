@@ -7,6 +7,7 @@
 #include "core/awaited_by.h"
 #include "core/sched.h"
 #include "core/task_step.h"
+#include "py/tables.h"
 
 /* Throws RuntimeError(message) in the next step. Steals message, which may be NULL
  * with an exception set. */
@@ -83,7 +84,7 @@ pass_cancellation_on(TaskObject *self)
         return 0;
     }
     PyObject *message = self->own.cancel_message;
-    message = Py_NewRef(message != NULL ? message : Py_None);
+    message = fl_or_none(message);
     PyObject *result = PyObject_CallMethodOneArg(
         waiter, self->own.state->str_cancel, message
     ); /* escapes */

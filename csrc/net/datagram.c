@@ -3,6 +3,7 @@
 
 #include "net/address.h"
 #include "py/error.h"
+#include "py/tables.h"
 
 #include <errno.h>
 
@@ -352,8 +353,8 @@ static PyMethodDef datagram_methods[] = {
     FL_TRANSPORT_METHODS,
     FL_TRANSPORT_READING_METHODS,
     FL_TRANSPORT_WRITING_METHODS,
-    {"sendto", (PyCFunction)(void (*)(void))fl_datagram_sendto,
-     METH_FASTCALL | METH_KEYWORDS, sendto_doc},
+    {"sendto", FL_FASTCALL(fl_datagram_sendto), METH_FASTCALL | METH_KEYWORDS,
+     sendto_doc},
     {"_read_ready", read_ready, METH_NOARGS, NULL},
     {"_sendto_ready", fl_datagram_sendto_ready, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},

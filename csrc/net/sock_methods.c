@@ -1,6 +1,7 @@
 /* The loop's sock_… methods: arguments in, a SockOp out. */
 #include "net/sock_op.h"
 #include "py/keywords.h"
+#include "py/tables.h"
 
 static PyObject *
 make_op(
@@ -116,9 +117,8 @@ PyDoc_STRVAR(
     "asyncio.SendfileNotAvailableError."
 );
 
-#define ENTRY(name, doc)                                                             \
-    {#name, (PyCFunction)(void (*)(void))loop_##name, METH_FASTCALL | METH_KEYWORDS, \
-     doc}
+#define ENTRY(name, doc) \
+    {#name, FL_FASTCALL(loop_##name), METH_FASTCALL | METH_KEYWORDS, doc}
 
 static PyMethodDef sock_methods[] = {
     ENTRY(sock_recv, recv_doc),         ENTRY(sock_recv_into, recv_into_doc),

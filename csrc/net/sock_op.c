@@ -5,6 +5,7 @@
 #include "net/socket.h"
 #include "py/awaitable.h"
 #include "py/error.h"
+#include "py/tables.h"
 
 #include <errno.h>
 
@@ -566,7 +567,7 @@ static PyGetSetDef op_getset[] = {
 
 static PyMethodDef op_methods[] = {
     {"send", op_send, METH_O, op_send_doc},
-    {"throw", (PyCFunction)(void (*)(void))op_throw, METH_FASTCALL, op_throw_doc},
+    {"throw", FL_FASTCALL(op_throw), METH_FASTCALL, op_throw_doc},
     {"close", op_close, METH_NOARGS, op_close_doc},
     {NULL, NULL, 0, NULL},
 };

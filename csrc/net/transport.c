@@ -318,19 +318,13 @@ fl_transport_set_protocol(PyObject *op, PyObject *protocol)
                : Py_NewRef(Py_None);
 }
 
-static PyObject *
-or_none(PyObject *value)
-{
-    return Py_NewRef(value != NULL ? value : Py_None);
-}
-
 const char fl_transport_get_protocol_doc[] =
     "get_protocol($self, /)\n--\n\nReturn the protocol in use.";
 
 PyObject *
 fl_transport_get_protocol(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return or_none(((TransportObject *)op)->protocol);
+    return fl_or_none(((TransportObject *)op)->protocol);
 }
 
 /* ---- reading ---- */

@@ -18,6 +18,7 @@
 
 #include "core/source.h"
 #include "net/socket.h"
+#include "py/tables.h"
 
 typedef struct {
     PyObject_HEAD
@@ -259,21 +260,21 @@ extern const char fl_transport_set_limits_doc[];
 extern const char fl_transport_get_limits_doc[];
 extern const char fl_transport_get_size_doc[];
 
-#define FL_TRANSPORT_METHODS                                                         \
-    {"close", fl_transport_close, METH_NOARGS, fl_transport_close_doc},              \
-        {"abort", fl_transport_abort, METH_NOARGS, fl_transport_abort_doc},          \
-        {"is_closing", fl_transport_is_closing, METH_NOARGS,                         \
-         fl_transport_is_closing_doc},                                               \
-        {"get_extra_info", (PyCFunction)(void (*)(void))fl_transport_get_extra_info, \
-         METH_FASTCALL | METH_KEYWORDS, fl_transport_get_extra_info_doc},            \
-        {"set_protocol", fl_transport_set_protocol, METH_O,                          \
-         fl_transport_set_protocol_doc},                                             \
-        {"get_protocol", fl_transport_get_protocol, METH_NOARGS,                     \
-         fl_transport_get_protocol_doc},                                             \
-        {"_begin", fl_transport_begin, METH_O, NULL},                                \
-        {"_call_connection_lost", fl_transport_call_connection_lost, METH_O, NULL},  \
-    {                                                                                \
-        "_force_close", fl_transport_force_close_now, METH_O, NULL                   \
+#define FL_TRANSPORT_METHODS                                                        \
+    {"close", fl_transport_close, METH_NOARGS, fl_transport_close_doc},             \
+        {"abort", fl_transport_abort, METH_NOARGS, fl_transport_abort_doc},         \
+        {"is_closing", fl_transport_is_closing, METH_NOARGS,                        \
+         fl_transport_is_closing_doc},                                              \
+        {"get_extra_info", FL_FASTCALL(fl_transport_get_extra_info),                \
+         METH_FASTCALL | METH_KEYWORDS, fl_transport_get_extra_info_doc},           \
+        {"set_protocol", fl_transport_set_protocol, METH_O,                         \
+         fl_transport_set_protocol_doc},                                            \
+        {"get_protocol", fl_transport_get_protocol, METH_NOARGS,                    \
+         fl_transport_get_protocol_doc},                                            \
+        {"_begin", fl_transport_begin, METH_O, NULL},                               \
+        {"_call_connection_lost", fl_transport_call_connection_lost, METH_O, NULL}, \
+    {                                                                               \
+        "_force_close", fl_transport_force_close_now, METH_O, NULL                  \
     }
 
 #define FL_TRANSPORT_READING_METHODS                                                   \
@@ -285,19 +286,17 @@ extern const char fl_transport_get_size_doc[];
             fl_transport_resume_reading_doc                                            \
     }
 
-#define FL_TRANSPORT_WRITING_METHODS                                                  \
-    {"set_write_buffer_limits", (PyCFunction)(void (*)(void))fl_transport_set_limits, \
-     METH_FASTCALL | METH_KEYWORDS, fl_transport_set_limits_doc},                     \
-        {"get_write_buffer_limits", fl_transport_get_limits, METH_NOARGS,             \
-         fl_transport_get_limits_doc},                                                \
-    {                                                                                 \
-        "get_write_buffer_size", fl_transport_get_size, METH_NOARGS,                  \
-            fl_transport_get_size_doc                                                 \
+#define FL_TRANSPORT_WRITING_METHODS                                      \
+    {"set_write_buffer_limits", FL_FASTCALL(fl_transport_set_limits),     \
+     METH_FASTCALL | METH_KEYWORDS, fl_transport_set_limits_doc},         \
+        {"get_write_buffer_limits", fl_transport_get_limits, METH_NOARGS, \
+         fl_transport_get_limits_doc},                                    \
+    {                                                                     \
+        "get_write_buffer_size", fl_transport_get_size, METH_NOARGS,      \
+            fl_transport_get_size_doc                                     \
     }
 
 /* Private attributes, which asyncio's own code and packages read. */
-PyObject *fl_transport_get_object(PyObject *op, void *offset);
-PyObject *fl_transport_get_flag(PyObject *op, void *offset);
 PyObject *fl_transport_get_loop(PyObject *op, void *closure);
 PyObject *fl_transport_get_extra(PyObject *op, void *closure);
 PyObject *fl_transport_get_file(PyObject *op, void *closure);
@@ -311,9 +310,9 @@ PyObject *fl_transport_get_low(PyObject *op, void *closure);
 PyObject *fl_transport_get_unsent(PyObject *op, void *closure);
 
 #define FL_TRANSPORT_FLAG(name, type, field) \
-    {name, fl_transport_get_flag, NULL, NULL, (void *)offsetof(type, field)}
+    {name, fl_attr_get_flag, NULL, NULL, (void *)offsetof(type, field)}
 #define FL_TRANSPORT_OBJECT(name, type, field) \
-    {name, fl_transport_get_object, NULL, NULL, (void *)offsetof(type, field)}
+    {name, fl_attr_get_object, NULL, NULL, (void *)offsetof(type, field)}
 
 #define FL_TRANSPORT_GETSET                                                      \
     FL_TRANSPORT_FLAG("_closing", TransportObject, closing),                     \
@@ -322,7 +321,7 @@ PyObject *fl_transport_get_unsent(PyObject *op, void *closure);
         {"_context", fl_transport_get_context, NULL, NULL, NULL},                \
         {"_extra", fl_transport_get_extra, NULL, NULL, NULL},                    \
         {"_loop", fl_transport_get_loop, NULL, NULL, NULL},                      \
-        {"_protocol", fl_transport_get_object, fl_transport_put_protocol, NULL,  \
+        {"_protocol", fl_attr_get_object, fl_transport_put_protocol, NULL,       \
          (void *)offsetof(TransportObject, protocol)},                           \
         {"_protocol_connected", fl_transport_get_connected, NULL, NULL, NULL},   \
     {                                                                            \

@@ -8,23 +8,9 @@
 /* ---- attributes ---- */
 
 PyObject *
-fl_transport_get_object(PyObject *op, void *offset)
-{
-    PyObject *value = *(PyObject **)((char *)op + (Py_ssize_t)offset);
-    return Py_NewRef(value != NULL ? value : Py_None);
-}
-
-PyObject *
-fl_transport_get_flag(PyObject *op, void *offset)
-{
-    return PyBool_FromLong(*((char *)op + (Py_ssize_t)offset));
-}
-
-PyObject *
 fl_transport_get_loop(PyObject *op, void *Py_UNUSED(closure))
 {
-    LoopObject *loop = ((TransportObject *)op)->source.loop;
-    return Py_NewRef(loop != NULL ? (PyObject *)loop : Py_None);
+    return fl_or_none((PyObject *)((TransportObject *)op)->source.loop);
 }
 
 PyObject *

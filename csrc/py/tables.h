@@ -1,0 +1,29 @@
+/* What the tables of our types are made of: methods, getters and setters. */
+#ifndef FASTLOOP_PY_TABLES_H
+#define FASTLOOP_PY_TABLES_H
+
+#include "py/compat.h"
+
+/* A function of METH_FASTCALL as a table of methods takes it. */
+#define FL_FASTCALL(function) ((PyCFunction)(void (*)(void))(function))
+
+/* A new reference to value; to None if it is NULL. */
+static inline PyObject *
+fl_or_none(PyObject *value)
+{
+    return Py_NewRef(value != NULL ? value : Py_None);
+}
+
+/* Of a field that the closure gives the offset of: */
+/* a char as a bool; deleted it is false */
+PyObject *fl_attr_get_flag(PyObject *op, void *offset);
+int fl_attr_set_flag(PyObject *op, PyObject *value, void *offset);
+/* an object, owned, as None while it is NULL; None and deletion make it NULL */
+PyObject *fl_attr_get_object(PyObject *op, void *offset);
+int fl_attr_set_object(PyObject *op, PyObject *value, void *offset);
+
+/* For setters of what can't be deleted: the truth of value. escapes. 1, 0, or -1 with
+ * an exception. */
+int fl_attr_truth(PyObject *value);
+
+#endif
