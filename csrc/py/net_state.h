@@ -15,72 +15,72 @@
     X(datagram_type)
 
 #define FL_NET_STATE_IMPORTS(X)                                                     \
+    X(base_socket, "_socket", "socket")                                             \
     X(accept_retry_delay, "asyncio.constants", "ACCEPT_RETRY_DELAY")                \
+    X(SendfileMode, "asyncio.constants", "_SendfileMode")                           \
+    X(SendfileNotAvailableError, "asyncio.exceptions", "SendfileNotAvailableError") \
+    X(BufferedProtocol, "asyncio.protocols", "BufferedProtocol")                    \
+    X(DatagramTransport, "asyncio.transports", "DatagramTransport")                 \
     X(FlowControlMixin, "asyncio.transports", "_FlowControlMixin")                  \
     X(ReadTransport, "asyncio.transports", "ReadTransport")                         \
-    X(DatagramTransport, "asyncio.transports", "DatagramTransport")                 \
-    X(BufferedProtocol, "asyncio.protocols", "BufferedProtocol")                    \
-    X(SendfileMode, "asyncio.constants", "_SendfileMode")                           \
     X(TransportSocket, "asyncio.trsock", "TransportSocket")                         \
-    X(deque, "collections", "deque")                                                \
     X(SelectorEventLoop, "asyncio.unix_events", "SelectorEventLoop")                \
-    X(SendfileNotAvailableError, "asyncio.exceptions", "SendfileNotAvailableError") \
-    X(socket, "socket", "socket")                                                   \
-    X(base_socket, "_socket", "socket")                                             \
-    X(getaddrinfo, "socket", "getaddrinfo")                                         \
+    X(deque, "collections", "deque")                                                \
     X(AddressFamily, "socket", "AddressFamily")                                     \
+    X(getaddrinfo, "socket", "getaddrinfo")                                         \
+    X(socket, "socket", "socket")                                                   \
     X(SocketKind, "socket", "SocketKind")
 
-#define FL_NET_STATE_NAMES(X)                             \
-    X(str_buffer_updated, "buffer_updated")               \
-    X(str_close, "close")                                 \
-    X(str_connection_lost, "connection_lost")             \
-    X(str_connection_made, "connection_made")             \
-    X(str_data_received, "data_received")                 \
-    X(str_datagram_received, "datagram_received")         \
-    X(str_default, "default")                             \
-    X(str_eof_received, "eof_received")                   \
-    X(str_error_received, "error_received")               \
-    X(str_get_buffer, "get_buffer")                       \
-    X(str_getpeername, "getpeername")                     \
-    X(str_getsockname, "getsockname")                     \
-    X(str_high, "high")                                   \
-    X(str_low, "low")                                     \
-    X(str_pause_writing, "pause_writing")                 \
-    X(str_peername, "peername")                           \
-    X(str_pipe, "pipe")                                   \
-    X(str_recv, "recv")                                   \
-    X(str_recv_into, "recv_into")                         \
-    X(str_recvfrom, "recvfrom")                           \
-    X(str_resume_writing, "resume_writing")               \
-    X(str_send, "send")                                   \
-    X(str_sendmsg, "sendmsg")                             \
-    X(str_sendto, "sendto")                               \
-    X(str_socket, "socket")                               \
-    X(str_sockname, "sockname")                           \
-    X(str__accept, "_accept")                             \
-    X(str__begin, "_begin")                               \
-    X(str__call_connection_lost, "_call_connection_lost") \
-    X(str_setblocking, "setblocking")                     \
-    X(str_addr, "addr")                                   \
-    X(str_address, "address")                             \
-    X(str_buf, "buf")                                     \
-    X(str_bufsize, "bufsize")                             \
-    X(str_count, "count")                                 \
-    X(str_data, "data")                                   \
-    X(str_fallback, "fallback")                           \
-    X(str_family, "family")                               \
-    X(str_fileno, "fileno")                               \
-    X(str_flags, "flags")                                 \
-    X(str_host, "host")                                   \
-    X(str_n, "n")                                         \
-    X(str_nbytes, "nbytes")                               \
-    X(str_offset, "offset")                               \
-    X(str_port, "port")                                   \
-    X(str_proto, "proto")                                 \
-    X(str_sock, "sock")                                   \
-    X(str_sockaddr, "sockaddr")                           \
-    X(str_type, "type")
+#define FL_NET_STATE_NAMES(X)                     \
+    X(str_addr, "addr")                           \
+    X(str_address, "address")                     \
+    X(str_buf, "buf")                             \
+    X(str_buffer_updated, "buffer_updated")       \
+    X(str_bufsize, "bufsize")                     \
+    X(str_close, "close")                         \
+    X(str_connection_lost, "connection_lost")     \
+    X(str_connection_made, "connection_made")     \
+    X(str_count, "count")                         \
+    X(str_data, "data")                           \
+    X(str_data_received, "data_received")         \
+    X(str_datagram_received, "datagram_received") \
+    X(str_default, "default")                     \
+    X(str_eof_received, "eof_received")           \
+    X(str_error_received, "error_received")       \
+    X(str_fallback, "fallback")                   \
+    X(str_family, "family")                       \
+    X(str_fileno, "fileno")                       \
+    X(str_flags, "flags")                         \
+    X(str_get_buffer, "get_buffer")               \
+    X(str_getpeername, "getpeername")             \
+    X(str_getsockname, "getsockname")             \
+    X(str_high, "high")                           \
+    X(str_host, "host")                           \
+    X(str_low, "low")                             \
+    X(str_n, "n")                                 \
+    X(str_nbytes, "nbytes")                       \
+    X(str_offset, "offset")                       \
+    X(str_pause_writing, "pause_writing")         \
+    X(str_peername, "peername")                   \
+    X(str_pipe, "pipe")                           \
+    X(str_port, "port")                           \
+    X(str_proto, "proto")                         \
+    X(str_recv, "recv")                           \
+    X(str_recv_into, "recv_into")                 \
+    X(str_recvfrom, "recvfrom")                   \
+    X(str_resume_writing, "resume_writing")       \
+    X(str_send, "send")                           \
+    X(str_sendmsg, "sendmsg")                     \
+    X(str_sendto, "sendto")                       \
+    X(str_setblocking, "setblocking")             \
+    X(str_sock, "sock")                           \
+    X(str_sockaddr, "sockaddr")                   \
+    X(str_socket, "socket")                       \
+    X(str_sockname, "sockname")                   \
+    X(str_type, "type")                           \
+    X(str__accept, "_accept")                     \
+    X(str__begin, "_begin")                       \
+    X(str__call_connection_lost, "_call_connection_lost")
 
 struct fl_net_state {
     PyObject *socket_gettimeout; /* a method of _socket.socket, unbound */
