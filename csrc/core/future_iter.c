@@ -104,19 +104,8 @@ static PyObject *
 iter_next(PyObject *op)
 {
     PyObject *result;
-    switch (iter_am_send(op, Py_None, &result)) {
-    case PYGEN_NEXT:
-        return result;
-    case PYGEN_RETURN:
-        /* NULL alone is the end of an iterator, and None what await makes of it */
-        if (result != Py_None) {
-            fl_raise_stop_iteration(result);
-        }
-        Py_DECREF(result);
-        return NULL;
-    default:
-        return NULL;
-    }
+    PySendResult status = iter_am_send(op, Py_None, &result);
+    return fl_sent_to_next(status, result);
 }
 
 PyDoc_STRVAR(
@@ -125,13 +114,11 @@ PyDoc_STRVAR(
 );
 
 static PyObject *
-iter_send(PyObject *op, PyObject *Py_UNUSED(value))
+iter_send(PyObject *op, PyObject *value)
 {
-    PyObject *yielded = iter_next(op);
-    if (yielded == NULL && !PyErr_Occurred()) {
-        PyErr_SetNone(PyExc_StopIteration);
-    }
-    return yielded;
+    PyObject *result;
+    PySendResult status = iter_am_send(op, value, &result);
+    return fl_sent_to_send(status, result);
 }
 
 PyDoc_STRVAR(

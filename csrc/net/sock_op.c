@@ -452,15 +452,7 @@ op_next(PyObject *op)
 {
     PyObject *result;
     PySendResult status = op_am_send(op, Py_None, &result);
-    if (status != PYGEN_RETURN) {
-        return result;
-    }
-    /* NULL alone is the end of an iterator, and None what await makes of it */
-    if (result != Py_None) {
-        fl_raise_stop_iteration(result);
-    }
-    Py_DECREF(result);
-    return NULL;
+    return fl_sent_to_next(status, result);
 }
 
 PyDoc_STRVAR(
@@ -472,11 +464,8 @@ static PyObject *
 op_send(PyObject *op, PyObject *sent)
 {
     PyObject *result;
-    if (op_am_send(op, sent, &result) == PYGEN_RETURN) {
-        fl_raise_stop_iteration(result);
-        Py_CLEAR(result);
-    }
-    return result;
+    PySendResult status = op_am_send(op, sent, &result);
+    return fl_sent_to_send(status, result);
 }
 
 PyDoc_STRVAR(
