@@ -55,6 +55,7 @@ SOURCES = {
         "loop_steps.c",
         "loop_tasks.c",
         "loop_watch.c",
+        "reader_watch.c",
         "future.c",
         "future_attrs.c",
         "future_callbacks.c",

@@ -6,6 +6,7 @@
  *   loop_run.c       one iteration; run_forever, run_until_complete
  *   loop_poll.c      when to poll, and polling
  *   loop_watch.c     add_reader and kin
+ *   reader_watch.c   what they watch
  *   source.c         watched fds of the floor above; the end of a step
  *   loop_signals.c   wake-up from threads and signals
  *   loop_tasks.c     create_future, create_task, asyncgen hooks
@@ -122,7 +123,7 @@ typedef struct LoopObject {
     struct fl_wakeup wakeup;
     struct fl_watch event_watch;
     struct fl_watch signal_watch;
-    struct fl_list reader_watches; /* loop_watch.c */
+    struct fl_list reader_watches; /* reader_watch.c */
     struct fl_list sources;        /* source.c: watched */
     struct fl_list deferred;       /* source.c: to flush when the step ends */
     struct fl_fd_table fd_owners;  /* source.c: struct fl_source */
@@ -264,6 +265,8 @@ int fl_loop_watch_future(LoopObject *self, int fd, uint32_t event, PyObject *fut
 /* Ends that, unless the future was told or replaced. escapes. */
 void fl_loop_unwatch_future(LoopObject *self, int fd, uint32_t event, PyObject *future);
 PyObject *fl_loop_watched_events(PyObject *op, PyObject *fd);
+
+/* reader_watch.c */
 int fl_loop_traverse_watches(LoopObject *self, visitproc visit, void *arg);
 void fl_loop_drop_watches(LoopObject *self);
 /* The loop has opened fd, so a watch of that number is of an fd closed since. */

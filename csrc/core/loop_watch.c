@@ -1,221 +1,14 @@
-/* add_reader, add_writer and kin: one watch per fd, for each direction a Handle, or
- * a future of ours that somebody awaits.
+/* add_reader, add_writer and kin, and awaiting an fd: what users may ask, and how.
  *
- * A watch that fires queues its handles; they run when the ring reaches them. A
- * future is done at once, and its direction no longer watched; but of a reader the
- * kernel is told only if it comes to an event that nobody wants, because most wait
- * again at once. Until then the watch is spare: nobody outside this file sees it, and
- * when it is wanted again, the kernel is asked whether the fd still is the same file.
  * Imitates asyncio.selector_events.BaseSelectorEventLoop's methods.
  */
-#include "core/future.h"
 #include "core/handle.h"
+#include "core/reader_watch.h"
 #include "core/source.h"
 #include "py/args.h"
 #include "py/error.h"
 
-#include <errno.h>
 #include <limits.h>
-
-/* Who is told of one direction: one of the two, owned, or nobody. */
-struct party {
-    HandleObject *handle;
-    PyObject *future;
-};
-
-struct reader_watch {
-    struct fl_watch watch;
-    struct fl_list link; /* in loop->reader_watches */
-    LoopObject *loop;    /* borrowed: the loop owns the watch */
-    PyObject *fileobj;   /* owned; NULL if it was given as an int */
-    struct party reader;
-    struct party writer;
-    bool spare; /* registered for reading, without a reader */
-};
-
-static struct reader_watch *
-watch_of_link(struct fl_list *link)
-{
-    return FL_CONTAINER_OF(link, struct reader_watch, link);
-}
-
-/* ---- a watch ---- */
-
-static struct party *
-party_of(struct reader_watch *self, uint32_t event)
-{
-    return event == FL_POLL_READ ? &self->reader : &self->writer;
-}
-
-static void
-party_drop(struct party party)
-{
-    Py_XDECREF(party.handle); /* escapes */
-    Py_XDECREF(party.future);
-}
-
-static struct reader_watch *find_watch(LoopObject *self, int fd);
-static int drop_direction(struct reader_watch *self, uint32_t event);
-
-static void
-queue_handle(LoopObject *loop, HandleObject *handle)
-{
-    if (fl_loop_push(loop, (uintptr_t)handle | FL_ENTRY_HANDLE) == 0) {
-        Py_INCREF(handle);
-    }
-    else {
-        PyErr_Clear(); /* no memory: it is still ready at the next poll */
-    }
-}
-
-static void
-finish_future(PyObject *future)
-{
-    struct fl_future_state *own = fl_future_own(future);
-    if (own->status == FL_FUTURE_PENDING &&
-        fl_future_set_result(future, own, Py_None) < 0) { /* escapes */
-        PyErr_WriteUnraisable(future);
-    }
-}
-
-/* A handle cancelled by hand left its watch behind: it is dropped now. */
-static void
-direction_ready(struct reader_watch *self, uint32_t event)
-{
-    struct party *party = party_of(self, event);
-    if (party->handle != NULL && !party->handle->cancelled) {
-        queue_handle(self->loop, party->handle);
-        return;
-    }
-    PyObject *future = Py_XNewRef(party->future);
-    if (future != NULL && event == FL_POLL_READ) {
-        Py_CLEAR(party->future);
-        self->spare = true;
-        fl_loop_note_io(self->loop);
-    }
-    else {
-        (void)drop_direction(self, event); /* escapes */
-    }
-    if (future != NULL) {
-        finish_future(future);
-        Py_DECREF(future);
-    }
-}
-
-static void
-reader_on_ready(struct fl_watch *watch, uint32_t events)
-{
-    struct reader_watch *self = FL_CONTAINER_OF(watch, struct reader_watch, watch);
-    LoopObject *loop = self->loop;
-    int fd = watch->fd;
-    if (events & FL_POLL_READ) {
-        direction_ready(self, FL_POLL_READ); /* escapes */
-        self = find_watch(loop, fd);
-    }
-    if (events & FL_POLL_WRITE && self != NULL) {
-        direction_ready(self, FL_POLL_WRITE);
-    }
-}
-
-static struct reader_watch *
-watch_new(LoopObject *loop, int fd, PyObject *fileobj)
-{
-    struct reader_watch *self = PyMem_Calloc(1, sizeof(*self));
-    if (self == NULL) {
-        PyErr_NoMemory();
-        return NULL;
-    }
-    self->watch.fd = fd;
-    self->watch.on_ready = reader_on_ready;
-    self->loop = loop;
-    self->fileobj =
-        fileobj == NULL || PyLong_Check(fileobj) ? NULL : Py_NewRef(fileobj);
-    fl_list_append(&loop->reader_watches, &self->link);
-    loop->state->counts.watches++;
-    return self;
-}
-
-/* Takes the watch out of everything; its parties are dropped uncancelled. */
-static void
-watch_free(struct reader_watch *self)
-{
-    LoopObject *loop = self->loop;
-    struct party reader = self->reader, writer = self->writer;
-    PyObject *fileobj = self->fileobj;
-    fl_poller_remove(&loop->poller, &self->watch);
-    fl_list_unlink(&self->link);
-    loop->state->counts.watches--;
-    PyMem_Free(self);
-    party_drop(reader); /* escapes */
-    party_drop(writer);
-    Py_XDECREF(fileobj);
-}
-
-static struct reader_watch *
-find_watch(LoopObject *self, int fd)
-{
-    struct fl_watch *watch = fl_poller_find(&self->poller, fd);
-    if (watch == NULL || watch->on_ready != reader_on_ready) {
-        return NULL;
-    }
-    return FL_CONTAINER_OF(watch, struct reader_watch, watch);
-}
-
-static bool
-has_party(struct reader_watch *self, uint32_t event)
-{
-    const struct party *party = party_of(self, event);
-    return party->handle != NULL || party->future != NULL;
-}
-
-/* Did the kernel say that the fd is not what it was? Otherwise the watch goes on as
- * before: one direction's trouble is not to take away the other. */
-static bool
-is_stale(int err)
-{
-    return err == -EBADF || err == -ENOENT || err == -EPERM;
-}
-
-/* A watch of what is no more: whoever awaits it looks for himself, and meets the
- * error. */
-static void
-watch_free_stale(struct reader_watch *self)
-{
-    PyObject *futures[2] = {
-        Py_XNewRef(self->reader.future), Py_XNewRef(self->writer.future)
-    };
-    watch_free(self); /* escapes */
-    for (int i = 0; i < 2; i++) {
-        if (futures[i] != NULL) {
-            finish_future(futures[i]); /* escapes */
-            Py_DECREF(futures[i]);
-        }
-    }
-}
-
-/* Ends the watch's interest in event; frees it when no other is left. If the kernel
- * can't be told, it says so of each event, and is told then. 0, or -errno if the other
- * interest is lost with it. */
-static int
-drop_direction(struct reader_watch *self, uint32_t event)
-{
-    struct party party = *party_of(self, event);
-    *party_of(self, event) = (struct party){NULL, NULL};
-    self->spare = self->spare && event != FL_POLL_READ;
-    fl_loop_note_io(self->loop);
-    bool reading = self->spare || has_party(self, FL_POLL_READ);
-    bool writing = has_party(self, FL_POLL_WRITE);
-    uint32_t rest = (reading ? FL_POLL_READ : 0) | (writing ? FL_POLL_WRITE : 0);
-    int err = rest == 0 ? 0 : fl_poller_modify(&self->loop->poller, &self->watch, rest);
-    if (rest == 0) {
-        watch_free(self); /* escapes */
-    }
-    else if (is_stale(err)) {
-        watch_free_stale(self); /* escapes */
-    }
-    party_drop(party); /* escapes */
-    return is_stale(err) ? err : 0;
-}
 
 /* ---- file descriptors ---- */
 
@@ -325,50 +118,6 @@ fl_loop_check_no_transport(LoopObject *self, int fd)
 
 /* ---- adding ---- */
 
-/* Takes who's references, also on failure. */
-static int
-want(LoopObject *self, PyObject *fileobj, int fd, uint32_t event, struct party who)
-{
-    struct reader_watch *watch = find_watch(self, fd);
-    bool is_new = watch == NULL;
-    int err;
-    if (is_new) {
-        watch = watch_new(self, fd, fileobj);
-        if (watch == NULL) {
-            party_drop(who); /* escapes */
-            return -1;
-        }
-        watch->watch.events = event;
-        err = fl_poller_add(&self->poller, &watch->watch);
-    }
-    else if (watch->spare) {
-        err =
-            fl_poller_renew(&self->poller, &watch->watch, watch->watch.events | event);
-    }
-    else {
-        err =
-            fl_poller_modify(&self->poller, &watch->watch, watch->watch.events | event);
-    }
-    if (err < 0) {
-        if (is_new || is_stale(err)) {
-            watch_free_stale(watch); /* escapes */
-        }
-        party_drop(who);
-        fl_raise_errno(err);
-        return -1;
-    }
-    struct party replaced = *party_of(watch, event);
-    *party_of(watch, event) = who;
-    watch->spare = watch->spare && event != FL_POLL_READ;
-    fl_loop_note_io(self);
-    int status = 0;
-    if (replaced.handle != NULL) {
-        status = fl_handle_cancel(replaced.handle); /* escapes */
-    }
-    party_drop(replaced);
-    return status;
-}
-
 /* The private forms take a context: 3.15's transports pass theirs. */
 static PyObject *
 add_direction(
@@ -397,10 +146,11 @@ add_direction(
         Py_DECREF(handle);
         return NULL;
     }
-    struct party who = {(HandleObject *)Py_NewRef(handle), NULL};
-    if (want(self, call.leading[0], (int)fd, event, who) < 0) { /* escapes */
-        Py_DECREF(handle);
-        return NULL;
+    struct fl_watch_party who = {(HandleObject *)Py_NewRef(handle), NULL};
+    int status =
+        fl_reader_watch_want(self, call.leading[0], (int)fd, event, who); /* escapes */
+    if (status < 0) {
+        Py_CLEAR(handle);
     }
     return (PyObject *)handle;
 }
@@ -469,20 +219,18 @@ fl_loop_add_writer(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject *
 
 /* By fd, or by the very object if that was closed meanwhile. NULL with or
  * without an exception. */
-static struct reader_watch *
+static struct fl_reader_watch *
 find_by_object(LoopObject *self, PyObject *fileobj)
 {
     long fd;
     if (fd_of_object(fileobj, &fd) == 0 && fd >= 0 && fd <= INT_MAX) {
-        return find_watch(self, (int)fd);
+        return fl_reader_watch_find(self, (int)fd);
     }
     if (!PyLong_Check(fileobj)) {
-        struct fl_list *head = &self->reader_watches;
-        for (struct fl_list *link = head->next; link != head; link = link->next) {
-            if (watch_of_link(link)->fileobj == fileobj) {
-                PyErr_Clear();
-                return watch_of_link(link);
-            }
+        struct fl_reader_watch *watch = fl_reader_watch_find_object(self, fileobj);
+        if (watch != NULL) {
+            PyErr_Clear();
+            return watch;
         }
     }
     if (!PyErr_Occurred()) {
@@ -498,7 +246,7 @@ remove_direction(PyObject *op, PyObject *fileobj, uint32_t event)
     if (self->closed) {
         Py_RETURN_FALSE;
     }
-    struct reader_watch *watch = find_by_object(self, fileobj); /* escapes */
+    struct fl_reader_watch *watch = find_by_object(self, fileobj); /* escapes */
     if (watch == NULL) {
         if (PyErr_Occurred()) {
             return NULL;
@@ -509,12 +257,12 @@ remove_direction(PyObject *op, PyObject *fileobj, uint32_t event)
         }
         return PyBool_FromLong(fl_source_remove(self, (int)number, event));
     }
-    const struct party *party = party_of(watch, event);
+    const struct fl_watch_party *party = fl_reader_watch_party(watch, event);
     if (party->handle == NULL && party->future == NULL) {
         Py_RETURN_FALSE;
     }
     HandleObject *handle = (HandleObject *)Py_XNewRef(party->handle);
-    int err = drop_direction(watch, event); /* escapes */
+    int err = fl_reader_watch_drop(watch, event); /* escapes */
     int status = handle == NULL ? 0 : fl_handle_cancel(handle);
     Py_XDECREF(handle);
     if (status == 0 && err < 0) {
@@ -579,96 +327,35 @@ fl_loop_watch_future(LoopObject *self, int fd, uint32_t event, PyObject *future)
     if (fl_loop_check_closed(self) < 0 || check_fd(fd) < 0) {
         return -1;
     }
-    struct party who = {NULL, Py_NewRef(future)};
-    return want(self, NULL, fd, event, who);
+    struct fl_watch_party who = {NULL, Py_NewRef(future)};
+    return fl_reader_watch_want(self, NULL, fd, event, who);
 }
 
 void
 fl_loop_unwatch_future(LoopObject *self, int fd, uint32_t event, PyObject *future)
 {
-    struct reader_watch *watch = find_watch(self, fd);
-    if (watch != NULL && party_of(watch, event)->future == future) {
-        (void)drop_direction(watch, event); /* escapes */
+    struct fl_reader_watch *watch = fl_reader_watch_find(self, fd);
+    if (watch != NULL && fl_reader_watch_party(watch, event)->future == future) {
+        (void)fl_reader_watch_drop(watch, event); /* escapes */
     }
 }
 
-/* ---- for the rest of the loop ---- */
-
-static uint32_t
-visible_events(const struct reader_watch *self)
-{
-    return self->spare ? self->watch.events & ~FL_POLL_READ : self->watch.events;
-}
+/* ---- looking ---- */
 
 /* _watched_events(fd): EVENT_READ | EVENT_WRITE as selectors has them, or None. */
 PyObject *
 fl_loop_watched_events(PyObject *op, PyObject *fileobj)
 {
     LoopObject *self = (LoopObject *)op;
-    struct reader_watch *found = find_by_object(self, fileobj); /* escapes */
+    struct fl_reader_watch *found = find_by_object(self, fileobj); /* escapes */
     long fd;
     if (found == NULL && (PyErr_Occurred() || fd_of_object(fileobj, &fd) < 0)) {
         return NULL;
     }
     if (found != NULL) {
-        uint32_t events = visible_events(found);
+        uint32_t events = fl_reader_watch_events(found);
         return events == 0 ? Py_NewRef(Py_None) : PyLong_FromUnsignedLong(events);
     }
     struct fl_watch *watch = fl_poller_find(&self->poller, (int)fd);
     return watch == NULL ? Py_NewRef(Py_None) : PyLong_FromUnsignedLong(watch->events);
-}
-
-int
-fl_loop_traverse_watches(LoopObject *self, visitproc visit, void *arg)
-{
-    struct fl_list *head = &self->reader_watches;
-    for (struct fl_list *link = head->next; link != head; link = link->next) {
-        Py_VISIT(watch_of_link(link)->fileobj);
-        Py_VISIT(watch_of_link(link)->reader.handle);
-        Py_VISIT(watch_of_link(link)->reader.future);
-        Py_VISIT(watch_of_link(link)->writer.handle);
-        Py_VISIT(watch_of_link(link)->writer.future);
-    }
-    return 0;
-}
-
-void
-fl_loop_drop_watches(LoopObject *self)
-{
-    while (!fl_list_empty(&self->reader_watches)) {
-        watch_free(watch_of_link(self->reader_watches.next)); /* escapes */
-    }
-}
-
-void
-fl_loop_drop_stale_watch(LoopObject *self, int fd)
-{
-    struct reader_watch *watch = find_watch(self, fd);
-    if (watch != NULL) {
-        watch_free(watch); /* escapes */
-    }
-}
-
-static size_t
-count_internal(const LoopObject *self)
-{
-    size_t n = self->wakeup.event_fd >= 0 ? 1 : 0;
-    return n + (self->wakeup.signal_read_fd >= 0 ? 1 : 0);
-}
-
-bool
-fl_loop_has_watches(const LoopObject *self)
-{
-    return self->poller.n_watches > count_internal(self);
-}
-
-size_t
-fl_loop_count_watches(LoopObject *self)
-{
-    size_t n_hidden = count_internal(self);
-    struct fl_list *head = &self->reader_watches;
-    for (struct fl_list *link = head->next; link != head; link = link->next) {
-        n_hidden += visible_events(watch_of_link(link)) == 0;
-    }
-    return self->poller.n_watches - n_hidden;
 }

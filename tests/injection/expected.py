@@ -7,7 +7,7 @@ UNSEEN = {
             core/loop_attrs.c fl_loop_read_overrides""",
         "still ready at the next poll, which tries again": """
             core/source.c queue_debug  core/source.c source_on_ready
-            core/loop_watch.c queue_handle""",
+            core/reader_watch.c queue_handle""",
         "asyncio's own code then does it, and finds the words": """
             net/address.c number_of  net/address.c text_of
             net/sock_op.c socket_type_is_plain  net/sock_op.c is_plain_socket
