@@ -37,6 +37,7 @@ SOURCES = {
         "error.c",
         "fault.c",
         "keywords.c",
+        "layout.c",
         "mirror.c",
         "state.c",
         "tables.c",

@@ -9,6 +9,7 @@
 
 #include "py/context.h"
 #include "py/error.h"
+#include "py/layout.h"
 #include "py/tables.h"
 
 #include <string.h>
@@ -568,7 +569,7 @@ static PyType_Spec handle_spec = {
     .slots = handle_slots,
 };
 
-static const struct fl_handle_slot inherited_slots[] = {
+static const struct fl_slot inherited_slots[] = {
     {"_args", offsetof(HandleObject, args)},
     {"_callback", offsetof(HandleObject, callback)},
     {"_cancelled", offsetof(HandleObject, slot_cancelled)},
@@ -578,27 +579,6 @@ static const struct fl_handle_slot inherited_slots[] = {
     {"_source_traceback", offsetof(HandleObject, source_traceback)},
     {NULL, 0},
 };
-
-bool
-fl_handle_layout_matches(
-    PyObject *base, const struct fl_handle_slot *slots, Py_ssize_t basicsize
-)
-{
-    if (!PyType_Check(base) || ((PyTypeObject *)base)->tp_basicsize != basicsize) {
-        return false;
-    }
-    for (; slots->name != NULL; slots++) {
-        PyObject *member = PyObject_GetAttrString(base, slots->name);
-        bool same = member != NULL && Py_IS_TYPE(member, &PyMemberDescr_Type) &&
-                    ((PyMemberDescrObject *)member)->d_member->offset == slots->offset;
-        Py_XDECREF(member);
-        if (!same) {
-            PyErr_Clear();
-            return false;
-        }
-    }
-    return true;
-}
 
 /* Adds descr to the type unless it has an attribute of that name of its own. */
 static int
@@ -636,7 +616,7 @@ fl_handle_add_inherited(PyObject *type)
 int
 fl_handle_add_type(PyObject *module, struct fl_state *state)
 {
-    if (!fl_handle_layout_matches(
+    if (!fl_layout_matches(
             state->asyncio_Handle, inherited_slots,
             offsetof(HandleObject, slot_scheduled)
         )) {

@@ -59,12 +59,6 @@ typedef struct {
     struct fl_timer timer;
 } TimerHandleObject;
 
-/* Where asyncio's slots are; a type whose slots lie elsewhere is not derived. */
-struct fl_handle_slot {
-    const char *name;
-    Py_ssize_t offset;
-};
-
 int fl_handle_add_type(PyObject *module, struct fl_state *state);
 
 /* A new Handle of loop, to be queued; its context is a snapshot of the current
@@ -106,9 +100,6 @@ void fl_handle_trim_lists(LoopObject *loop);
 void fl_handle_free_lists(LoopObject *loop);
 
 /* For the two types: */
-bool fl_handle_layout_matches(
-    PyObject *base, const struct fl_handle_slot *slots, Py_ssize_t basicsize
-);
 int fl_handle_fill(
     HandleObject *self, LoopObject *loop, PyObject *callback, PyObject *const *args,
     Py_ssize_t n_args, PyObject *context

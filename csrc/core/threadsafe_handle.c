@@ -1,6 +1,8 @@
 /* The Handle of call_soon_threadsafe where asyncio has one of its own (3.14+). */
 #include "core/threadsafe_handle.h"
 
+#include "py/layout.h"
+
 HandleObject *
 fl_threadsafe_handle_new(
     LoopObject *loop, PyObject *callback, PyObject *const *args, Py_ssize_t n_args,
@@ -128,7 +130,7 @@ static PyType_Spec threadsafe_handle_spec = {
 };
 
 /* _lock lies where TimerHandle has its first slot. */
-static const struct fl_handle_slot inherited_slots[] = {
+static const struct fl_slot inherited_slots[] = {
     {"_callback", offsetof(HandleObject, callback)},
     {"_lock", offsetof(HandleObject, slot_scheduled)},
     {NULL, 0},
@@ -151,7 +153,7 @@ fl_threadsafe_handle_add_type(PyObject *module, struct fl_state *state)
         return 0;
     }
     int status = 0;
-    if (fl_handle_layout_matches(
+    if (fl_layout_matches(
             base, inherited_slots,
             offsetof(HandleObject, slot_scheduled) + sizeof(void *)
         )) {

@@ -5,6 +5,8 @@
  */
 #include "core/timer_handle.h"
 
+#include "py/layout.h"
+
 PyObject *
 fl_timer_handle_start(
     LoopObject *loop, double when_s, PyObject *when, PyObject *callback,
@@ -119,7 +121,7 @@ static PyType_Spec timer_handle_spec = {
     .slots = timer_handle_slots,
 };
 
-static const struct fl_handle_slot inherited_slots[] = {
+static const struct fl_slot inherited_slots[] = {
     {"_callback", offsetof(HandleObject, callback)},
     {"_scheduled", offsetof(HandleObject, slot_scheduled)},
     {"_when", offsetof(HandleObject, when)},
@@ -129,7 +131,7 @@ static const struct fl_handle_slot inherited_slots[] = {
 int
 fl_timer_handle_add_type(PyObject *module, struct fl_state *state)
 {
-    if (!fl_handle_layout_matches(
+    if (!fl_layout_matches(
             state->asyncio_TimerHandle, inherited_slots, offsetof(HandleObject, vector)
         )) {
         PyErr_SetString(

@@ -2,8 +2,8 @@
  * own code and packages read, the repr; and where all that lies. */
 #include "net/transport.h"
 
-#include "core/handle.h"
 #include "py/keywords.h"
+#include "py/layout.h"
 
 /* ---- attributes ---- */
 
@@ -222,12 +222,12 @@ PyMemberDef fl_transport_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-static const struct fl_handle_slot base_slots[] = {
+static const struct fl_slot base_slots[] = {
     {"_extra", offsetof(TransportObject, extra)},
     {NULL, 0},
 };
 
-static const struct fl_handle_slot flow_control_slots[] = {
+static const struct fl_slot flow_control_slots[] = {
     {"_extra", offsetof(TransportObject, extra)},
     {"_high_water", offsetof(TransportObject, high)},
     {"_loop", offsetof(TransportObject, slot_loop)},
@@ -240,12 +240,11 @@ int
 fl_transport_check_layout(PyObject *base, bool has_limits)
 {
     bool matches =
-        has_limits ? fl_handle_layout_matches(
-                         base, flow_control_slots, offsetof(TransportObject, weakrefs)
-                     )
-                   : fl_handle_layout_matches(
-                         base, base_slots, offsetof(TransportObject, high)
-                     );
+        has_limits
+            ? fl_layout_matches(
+                  base, flow_control_slots, offsetof(TransportObject, weakrefs)
+              )
+            : fl_layout_matches(base, base_slots, offsetof(TransportObject, high));
     if (matches) {
         return 0;
     }

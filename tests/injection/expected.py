@@ -28,7 +28,7 @@ UNSEEN = {
             py/mirror.c succeeds  py/mirror.c refuses_bad_context
             py/mirror.c learn_behaviour  py/mirror.c probe_drop
             py/mirror.c tell_stock_types
-            core/handle.c fl_handle_layout_matches
+            py/layout.c fl_layout_matches
             net/sock_methods.c read_sendfile_habit""",
         "the wake-up fd is set; there was none before": """
             core/loop_signals.c set_wakeup_fd""",
