@@ -44,6 +44,7 @@ SOURCES = {
     ],
     "core": [
         "handle.c",
+        "handle_methods.c",
         "timer_handle.c",
         "threadsafe_handle.c",
         "loop.c",

@@ -99,20 +99,22 @@ void fl_handle_trim_lists(LoopObject *loop);
 /* Frees what a loop's freelists hold. */
 void fl_handle_free_lists(LoopObject *loop);
 
-/* For the two types: */
+/* For the other types of handle: */
 int fl_handle_fill(
     HandleObject *self, LoopObject *loop, PyObject *callback, PyObject *const *args,
     Py_ssize_t n_args, PyObject *context
 );
 HandleObject *
 fl_handle_alloc(PyTypeObject *type, LoopObject *loop, struct fl_handle_freelist *list);
-/* Adds to a type whose base derives from asyncio.Handle, and so not from ours,
- * what ours has and the type has not. */
-int fl_handle_add_inherited(PyObject *type);
 int fl_handle_traverse(PyObject *op, visitproc visit, void *arg);
 int fl_handle_clear(PyObject *op);
 void fl_handle_dealloc(PyObject *op);
+
+/* handle_methods.c */
 extern PyGetSetDef fl_handle_getset[];
 extern PyMethodDef fl_handle_methods[];
+/* Adds to a type whose base derives from asyncio.Handle, and so not from ours,
+ * what ours has and the type has not. */
+int fl_handle_add_inherited(PyObject *type);
 
 #endif
