@@ -1,6 +1,7 @@
 /* The loop object, shared by the rooms that make it up.
  *
- *   loop.c           the type: life, close, debug flag, method table
+ *   loop.c           the type: life, close
+ *   loop_methods.c   the table of methods; small ones
  *   loop_attrs.c     attributes asyncio's inherited code reads; overrides; stats
  *   loop_schedule.c  call_soon, call_later, call_at, call_soon_threadsafe
  *   loop_run.c       one iteration; run_forever, run_until_complete
@@ -146,6 +147,10 @@ fl_loop_check_closed(LoopObject *self)
     return 0;
 }
 
+PyObject *fl_loop_close(PyObject *op, PyObject *ignored);
+
+/* loop_methods.c */
+extern PyMethodDef fl_loop_methods[];
 /* Wrong-thread check of debug mode: 0, or -1 with RuntimeError. */
 int fl_loop_check_thread(LoopObject *self);
 
