@@ -153,50 +153,7 @@ op_delegate(SockOpObject *self, PyObject **result)
     return op_send_delegate(self, Py_None, result);
 }
 
-/* ---- plain sockets ---- */
-
-/* Whether socket.socket does what _socket.socket does: nobody has patched it. */
-static bool
-socket_type_is_plain(struct fl_state *state)
-{
-    static const char *const used[] = {
-        "fileno", "recv",    "recv_into", "recvfrom",   "recvfrom_into", "send",
-        "sendto", "connect", "_accept",   "gettimeout", "getsockopt",    "setblocking",
-    };
-    bool plain = true;
-    for (size_t i = 0; plain && i < sizeof(used) / sizeof(used[0]); i++) {
-        PyObject *found = PyObject_GetAttrString(state->socket, used[i]);
-        PyObject *base = PyObject_GetAttrString(state->base_socket, used[i]);
-        plain = found != NULL && found == base;
-        Py_XDECREF(found);
-        Py_XDECREF(base);
-    }
-    PyObject *accept = PyObject_GetAttrString(state->socket, "accept");
-    plain = plain && accept == state->net.socket_accept;
-    Py_XDECREF(accept);
-    PyErr_Clear();
-    return plain;
-}
-
-static inline bool
-is_plain_socket(struct fl_state *state, PyObject *sock)
-{
-    if ((PyObject *)Py_TYPE(sock) != state->socket) {
-        return false;
-    }
-    unsigned int version = Py_TYPE(sock)->tp_version_tag;
-    if (version != 0 && version == state->net.socket_version) {
-        return true;
-    }
-    bool plain = socket_type_is_plain(state) &&
-                 PyObject_AsFileDescriptor(sock) == fl_socket_fd(sock);
-    PyErr_Clear();
-    if (!plain) {
-        return false;
-    }
-    state->net.socket_version = Py_TYPE(sock)->tp_version_tag;
-    return true;
-}
+/* ---- its socket ---- */
 
 #define OVERRIDES_WATCHING                                                            \
     (FL_OVERRIDES_ADD_READER | FL_OVERRIDES_REMOVE_READER | FL_OVERRIDES_ADD_WRITER | \
@@ -253,7 +210,8 @@ is_nonblocking(SockOpObject *self)
 static enum fl_sock_outcome
 op_check(SockOpObject *self)
 {
-    if (!self->state->types.own || !is_plain_socket(self->state, fl_sock_of(self)) ||
+    if (!self->state->types.own ||
+        !fl_socket_is_unpatched(self->state, fl_sock_of(self)) ||
         fl_loop_overrides(self->loop) & OVERRIDES_WATCHING) {
         return FL_SOCK_FOREIGN;
     }
@@ -284,9 +242,8 @@ static enum fl_sock_outcome
 op_attempt(SockOpObject *self, PyObject **result)
 {
     self->fd = fl_socket_fd(fl_sock_of(self));
-    fl_loop_note_io(
-        self->loop
-    ); /* who counts sleep(0)s from here is to see asyncio's */
+    /* who counts sleep(0)s from here is to see asyncio's */
+    fl_loop_note_io(self->loop);
     enum fl_sock_outcome outcome;
     do {
         outcome = self->call->attempt(self, result); /* escapes */

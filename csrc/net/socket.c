@@ -40,3 +40,46 @@ fl_socket_is_plain(const struct fl_state *state, PyObject *sock, int *fd)
     }
     return fl_socket_fd(sock) == *fd;
 }
+
+/* Whether socket.socket does what _socket.socket does: nobody has patched it. */
+static bool
+type_is_unpatched(struct fl_state *state)
+{
+    static const char *const used[] = {
+        "fileno", "recv",    "recv_into", "recvfrom",   "recvfrom_into", "send",
+        "sendto", "connect", "_accept",   "gettimeout", "getsockopt",    "setblocking",
+    };
+    bool same = true;
+    for (size_t i = 0; same && i < Py_ARRAY_LENGTH(used); i++) {
+        PyObject *found = PyObject_GetAttrString(state->socket, used[i]);
+        PyObject *base = PyObject_GetAttrString(state->base_socket, used[i]);
+        same = found != NULL && found == base;
+        Py_XDECREF(found);
+        Py_XDECREF(base);
+    }
+    PyObject *accept = PyObject_GetAttrString(state->socket, "accept");
+    same = same && accept == state->net.socket_accept;
+    Py_XDECREF(accept);
+    PyErr_Clear();
+    return same;
+}
+
+bool
+fl_socket_is_unpatched(struct fl_state *state, PyObject *sock)
+{
+    if ((PyObject *)Py_TYPE(sock) != state->socket) {
+        return false;
+    }
+    unsigned int version = Py_TYPE(sock)->tp_version_tag;
+    if (version != 0 && version == state->net.socket_version) {
+        return true;
+    }
+    bool unpatched = type_is_unpatched(state) &&
+                     PyObject_AsFileDescriptor(sock) == fl_socket_fd(sock);
+    PyErr_Clear();
+    if (!unpatched) {
+        return false;
+    }
+    state->net.socket_version = Py_TYPE(sock)->tp_version_tag;
+    return true;
+}

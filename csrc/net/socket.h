@@ -9,6 +9,10 @@
  * with an exception. */
 int fl_socket_is_plain(const struct fl_state *state, PyObject *sock, int *fd);
 
+/* Whether its type is socket.socket itself, which nobody has patched; kept by the
+ * type's version tag. */
+bool fl_socket_is_unpatched(struct fl_state *state, PyObject *sock);
+
 /* The fd of a plain socket object, -1 once it is closed. */
 int fl_socket_fd(const PyObject *sock);
 

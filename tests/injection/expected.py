@@ -10,9 +10,9 @@ UNSEEN = {
             core/reader_watch.c queue_handle""",
         "asyncio's own code then does it, and finds the words": """
             net/address.c number_of  net/address.c text_of
-            net/sock_op.c socket_type_is_plain  net/sock_op.c is_plain_socket
-            net/sock_op.c fl_sock_int
-            net/sock_op.c fl_sock_size  net/sock_receive.c borrow_buffer
+            net/socket.c type_is_unpatched  net/socket.c fl_socket_is_unpatched
+            net/sock_op.c fl_sock_int  net/sock_op.c fl_sock_size
+            net/sock_receive.c borrow_buffer
             net/sock_sendfile.c attempt_sendfile""",
         "each answer is then received into an object of its own": """
             net/sock_receive.c receive_bytes""",
