@@ -22,7 +22,7 @@
 typedef struct {
     PipeObject pipe;
     struct fl_write_queue queue;
-    uint32_t late_writes; /* after close() or the end */
+    uint32_t late_writes; /* after close() or the end, and the one that failed */
 } WritePipeObject;
 
 static const char write_error[] = "Fatal write error on pipe transport";
@@ -91,6 +91,7 @@ static int
 send_failed(WritePipeObject *self, ssize_t err)
 {
     fl_write_queue_clear(&self->queue);
+    self->late_writes++;
     fl_raise_errno((int)err);
     return fl_transport_fatal_error(base_of(self), write_error); /* escapes */
 }

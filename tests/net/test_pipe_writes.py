@@ -275,6 +275,23 @@ def test_late_writes_are_counted(run, logs):
     assert logs.take() == [("WARNING", text)]
 
 
+def test_a_write_that_failed_counts_as_late(run, logs):
+    async def main():
+        with pipe() as (reader, writer):
+            transport, protocol = await writing(writer)
+            reader.close()
+            transport.write(bytearray(b"x"))  # sent at once, to nobody
+            for _ in range(4):
+                transport.write(b"x")
+            assert logs.take() == []
+            transport.write(b"x")
+            await protocol.closed
+
+    run(main())
+    text = "pipe closed by peer or os.write(pipe, data) raised exception."
+    assert logs.take() == [("WARNING", text)]
+
+
 def test_a_buffer_that_cannot_be_had(run, logs):
     """A view with gaps: reported, and the end."""
 
