@@ -8,7 +8,7 @@ types and on ours.
 
 Run by hand, it compares many programs and logs how many:
 
-    python -m tests.core.random_programs [N] [SEED]
+    python -m tests.core.random_programs [--programs N] [--seed S]
 """
 
 import asyncio
@@ -16,8 +16,13 @@ import contextvars
 import gc
 import inspect
 import sys
+import time
+import warnings
 
 from hypothesis import strategies as st
+
+import fastloop
+from tests import random_checks
 
 number = contextvars.ContextVar("number", default=0)
 
@@ -537,16 +542,9 @@ def end_generators(loop):
         pass  # from a task that was left
 
 
-def main(arguments):
-    """Compares N random programs on all combinations of loop and types."""
-    import time
-
-    from hypothesis import HealthCheck, Phase, given, seed, settings
-
-    import fastloop
-
-    count = int(arguments[0]) if arguments else 10_000
-    events = []
+def main():
+    """Compares random programs on all combinations of loop and types."""
+    asked = random_checks.asked_for(__doc__.partition("\n")[0])
     kits = [
         (fastloop.new_event_loop, fastloop.Future, fastloop.Task),
         (asyncio.SelectorEventLoop, fastloop.Future, fastloop.Task),
@@ -555,43 +553,26 @@ def main(arguments):
     if PURE is not None:
         kits.append((asyncio.SelectorEventLoop, *PURE))
 
-    first_seed = int(arguments[1]) if len(arguments) > 1 else 1
-
-    @seed(first_seed)
-    @settings(
-        max_examples=count,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(programs())
     def compare(program):
-        gc.freeze()  # what hypothesis remembers need not be walked each time
         stock = trace_of(
             program, asyncio.SelectorEventLoop, asyncio.Future, asyncio.Task
         )
-        events.append(len(stock))
         for make_loop, Future, Task in kits:
             ours = trace_of(program, make_loop, Future, Task)
-            assert ours == stock, difference(stock, ours)
+            assert ours == stock, random_checks.difference(stock, ours)
+        return stock
 
+    warnings.simplefilter("ignore", RuntimeWarning)  # coroutines left unstarted
     start = time.monotonic()
-    compare()
+    count, n_events = random_checks.check_many(
+        programs(), compare, asked.programs, asked.seed
+    )
     print(
-        f"{len(events)} programs, {sum(events)} events, the same trace on every"
-        f" of {1 + len(kits)} pairs of loop and types; seed {first_seed},"
+        f"{count} programs of tasks, {n_events} events, the same trace on every"
+        f" of {1 + len(kits)} pairs of loop and types; seed {asked.seed},"
         f" Python {sys.version.split()[0]}, {time.monotonic() - start:.0f} s"
     )
 
 
-def difference(stock, ours):
-    """The first event that differs, with what came before."""
-    for i, (a, b) in enumerate(zip(stock, ours, strict=False)):
-        if a != b:
-            return f"event {i}: {a} / {b} after {stock[max(0, i - 12) : i]}"
-    return f"lengths {len(stock)} and {len(ours)}"
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -1,6 +1,6 @@
 """The same random programs do the same on asyncio's types and loop and on ours.
 
-Few here, to be quick; `python -m tests.core.random_programs 10000` runs many.
+Few here, to be quick; `python -m tests.core.random_programs` runs many.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import fastloop
-from tests.core.random_programs import PURE, difference, programs, trace_of
+from tests.core.random_programs import PURE, programs, trace_of
+from tests.random_checks import difference
 
 KITS = {
     "ours": (fastloop.new_event_loop, fastloop.Future, fastloop.Task),

@@ -5,17 +5,14 @@ which says whether every loop must leave the same trace, a `Machine(program, loo
 ours)`, and the words WHAT and MODEL for the report.
 """
 
-import argparse
 import asyncio
 import logging
 import random
 import sys
 import time
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
-
 import fastloop
-from tests.core.random_programs import difference
+from tests import random_checks
 
 PERIOD = 1 << 20
 CONTENT = random.Random(1).randbytes(PERIOD) * 2
@@ -132,45 +129,37 @@ def check(kind, program):
     stock = run(kind, program, asyncio.SelectorEventLoop)
     ours = run(kind, program, fastloop.new_event_loop)
     if kind.is_exact(program):
-        assert ours == stock, difference(stock, ours)
+        assert ours == stock, random_checks.difference(stock, ours)
     return stock
 
 
-def check_many(kind, exact, count, first_seed):
-    """Checks random programs; how many, and how many events they had."""
-    n_events = []
-
-    @seed(first_seed)
-    @settings(
-        max_examples=count,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
+def check_few(kind, exact, count):
+    """What a test of the suite checks."""
+    random_checks.check_few(
+        kind.programs(exact), lambda program: check(kind, program), count
     )
-    @given(kind.programs(exact))
-    def every(program):
-        n_events.append(len(check(kind, program)))
-
-    every()
-    return len(n_events), sum(n_events)
 
 
 def main(kind):
     """Checks as many random programs as asked for, every second one an exact one."""
-    options = argparse.ArgumentParser(description=kind.__doc__.partition("\n")[0])
-    options.add_argument("--programs", type=int, default=10_000, metavar="N")
-    options.add_argument("--seed", type=int, default=1, metavar="S")
-    given = options.parse_args()
+    asked = random_checks.asked_for(kind.__doc__.partition("\n")[0])
     start = time.monotonic()
-    n_others = given.programs // 2
-    n_exact = given.programs - n_others
-    n_exact, n_exact_events = check_many(kind, True, n_exact, given.seed)
-    n_others, n_other_events = check_many(kind, False, n_others, given.seed)
+    (n_exact, n_exact_events), (n_others, n_other_events) = (
+        random_checks.check_many(
+            kind.programs(exact),
+            lambda program: check(kind, program),
+            count,
+            asked.seed,
+        )
+        for exact, count in (
+            (True, -(-asked.programs // 2)),
+            (False, asked.programs // 2),
+        )
+    )
     print(
         f"{n_exact + n_others} programs of {kind.WHAT},"
         f" {n_exact_events + n_other_events} events:"
         f" they follow the model of a {kind.MODEL} on asyncio and on fastloop,"
-        f" {n_exact} of them with the same trace; seed {given.seed},"
+        f" {n_exact} of them with the same trace; seed {asked.seed},"
         f" Python {sys.version.split()[0]}, {time.monotonic() - start:.0f} s"
     )

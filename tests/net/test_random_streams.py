@@ -4,7 +4,6 @@ Few here, to be quick; `python -m tests.net.random_streams` runs many.
 """
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 
 from tests.net import random_runs, random_streams
 
@@ -13,15 +12,4 @@ from tests.net import random_runs, random_streams
 @pytest.mark.filterwarnings("ignore:It looks like `register_random`")
 @pytest.mark.parametrize("exact", [True, False], ids=["exact", "inexact"])
 def test_follow_the_model(exact):
-    @settings(
-        max_examples=200,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(random_streams.programs(exact))
-    def every(program):
-        random_runs.check(random_streams, program)
-
-    every()
+    random_runs.check_few(random_streams, exact, 200)
