@@ -26,7 +26,7 @@ if os.environ.get("FASTLOOP_TESTS_ASYNCIO_ONLY"):
     KINDS.remove("fastloop")
 # The collector runs whenever it can; what asyncio is then like is not our question.
 GC_STRESS = bool(os.environ.get("FASTLOOP_TESTS_GC_STRESS"))
-if GC_STRESS:
+if GC_STRESS or os.environ.get("FASTLOOP_TESTS_FASTLOOP_ONLY"):
     KINDS.remove("asyncio")
 
 LINGER_S = 3

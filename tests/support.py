@@ -136,8 +136,9 @@ def plain(text):
     return re.sub(r"<(_UnixSelectorEventLoop|Loop) ", "<LOOP ", text)
 
 
-# AddressSanitizer makes all code slower and keeps freed memory for a while.
+# AddressSanitizer makes all code slower and keeps freed memory for a while; valgrind,
+# which preloads its vgpreload_core, too.
 not_sanitized = pytest.mark.skipif(
-    "libasan" in os.environ.get("LD_PRELOAD", ""),
+    any(name in os.environ.get("LD_PRELOAD", "") for name in ("libasan", "vgpreload")),
     reason="says nothing of an ordinary build",
 )
