@@ -325,18 +325,38 @@ fl_handle_free_lists(LoopObject *loop)
 /* ---- running and cancelling ---- */
 
 static int
+tell_exception_handler(LoopObject *loop, HandleObject *self, PyObject *exc)
+{
+    PyObject *result = PyObject_CallMethod(
+        (PyObject *)loop, "_callback_failed", "OO", self, exc
+    ); /* escapes */
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static int
 handle_report(HandleObject *self)
 {
     if (self->loop == NULL || fl_error_is_exit()) {
         return -1;
     }
     PyObject *exc = fl_error_take();
-    PyObject *result = PyObject_CallMethod(
-        (PyObject *)self->loop, "_callback_failed", "OO", self, exc
-    ); /* escapes */
+    int status = tell_exception_handler(self->loop, self, exc); /* escapes */
     Py_DECREF(exc);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return status;
+}
+
+int
+fl_handle_report_as(HandleObject *made, LoopObject *loop, PyObject *exc)
+{
+    int status = -1;
+    if (made != NULL) {
+        fl_handle_settle(made); /* the exception handler may keep it */
+        status = tell_exception_handler(loop, made, exc); /* escapes */
+    }
+    Py_XDECREF(made);
+    Py_XDECREF(exc);
+    return status;
 }
 
 static PyObject *

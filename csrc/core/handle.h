@@ -85,6 +85,11 @@ int fl_handle_traverse_queued(HandleObject *self, visitproc visit, void *arg);
  * if the handler itself raised. */
 int fl_handle_run(HandleObject *self);
 
+/* Tells the loop's exception handler of exc, as if the callback of made had raised it:
+ * for what has no handle unless it fails. Steals exc and made, a new handle, or NULL
+ * with an exception set. escapes. 0, or -1 with an exception. */
+int fl_handle_report_as(HandleObject *made, LoopObject *loop, PyObject *exc);
+
 /* As handle.cancel() on a Handle that waits for nothing but its turn. -1 if the
  * repr kept in debug mode raised. */
 int fl_handle_cancel(HandleObject *self);

@@ -18,9 +18,6 @@ handle_of_step(LoopObject *self, TaskObject *task, bool waking)
         self, callable, &waiter, waiter != NULL ? 1 : 0, task->base.context
     );
     Py_DECREF(callable);
-    if (handle != NULL) {
-        fl_handle_settle(handle); /* the exception handler may keep it */
-    }
     return handle;
 }
 
@@ -35,15 +32,7 @@ report(LoopObject *self, TaskObject *task, bool waking)
     PyObject *exc = fl_error_take();
     fl_current_retract(self);
     HandleObject *handle = handle_of_step(self, task, waking);
-    PyObject *result = handle == NULL
-                           ? NULL
-                           : PyObject_CallMethod(
-                                 (PyObject *)self, "_callback_failed", "OO", handle, exc
-                             ); /* escapes */
-    Py_XDECREF(handle);
-    Py_XDECREF(exc);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return fl_handle_report_as(handle, self, exc); /* escapes */
 }
 
 int

@@ -16,15 +16,17 @@ source_of_link(struct fl_list *link)
 
 /* A Handle of the method that events call: new, or NULL with an exception. */
 static HandleObject *
-source_handle(struct fl_source *self, uint32_t event)
+source_handle(
+    const struct fl_source *self, LoopObject *loop, uint32_t events, PyObject *context
+)
 {
     const char *name =
-        event == FL_POLL_READ ? self->kind->read_method : self->kind->write_method;
+        events & FL_POLL_READ ? self->kind->read_method : self->kind->write_method;
     PyObject *method = PyObject_GetAttrString(self->owner, name);
     if (method == NULL) {
         return NULL;
     }
-    HandleObject *handle = fl_handle_new(self->loop, method, NULL, 0, self->context);
+    HandleObject *handle = fl_handle_new(loop, method, NULL, 0, context);
     Py_DECREF(method);
     return handle;
 }
@@ -33,7 +35,9 @@ static void
 queue_debug(struct fl_source *self, uint32_t events)
 {
     for (uint32_t event = FL_POLL_READ; event <= FL_POLL_WRITE; event <<= 1) {
-        HandleObject *handle = events & event ? source_handle(self, event) : NULL;
+        HandleObject *handle =
+            events & event ? source_handle(self, self->loop, event, self->context)
+                           : NULL;
         if (handle != NULL &&
             fl_loop_push(self->loop, (uintptr_t)handle | FL_ENTRY_HANDLE) < 0) {
             Py_DECREF(handle);
@@ -233,23 +237,8 @@ source_report(struct fl_source *self, LoopObject *loop, uint32_t events)
         return -1;
     }
     PyObject *exc = fl_error_take();
-    const char *name =
-        events & FL_POLL_READ ? self->kind->read_method : self->kind->write_method;
-    PyObject *method = PyObject_GetAttrString(self->owner, name);
-    HandleObject *handle =
-        method == NULL ? NULL : fl_handle_new(loop, method, NULL, 0, NULL);
-    Py_XDECREF(method);
-    PyObject *result = NULL;
-    if (handle != NULL) {
-        fl_handle_settle(handle); /* the exception handler may keep it */
-        result = PyObject_CallMethod(
-            (PyObject *)loop, "_callback_failed", "OO", handle, exc
-        ); /* escapes */
-    }
-    Py_XDECREF(handle);
-    Py_XDECREF(exc);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    HandleObject *handle = source_handle(self, loop, events, NULL);
+    return fl_handle_report_as(handle, loop, exc); /* escapes */
 }
 
 int
