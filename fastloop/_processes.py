@@ -337,32 +337,14 @@ class Processes:
         extra: Any = None,
         **keywords: Any,
     ) -> Any:
+        given = protocol, args, shell, stdin, stdout, stderr, bufsize
         if not self._may_watch():
             return await _AsyncioLoop._make_subprocess_transport(
-                self,
-                protocol,
-                args,
-                shell,
-                stdin,
-                stdout,
-                stderr,
-                bufsize,
-                extra,
-                **keywords,
+                self, *given, extra, **keywords
             )
         waiter = self.create_future()
         transport = SubprocessTransport(
-            self,
-            protocol,
-            args,
-            shell,
-            stdin,
-            stdout,
-            stderr,
-            bufsize,
-            waiter=waiter,
-            extra=extra,
-            **keywords,
+            self, *given, waiter=waiter, extra=extra, **keywords
         )
         self._watch_child(transport)
         try:
