@@ -174,11 +174,31 @@ int fl_future_set_log_traceback(PyObject *op, PyObject *value, void *closure);
 PyObject *fl_future_get_source_traceback(PyObject *op, void *closure);
 PyObject *fl_future_get_cancel_message(PyObject *op, void *closure);
 int fl_future_set_cancel_message(PyObject *op, PyObject *value, void *closure);
+
 #if defined(FL_HAVE_THREAD_TASKS)
 PyObject *fl_future_get_awaited_by(PyObject *op, void *closure);
+#define FL_FUTURE_AWAITED_BY(type) \
+    FL_FUTURE_ATTR(type, "_asyncio_awaited_by", get_awaited_by, NULL),
+#else
+#define FL_FUTURE_AWAITED_BY(type)
 #endif
 
-/* The closure of those, as PyGetSetDef wants it. */
-#define FL_FUTURE_OFFSET(type) ((void *)offsetof(type, own))
+#define FL_FUTURE_ATTR(type, name, get, set) \
+    {name, fl_future_##get, set, NULL, (void *)offsetof(type, own)}
+#define FL_FUTURE_ATTR_SET(type, name, attr) \
+    FL_FUTURE_ATTR(type, name, get_##attr, fl_future_set_##attr)
+
+/* Their lines in the table of a type. */
+#define FL_FUTURE_GETSET(type)                                                 \
+    FL_FUTURE_AWAITED_BY(type)                                                 \
+    FL_FUTURE_ATTR(type, "_state", get_state, NULL),                           \
+        FL_FUTURE_ATTR_SET(type, "_asyncio_future_blocking", blocking),        \
+        FL_FUTURE_ATTR(type, "_loop", get_loop_attr, NULL),                    \
+        FL_FUTURE_ATTR(type, "_callbacks", get_callbacks, NULL),               \
+        FL_FUTURE_ATTR(type, "_result", get_result_attr, NULL),                \
+        FL_FUTURE_ATTR(type, "_exception", get_exception_attr, NULL),          \
+        FL_FUTURE_ATTR_SET(type, "_log_traceback", log_traceback),             \
+        FL_FUTURE_ATTR(type, "_source_traceback", get_source_traceback, NULL), \
+        FL_FUTURE_ATTR_SET(type, "_cancel_message", cancel_message)
 
 #endif

@@ -427,24 +427,8 @@ PyMethodDef fl_task_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-#define AT FL_FUTURE_OFFSET(TaskObject)
-
 PyGetSetDef fl_task_getset[] = {
-    {"_state", fl_future_get_state, NULL, NULL, AT},
-    {"_asyncio_future_blocking", fl_future_get_blocking, fl_future_set_blocking, NULL,
-     AT},
-    {"_loop", fl_future_get_loop_attr, NULL, NULL, AT},
-    {"_callbacks", fl_future_get_callbacks, NULL, NULL, AT},
-    {"_result", fl_future_get_result_attr, NULL, NULL, AT},
-    {"_exception", fl_future_get_exception_attr, NULL, NULL, AT},
-    {"_log_traceback", fl_future_get_log_traceback, fl_future_set_log_traceback, NULL,
-     AT},
-    {"_source_traceback", fl_future_get_source_traceback, NULL, NULL, AT},
-    {"_cancel_message", fl_future_get_cancel_message, fl_future_set_cancel_message,
-     NULL, AT},
-#if defined(FL_HAVE_THREAD_TASKS)
-    {"_asyncio_awaited_by", fl_future_get_awaited_by, NULL, NULL, NULL},
-#endif
+    FL_FUTURE_GETSET(TaskObject),
     {"_log_destroy_pending", task_get_log_destroy_pending, task_set_log_destroy_pending,
      NULL, NULL},
     {"_must_cancel", task_get_must_cancel, NULL, NULL, NULL},
