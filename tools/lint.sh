@@ -39,7 +39,8 @@ check "shell scripts" parse_scripts
 check "ruff check" ruff check -q .
 check "ruff format" ruff format -q --check .
 check "clang-format" clang-format --dry-run --Werror "${c_files[@]}"
-check "function sizes" lizard -w -L 80 -C 20 csrc fastloop tools benchmarks -x '*/.venv*'
+check "function sizes" lizard -w -L 80 -C 20 csrc fastloop tools benchmarks tests \
+    examples setup.py -x '*/.venv*'
 check "mypy" mypy
 check "stubtest" python -m mypy.stubtest fastloop --ignore-unused-allowlist \
     --mypy-config-file pyproject.toml --allowlist tools/stubtest-allowlist.txt

@@ -166,18 +166,9 @@ def run_program(name, witness):
     return exc, problems or []
 
 
-def judge(name, site, nth):
-    """In a child: run the program with one fault; what was wrong, and what became."""
-    witness = Witness()
-    before = open_fds(), census()
-    if nth:
-        _core._fault_arm(site, nth)
-    witness.install()
-    exc, wrong = run_program(name, witness)
-    if nth is None:
-        passed = [site[-1] for site in _core._fault_sites()]
+def outcome(exc, witness, wrong):
+    """What came of the fault; adds to what was wrong, and lets go of the exceptions."""
     came, error, *cleared = _core._fault_outcome()
-    stuck = witness.times_stuck
     seen = [*witness.reports, *([exc] if exc else [])]
     for one in [other for exc in seen for other in chain(exc)]:
         if isinstance(one, SystemError):
@@ -187,7 +178,7 @@ def judge(name, site, nth):
         unseen = not any(is_fault(one) for one in seen) and (
             error is None or error.__traceback__ is None
         )
-        if stuck and unseen:
+        if witness.times_stuck and unseen:
             wrong.append("hangs, and nobody is told why")
         unseen = unseen or cleared[0] is not None
     elif exc is not None:
@@ -197,30 +188,42 @@ def judge(name, site, nth):
         for other in chain(one):
             traceback.clear_frames(other.__traceback__)
             other.__traceback__ = None
-    del seen[:], exc, error
-    one = other = None
     witness.closed = True  # what dies from now on is not kept
     del witness.reports[:]
+    return {"came": came, "unseen": unseen, "cleared": cleared, "text": text}
+
+
+def left_over(fds, counts):
+    """What there is more of than before, or of fds; one complaint each."""
+    now = census()
+    left = {what: (counts[what], now[what]) for what in counts}
+    left = {what: pair for what, pair in left.items() if pair[1] > pair[0]}
+    if left:
+        yield f"left over (before, after): {left}"
+    if opened := open_fds() - fds:
+        yield f"open fds: {sorted(opened)}"
+
+
+def judge(name, site, nth):
+    """In a child: run the program with one fault; what was wrong, and what became."""
+    witness = Witness()
+    fds, counts = open_fds(), census()
+    if nth:
+        _core._fault_arm(site, nth)
+    witness.install()
+    exc, wrong = run_program(name, witness)
+    passed = None
+    if nth is None:
+        passed = [site[-1] for site in _core._fault_sites()]
+    found = outcome(exc, witness, wrong)
+    del exc
     try:
         fastloop.run(simple_program())
     except BaseException as after:
         wrong.append(f"the next loop raised {after!r}")
         after.__traceback__ = None
-    counts = census()
-    after = open_fds(), counts
-    left = {
-        what: (before[1][what], after[1][what])
-        for what in before[1]
-        if after[1][what] > before[1][what]
-    }
-    if left:
-        wrong.append(f"left over (before, after): {left}")
-    if after[0] - before[0]:
-        wrong.append(f"open fds: {sorted(after[0] - before[0])}")
-    return {
-        "came": came, "wrong": wrong, "unseen": unseen, "cleared": cleared,
-        "stuck": stuck, "text": text, "passed": passed if nth is None else None,
-    }  # fmt: skip
+    wrong += left_over(fds, counts)
+    return found | {"wrong": wrong, "stuck": witness.times_stuck, "passed": passed}
 
 
 def in_child(name, site, nth):
