@@ -10,6 +10,7 @@
 
 #include "core/sched.h"
 #include "core/task_step.h"
+#include "py/call.h"
 
 #define FIRST_CAPACITY 4
 
@@ -126,11 +127,9 @@ call_soon(
 )
 {
     PyObject *stack[4] = {own->loop, callback, op, context};
-    PyObject *handle = PyObject_VectorcallMethod(
+    return fl_call_status(PyObject_VectorcallMethod(
         own->state->str_call_soon, stack, 3, own->state->kw_context
-    ); /* escapes */
-    Py_XDECREF(handle);
-    return handle == NULL ? -1 : 0;
+    )); /* escapes */
 }
 
 static int

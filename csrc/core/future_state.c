@@ -6,6 +6,8 @@
  */
 #include "core/future.h"
 
+#include "py/call.h"
+
 int
 fl_future_check_alive(const struct fl_future_state *own)
 {
@@ -37,14 +39,9 @@ start_in_debug(struct fl_future_state *own)
 static int
 loop_is_in_debug(struct fl_future_state *own)
 {
-    PyObject *answer =
-        PyObject_CallMethodNoArgs(own->loop, own->state->str_get_debug); /* escapes */
-    if (answer == NULL) {
-        return -1;
-    }
-    int debug = PyObject_IsTrue(answer); /* escapes */
-    Py_DECREF(answer);
-    return debug;
+    return fl_call_truth(
+        PyObject_CallMethodNoArgs(own->loop, own->state->str_get_debug)
+    ); /* escapes */
 }
 
 static void

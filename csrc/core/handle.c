@@ -7,6 +7,7 @@
  */
 #include "core/handle.h"
 
+#include "py/call.h"
 #include "py/context.h"
 #include "py/error.h"
 #include "py/layout.h"
@@ -327,11 +328,9 @@ fl_handle_free_lists(LoopObject *loop)
 static int
 tell_exception_handler(LoopObject *loop, HandleObject *self, PyObject *exc)
 {
-    PyObject *result = PyObject_CallMethod(
-        (PyObject *)loop, "_callback_failed", "OO", self, exc
+    return fl_call_status(
+        PyObject_CallMethod((PyObject *)loop, "_callback_failed", "OO", self, exc)
     ); /* escapes */
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
 }
 
 static int

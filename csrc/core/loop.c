@@ -8,6 +8,7 @@
 
 #include "core/source.h"
 #include "core/timer_handle.h"
+#include "py/call.h"
 #include "py/error.h"
 
 #include <stdlib.h>
@@ -42,9 +43,7 @@ loop_set_defaults(LoopObject *self)
     if (self->slow_callback_duration == NULL) {
         return -1;
     }
-    PyObject *debug = PyObject_CallNoArgs(self->state->is_debug_mode);
-    int truth = debug == NULL ? -1 : PyObject_IsTrue(debug);
-    Py_XDECREF(debug);
+    int truth = fl_call_truth(PyObject_CallNoArgs(self->state->is_debug_mode));
     self->debug = (char)(truth > 0);
     return truth < 0 ? -1 : 0;
 }
@@ -235,18 +234,15 @@ close_executor(LoopObject *self)
     Py_XDECREF(wait);
     Py_XDECREF(nothing);
     Py_DECREF(executor);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return fl_call_status(result);
 }
 
 static int
 log_close(PyObject *op)
 {
-    PyObject *result = PyObject_CallMethod(
+    return fl_call_status(PyObject_CallMethod(
         ((LoopObject *)op)->state->logger, "debug", "sO", "Close %r", op
-    );
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    ));
 }
 
 PyObject *

@@ -10,6 +10,7 @@
 #include "core/task_registry.h"
 #include "core/timer_handle.h"
 #include "py/args.h"
+#include "py/call.h"
 #include "py/error.h"
 
 /* ---- one iteration ---- */
@@ -52,8 +53,7 @@ warn_if_slow(LoopObject *self, HandleObject *handle, double took_s)
                                           "Executing %s took %.3f seconds", text, took_s
                                       );
     Py_XDECREF(text);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return fl_call_status(result);
 }
 
 static int
@@ -189,20 +189,16 @@ set_origin_tracking(LoopObject *self, bool enabled)
     if (enabled == (bool)self->coroutine_origin_tracking_enabled) {
         return 0;
     }
-    PyObject *result = PyObject_CallMethod(
+    return fl_call_status(PyObject_CallMethod(
         (PyObject *)self, "_set_coroutine_origin_tracking", "O",
         enabled ? Py_True : Py_False
-    );
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    ));
 }
 
 static int
 set_running_loop(LoopObject *self, PyObject *loop)
 {
-    PyObject *result = PyObject_CallOneArg(self->state->set_running_loop, loop);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return fl_call_status(PyObject_CallOneArg(self->state->set_running_loop, loop));
 }
 
 static int
@@ -227,8 +223,7 @@ install_asyncgen_hooks(LoopObject *self)
     Py_XDECREF(firstiter);
     Py_XDECREF(finalizer);
     Py_XDECREF(old);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return fl_call_status(result);
 }
 
 static int
@@ -356,10 +351,9 @@ fl_loop_run_forever_cleanup(PyObject *op, PyObject *Py_UNUSED(ignored))
 static int
 iterate_overridden(LoopObject *self)
 {
-    PyObject *result =
-        PyObject_CallMethodNoArgs((PyObject *)self, self->state->str__run_once);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return fl_call_status(
+        PyObject_CallMethodNoArgs((PyObject *)self, self->state->str__run_once)
+    );
 }
 
 PyObject *
@@ -387,10 +381,7 @@ fl_loop_run_forever(PyObject *op, PyObject *Py_UNUSED(ignored))
 static int
 ask(PyObject *future, const char *method)
 {
-    PyObject *answer = PyObject_CallMethod(future, method, NULL); /* escapes */
-    int truth = answer == NULL ? -1 : PyObject_IsTrue(answer);
-    Py_XDECREF(answer);
-    return truth;
+    return fl_call_truth(PyObject_CallMethod(future, method, NULL)); /* escapes */
 }
 
 /* A coroutine that ended in an exception which left the loop: its caller gets
@@ -401,9 +392,7 @@ mark_retrieved(PyObject *future)
     int done = ask(future, "done");
     int cancelled = done == 1 ? ask(future, "cancelled") : 0;
     if (done == 1 && cancelled == 0) {
-        PyObject *exception = PyObject_CallMethod(future, "exception", NULL);
-        Py_XDECREF(exception);
-        return exception == NULL ? -1 : 0;
+        return fl_call_status(PyObject_CallMethod(future, "exception", NULL));
     }
     return done < 0 || cancelled < 0 ? -1 : 0;
 }
@@ -413,16 +402,11 @@ static PyObject *
 prepare_future(LoopObject *self, PyObject *awaitable, bool *new_task)
 {
     struct fl_state *state = self->state;
-    PyObject *is_future = PyObject_CallOneArg(state->isfuture, awaitable);
-    if (is_future == NULL) {
+    int is_future = fl_call_truth(PyObject_CallOneArg(state->isfuture, awaitable));
+    if (is_future < 0) {
         return NULL;
     }
-    int truth = PyObject_IsTrue(is_future);
-    Py_DECREF(is_future);
-    if (truth < 0) {
-        return NULL;
-    }
-    *new_task = !truth;
+    *new_task = !is_future;
     PyObject *stack[2] = {awaitable, (PyObject *)self};
     PyObject *future = PyObject_Vectorcall(
         state->ensure_future, stack, 1, state->kw_loop
@@ -467,8 +451,7 @@ run_for(LoopObject *self, PyObject *future, bool new_task)
         fl_error_restore(exc);
         return -1;
     }
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return fl_call_status(result);
 }
 
 PyObject *

@@ -8,6 +8,7 @@
 #include "core/threadsafe_handle.h"
 #include "core/timer_handle.h"
 #include "py/args.h"
+#include "py/call.h"
 #include "py/error.h"
 
 int
@@ -27,11 +28,9 @@ check_debug(LoopObject *self, PyObject *callback, const char *method, bool check
     if (check_thread && fl_loop_check_thread(self) < 0) {
         return -1;
     }
-    PyObject *result = PyObject_CallMethod(
-        (PyObject *)self, "_check_callback", "Os", callback, method
+    return fl_call_status(
+        PyObject_CallMethod((PyObject *)self, "_check_callback", "Os", callback, method)
     );
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
 }
 
 /* Queues a new handle: the ring gets its first reference, the caller another. */

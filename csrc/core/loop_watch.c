@@ -6,6 +6,7 @@
 #include "core/reader_watch.h"
 #include "core/source.h"
 #include "py/args.h"
+#include "py/call.h"
 #include "py/error.h"
 
 #include <limits.h>
@@ -71,9 +72,7 @@ check_free(LoopObject *self, long fd, PyObject *named)
     int used = PyObject_IsTrue(transport);
     int status = used < 0 ? -1 : 0;
     if (used > 0) {
-        PyObject *closing = PyObject_CallMethod(transport, "is_closing", NULL);
-        int truth = closing == NULL ? -1 : PyObject_IsTrue(closing);
-        Py_XDECREF(closing);
+        int truth = fl_call_truth(PyObject_CallMethod(transport, "is_closing", NULL));
         if (truth == 0) {
             PyErr_Format(
                 PyExc_RuntimeError, "File descriptor %R is used by transport %R", named,

@@ -7,6 +7,7 @@
 #include "core/future_iter.h"
 #include "core/task_registry.h"
 #include "core/task_step.h"
+#include "py/call.h"
 
 static TaskObject *
 task_of(PyObject *op)
@@ -40,9 +41,8 @@ is_coroutine(struct fl_state *state, PyObject *coro)
     if (known != 0) {
         return known;
     }
-    PyObject *answer = PyObject_CallOneArg(state->iscoroutine, coro); /* escapes */
-    int truth = answer == NULL ? -1 : PyObject_IsTrue(answer);
-    Py_XDECREF(answer);
+    int truth =
+        fl_call_truth(PyObject_CallOneArg(state->iscoroutine, coro)); /* escapes */
     if (truth > 0 && PySet_GET_SIZE(state->types.coroutine_types) < MAX_KEPT &&
         PySet_Add(state->types.coroutine_types, type) < 0) {
         return -1;
@@ -84,12 +84,9 @@ loop_is_running(TaskObject *self)
     if (self->own.loop_is_ours) {
         return ((LoopObject *)(void *)self->own.loop)->running != 0;
     }
-    PyObject *answer = PyObject_CallMethodNoArgs(
-        self->own.loop, self->own.state->str_is_running
+    return fl_call_truth(
+        PyObject_CallMethodNoArgs(self->own.loop, self->own.state->str_is_running)
     ); /* escapes */
-    int running = answer == NULL ? -1 : PyObject_IsTrue(answer);
-    Py_XDECREF(answer);
-    return running;
 }
 
 static int

@@ -1,6 +1,7 @@
 /* Task: its methods and attributes, which are asyncio's. */
 #include "core/task.h"
 
+#include "py/call.h"
 #include "py/keywords.h"
 #include "py/tables.h"
 
@@ -159,8 +160,7 @@ cancel_waiter(TaskObject *self, PyObject *message)
     else {
         PyObject *result =
             PyObject_CallMethodOneArg(waiter, state->str_cancel, message);
-        cancelled = result == NULL ? -1 : PyObject_IsTrue(result);
-        Py_XDECREF(result);
+        cancelled = fl_call_truth(result);
     }
     Py_DECREF(waiter);
     return cancelled;

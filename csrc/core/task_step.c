@@ -9,6 +9,7 @@
 #include "core/awaited_by.h"
 #include "core/sched.h"
 #include "core/task_registry.h"
+#include "py/call.h"
 #include "py/error.h"
 
 /* ---- scheduling ---- */
@@ -32,8 +33,7 @@ call_soon(TaskObject *self, PyObject *exc)
     Py_DECREF(context);
     Py_DECREF(loop);
     Py_DECREF(callable);
-    Py_XDECREF(handle);
-    return handle == NULL ? -1 : 0;
+    return fl_call_status(handle);
 }
 
 int

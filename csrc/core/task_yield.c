@@ -7,6 +7,7 @@
 #include "core/awaited_by.h"
 #include "core/sched.h"
 #include "core/task_step.h"
+#include "py/call.h"
 #include "py/tables.h"
 
 /* Throws RuntimeError(message) in the next step. Steals message, which may be NULL
@@ -90,8 +91,7 @@ pass_cancellation_on(TaskObject *self)
     ); /* escapes */
     Py_DECREF(message);
     Py_DECREF(waiter);
-    int cancelled = result == NULL ? -1 : PyObject_IsTrue(result);
-    Py_XDECREF(result);
+    int cancelled = fl_call_truth(result);
     if (cancelled > 0) {
         self->must_cancel = false;
     }
@@ -159,8 +159,7 @@ add_wakeup_to_foreign(TaskObject *self, PyObject *future)
     ); /* escapes */
     Py_DECREF(context);
     Py_DECREF(wakeup);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return fl_call_status(result);
 }
 
 static int

@@ -2,6 +2,7 @@
 #include "net/datagram.h"
 
 #include "net/address.h"
+#include "py/call.h"
 #include "py/error.h"
 #include "py/tables.h"
 
@@ -29,8 +30,7 @@ fl_datagram_error(DatagramObject *self, const char *fatal_message)
               ); /* escapes */
     Py_XDECREF(protocol);
     Py_DECREF(exc);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return fl_call_status(result);
 }
 
 /* The sender's address as an object: the last one's if it is the same. New or NULL. */

@@ -13,6 +13,7 @@
 #include "net/address.h"
 #include "net/socket.h"
 #include "net/stream.h"
+#include "py/call.h"
 #include "py/error.h"
 
 #include <errno.h>
@@ -117,8 +118,7 @@ connect_protocol(
         fl_stream_create((LoopObject *)loop, taken, &all); /* escapes */
     Py_DECREF(protocol);
     Py_DECREF(loop);
-    Py_XDECREF(transport);
-    return transport == NULL ? -1 : 0;
+    return fl_call_status(transport);
 }
 
 /* create_task(loop._accept_connection2(factory, sock, extra, *tls)) */
@@ -190,8 +190,7 @@ connection_failed(ListenerObject *self, PyObject *sock)
         );
     }
     Py_DECREF(exc);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return fl_call_status(result);
 }
 
 static int
@@ -316,8 +315,7 @@ wait_and_retry(ListenerObject *self, const char *message)
     }
     Py_DECREF(exc);
     Py_XDECREF(sock);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return fl_call_status(result);
 }
 
 /* 1 if there may be more, 0 if not now, -1 with an exception. */

@@ -5,6 +5,7 @@
  */
 #include "net/pipe.h"
 
+#include "py/call.h"
 #include "py/error.h"
 
 #include <errno.h>
@@ -178,11 +179,9 @@ fl_pipe_note_peer_left(PipeObject *self)
     if (!loop->debug) {
         return 0;
     }
-    PyObject *result = PyObject_CallMethod(
+    return fl_call_status(PyObject_CallMethod(
         loop->state->logger, "info", "sO", "%r was closed by peer", self
-    ); /* escapes */
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    )); /* escapes */
 }
 
 /* Who sets None has taken the file: it is not ours to close. */

@@ -5,6 +5,7 @@
  * pipe holds.
  */
 #include "net/pipe.h"
+#include "py/call.h"
 #include "py/error.h"
 
 #include <errno.h>
@@ -155,8 +156,7 @@ read_once(ReadPipeObject *self)
         return read_nothing(self, n);
     }
     if (data == NULL || base->protocol == NULL) {
-        Py_XDECREF(data);
-        return data == NULL ? -1 : 0;
+        return fl_call_status(data);
     }
     self->expected_bytes = expect(self, (size_t)n);
     PyObject *protocol = Py_NewRef(base->protocol);
@@ -165,8 +165,7 @@ read_once(ReadPipeObject *self)
     ); /* escapes */
     Py_DECREF(protocol);
     Py_DECREF(data);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return fl_call_status(result);
 }
 
 /* ---- what the kind does ---- */

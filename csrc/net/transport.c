@@ -1,6 +1,7 @@
 /* A transport's life, its protocol, and when it reads. */
 #include "net/transport.h"
 
+#include "py/call.h"
 #include "py/error.h"
 
 #include <stdlib.h>
@@ -63,9 +64,7 @@ call_soon(TransportObject *self, PyObject *callback, PyObject *argument)
 int
 fl_transport_call_soon(TransportObject *self, PyObject *callback, PyObject *argument)
 {
-    PyObject *handle = call_soon(self, callback, argument);
-    Py_XDECREF(handle);
-    return handle == NULL ? -1 : 0;
+    return fl_call_status(call_soon(self, callback, argument));
 }
 
 /* With an exception set, which stays: the handle's callback is not called. */
@@ -130,8 +129,7 @@ begin_failed(TransportObject *self)
     PyObject *closed =
         status < 0 ? NULL : fl_transport_force_close_now((PyObject *)self, exc);
     Py_DECREF(exc);
-    Py_XDECREF(closed);
-    return closed == NULL ? -1 : 0;
+    return fl_call_status(closed);
 }
 
 /* The callback after connection_made. */
@@ -185,8 +183,7 @@ fl_transport_close_file(TransportObject *self)
         file, fl_state_of_type(Py_TYPE(self))->str_close
     ); /* escapes */
     Py_XSETREF(self->closed_file, file);
-    Py_XDECREF(closed);
-    return closed == NULL ? -1 : 0;
+    return fl_call_status(closed);
 }
 
 /* ---- the end of the object ---- */

@@ -5,6 +5,7 @@
  * that it is due.
  */
 #include "net/transport.h"
+#include "py/call.h"
 #include "py/error.h"
 
 /* asyncio.constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES */
@@ -28,8 +29,7 @@ fl_transport_report(TransportObject *self, const char *message, PyObject *exc)
                   self->source.loop->state->str_call_exception_handler, context
               ); /* escapes */
     Py_XDECREF(context);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return fl_call_status(result);
 }
 
 int
@@ -50,8 +50,7 @@ fl_transport_debug(TransportObject *self, const char *format, PyObject *exc_info
     Py_XDECREF(method);
     Py_XDECREF(args);
     Py_XDECREF(keywords);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return fl_call_status(result);
 }
 
 bool
