@@ -14,8 +14,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Pieces of one system call. */
-#define N_PIECES 64
 /* asyncio.constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES */
 #define LATE_WRITES_BEFORE_LOG 5
 
@@ -35,54 +33,21 @@ base_of(WritePipeObject *self)
 
 /* ---- sending ---- */
 
-/* One system call for the first pieces of the queue and, if they are all of it, the
- * tail. *all: it took everything it was given. The count, 0 if there is no room, or
- * -errno. */
 static ssize_t
-write_once(WritePipeObject *self, int fd, const char *tail, size_t tail_size, bool *all)
+write_pieces(int fd, struct iovec *vector, size_t n)
 {
-    struct iovec vector[N_PIECES + 1];
-    size_t n = fl_write_queue_peek(&self->queue, vector, N_PIECES);
-    if (n == self->queue.count && tail_size > 0) {
-        vector[n].iov_base = (void *)(uintptr_t)tail;
-        vector[n].iov_len = tail_size;
-        n++;
-    }
-    size_t wanted = 0;
-    for (size_t i = 0; i < n; i++) {
-        wanted += vector[i].iov_len;
-    }
-    ssize_t sent = n == 1 ? write(fd, vector[0].iov_base, vector[0].iov_len)
-                          : writev(fd, vector, (int)n);
-    *all = sent == (ssize_t)wanted;
-    if (sent >= 0) {
-        return sent;
-    }
-    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -errno;
+    return n == 1 ? write(fd, vector->iov_base, vector->iov_len)
+                  : writev(fd, vector, (int)n);
 }
 
-/* Sends the queue and then the tail, as far as the kernel takes it. The tail's count,
- * or -errno. escapes. */
+/* The queue and then the tail: as fl_write_queue_send. escapes. */
 static ssize_t
 send_all(WritePipeObject *self, const char *tail, size_t tail_size)
 {
     int fd = fl_pipe_fd(&self->pipe); /* escapes */
-    if (fd < 0) {
-        return -EBADF;
-    }
-    size_t tail_sent = 0;
-    bool all = true;
-    while (all && (self->queue.count > 0 || tail_sent < tail_size)) {
-        ssize_t n = write_once(self, fd, tail + tail_sent, tail_size - tail_sent, &all);
-        if (n < 0) {
-            return n;
-        }
-        size_t queued = self->queue.size_bytes;
-        size_t sent = (size_t)n;
-        fl_write_queue_drop(&self->queue, sent < queued ? sent : queued);
-        tail_sent += sent > queued ? sent - queued : 0;
-    }
-    return (ssize_t)tail_sent;
+    return fd < 0
+               ? -EBADF
+               : fl_write_queue_send(&self->queue, fd, write_pieces, tail, tail_size);
 }
 
 /* ---- what follows ---- */

@@ -12,104 +12,41 @@
  */
 #include "core/future.h"
 #include "net/stream.h"
+#include "py/call.h"
 #include "py/error.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <sys/socket.h>
-
-#ifndef IOV_MAX
-#define IOV_MAX 1024
-#endif
 
 static const char write_error[] = "Fatal write error on socket transport";
 
 /* ---- sending ---- */
 
-/* What send and sendmsg return: the count, 0 if there is no room, or -errno. */
 static ssize_t
-count_or_error(ssize_t sent)
+send_pieces(int fd, struct iovec *vector, size_t n)
 {
-    if (sent >= 0) {
-        return sent;
-    }
-    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -errno;
-}
-
-static ssize_t
-send_one(StreamObject *self, const void *data, size_t size, bool *all)
-{
-    ssize_t sent = send(
-        fl_transport_socket_fd(&self->base), data, size, MSG_DONTWAIT | MSG_NOSIGNAL
-    );
-    sent = count_or_error(sent);
-    *all = sent == (ssize_t)size;
-    return sent;
-}
-
-static ssize_t
-send_many(StreamObject *self, const void *tail, size_t tail_size, bool *all)
-{
-    struct iovec vector[IOV_MAX];
-    size_t n = fl_write_queue_peek(&self->queue, vector, IOV_MAX - 1);
-    if (n == self->queue.count && tail_size > 0) {
-        vector[n].iov_base = (void *)(uintptr_t)tail;
-        vector[n].iov_len = tail_size;
-        n++;
-    }
-    size_t wanted = 0;
-    for (size_t i = 0; i < n; i++) {
-        wanted += vector[i].iov_len;
+    int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    if (n == 1) {
+        return send(fd, vector->iov_base, vector->iov_len, flags);
     }
     struct msghdr message = {.msg_iov = vector, .msg_iovlen = n};
-    ssize_t sent = sendmsg(
-        fl_transport_socket_fd(&self->base), &message, MSG_DONTWAIT | MSG_NOSIGNAL
-    );
-    sent = count_or_error(sent);
-    *all = sent == (ssize_t)wanted;
-    return sent;
+    return sendmsg(fd, &message, flags);
 }
 
-/* One system call for the first pieces of the queue and, if they are all of it, the
- * tail. *all: it took everything it was given. The count or -errno. */
-static ssize_t
-send_once(StreamObject *self, const void *tail, size_t tail_size, bool *all)
-{
-    if (self->queue.count == 0) {
-        return send_one(self, tail, tail_size, all);
-    }
-    struct iovec only;
-    if (self->queue.count == 1 && tail_size == 0) {
-        fl_write_queue_peek(&self->queue, &only, 1);
-        return send_one(self, only.iov_base, only.iov_len, all);
-    }
-    return send_many(self, tail, tail_size, all);
-}
-
-/* Sends the queue and then the tail, as far as the kernel takes it. The tail's
- * count, or -errno. */
+/* The queue and then the tail: as fl_write_queue_send. */
 static ssize_t
 send_all(StreamObject *self, const char *tail, size_t tail_size)
 {
-    size_t tail_sent = 0;
-    bool all = true;
-    while (all && (self->queue.count > 0 || tail_sent < tail_size)) {
-        ssize_t n = send_once(self, tail + tail_sent, tail_size - tail_sent, &all);
-        if (n < 0) {
-            return n;
-        }
-        size_t queued = self->queue.size_bytes;
-        size_t sent = (size_t)n;
-        fl_write_queue_drop(&self->queue, sent < queued ? sent : queued);
-        tail_sent += sent > queued ? sent - queued : 0;
-    }
-    return (ssize_t)tail_sent;
+    int fd = fl_transport_socket_fd(&self->base);
+    return fl_write_queue_send(&self->queue, fd, send_pieces, tail, tail_size);
 }
 
 /* ---- what follows ---- */
 
+/* Calls set_result or set_exception of the empty_waiter, if there is one that is not
+ * done. */
 static int
-finish_waiter(StreamObject *self)
+settle_waiter(StreamObject *self, const char *method, PyObject *value)
 {
     if (self->empty_waiter == NULL) {
         return 0;
@@ -117,12 +54,17 @@ finish_waiter(StreamObject *self)
     PyObject *waiter = Py_NewRef(self->empty_waiter);
     PyObject *done = PyObject_CallMethod(waiter, "done", NULL);
     PyObject *result = done == Py_False
-                           ? PyObject_CallMethod(waiter, "set_result", "O", Py_None)
+                           ? PyObject_CallMethod(waiter, method, "O", value)
                            : Py_XNewRef(done);
     Py_XDECREF(done);
-    Py_XDECREF(result);
     Py_DECREF(waiter);
-    return result == NULL ? -1 : 0;
+    return fl_call_status(result);
+}
+
+static int
+finish_waiter(StreamObject *self)
+{
+    return settle_waiter(self, "set_result", Py_None);
 }
 
 static int
@@ -155,24 +97,6 @@ drained(StreamObject *self, bool at_once)
     return self->eof ? shut_down(self) : 0;
 }
 
-/* future.set_exception(exc), if there is one that is not done. */
-static int
-fail_waiter(StreamObject *self, PyObject *exc)
-{
-    if (self->empty_waiter == NULL) {
-        return 0;
-    }
-    PyObject *waiter = Py_NewRef(self->empty_waiter);
-    PyObject *done = PyObject_CallMethod(waiter, "done", NULL);
-    PyObject *result = done == Py_False
-                           ? PyObject_CallMethod(waiter, "set_exception", "O", exc)
-                           : Py_XNewRef(done);
-    Py_XDECREF(done);
-    Py_DECREF(waiter);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
-}
-
 int
 fl_stream_fail_waiter_at_end(StreamObject *self)
 {
@@ -182,7 +106,7 @@ fl_stream_fail_waiter_at_end(StreamObject *self)
     PyObject *exc = PyObject_CallFunction(
         PyExc_ConnectionError, "s", "Connection is closed by peer"
     );
-    int status = exc == NULL ? -1 : fail_waiter(self, exc);
+    int status = exc == NULL ? -1 : settle_waiter(self, "set_exception", exc);
     Py_XDECREF(exc);
     return status;
 }
@@ -197,7 +121,7 @@ send_failed(StreamObject *self, ssize_t err)
     fl_error_restore(Py_NewRef(exc));
     int status = fl_transport_fatal_error(&self->base, write_error); /* escapes */
     if (status == 0) {
-        status = fail_waiter(self, exc); /* escapes */
+        status = settle_waiter(self, "set_exception", exc); /* escapes */
     }
     Py_DECREF(exc);
     return status;

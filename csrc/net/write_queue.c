@@ -2,7 +2,13 @@
  * memory that is given back when the queue is empty. */
 #include "net/write_queue.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <string.h>
+
+#ifndef IOV_MAX
+#define IOV_MAX 1024
+#endif
 
 static struct fl_piece *
 queue_pieces(struct fl_write_queue *self)
@@ -104,6 +110,56 @@ fl_write_queue_clear(struct fl_write_queue *self)
     if (self->count > 0) {
         fl_write_queue_drop(self, self->size_bytes);
     }
+}
+
+/* One system call for the first pieces and, if they are all, the tail. *all: it took
+ * everything it was given. The count, 0 if there is no room, or -errno. */
+static ssize_t
+send_once(
+    const struct fl_write_queue *self, int fd, fl_send_function send_pieces,
+    const char *tail, size_t tail_size, bool *all
+)
+{
+    struct iovec vector[IOV_MAX];
+    size_t n = fl_write_queue_peek(self, vector, IOV_MAX - 1);
+    if (n == self->count && tail_size > 0) {
+        vector[n].iov_base = (void *)(uintptr_t)tail;
+        vector[n].iov_len = tail_size;
+        n++;
+    }
+    size_t wanted = 0;
+    for (size_t i = 0; i < n; i++) {
+        wanted += vector[i].iov_len;
+    }
+    ssize_t sent = send_pieces(fd, vector, n);
+    *all = sent == (ssize_t)wanted;
+    if (sent >= 0) {
+        return sent;
+    }
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -errno;
+}
+
+ssize_t
+fl_write_queue_send(
+    struct fl_write_queue *self, int fd, fl_send_function send_pieces, const char *tail,
+    size_t tail_size
+)
+{
+    size_t tail_sent = 0;
+    bool all = true;
+    while (all && (self->count > 0 || tail_sent < tail_size)) {
+        ssize_t n = send_once(
+            self, fd, send_pieces, tail + tail_sent, tail_size - tail_sent, &all
+        );
+        if (n < 0) {
+            return n;
+        }
+        size_t queued = self->size_bytes;
+        size_t sent = (size_t)n;
+        fl_write_queue_drop(self, sent < queued ? sent : queued);
+        tail_sent += sent > queued ? sent - queued : 0;
+    }
+    return (ssize_t)tail_sent;
 }
 
 PyObject *

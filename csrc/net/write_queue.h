@@ -43,6 +43,16 @@ void fl_write_queue_drop(struct fl_write_queue *self, size_t size);
 /* Drops everything and the memory. */
 void fl_write_queue_clear(struct fl_write_queue *self);
 
+/* One system call for n pieces, at least one: what writev(2) returns. */
+typedef ssize_t (*fl_send_function)(int fd, struct iovec *vector, size_t n);
+
+/* Sends the queue and then the tail, as far as the kernel takes it, and drops what was
+ * sent. How much of the tail went, or -errno. */
+ssize_t fl_write_queue_send(
+    struct fl_write_queue *self, int fd, fl_send_function send_pieces, const char *tail,
+    size_t tail_size
+);
+
 /* The pieces, as a list of bytes objects of their own. New or NULL. */
 PyObject *fl_write_queue_copy(const struct fl_write_queue *self);
 
