@@ -15,6 +15,8 @@ def lib(tmp_path_factory):
     return models.load(tmp_path_factory.mktemp("model"))
 
 
+# hypothesis may see the death of a random generator that others registered
+@pytest.mark.filterwarnings("ignore:It looks like `register_random`")
 @pytest.mark.parametrize(
     ("machine", "count"), [(models.TimersMachine, 150), (models.RingMachine, 40)]
 )
