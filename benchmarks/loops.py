@@ -14,6 +14,10 @@ LOOPS = {
     "fastloop": ("fastloop", "new_event_loop"),
 }
 
+# What is measured beside the loops where a case has it: `limit` is a server in C that
+# only echoes, `floor` one that calls the Protocol in Python.
+REFERENCES = ("limit", "floor")
+
 # Which peers exist for which Python; the requirements files hold their versions.
 PEERS = {
     "3.11": ("uvloop", "rloop"),

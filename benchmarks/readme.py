@@ -12,6 +12,7 @@ import sys
 
 from harness import BENCHMARKS
 from harness.report import BASE, OURS, best_peer, format_value, minimum, ratio
+from loops import REFERENCES
 
 README = BENCHMARKS.parent / "README.md"
 PERFORMANCE = BENCHMARKS.parent / "docs" / "performance.md"
@@ -87,7 +88,7 @@ def _machine(result: dict) -> str:
     facts = result["facts"]
     build = "with" if facts["pgo"] else "without"
     loops = (f"{name} {facts['versions'].get(name, '')}" for name in result["loops"])
-    left_out = (BASE, OURS, "limit")
+    left_out = (BASE, OURS, *REFERENCES)
     peers = ", ".join(name for name in loops if name.split()[0] not in left_out)
     return (
         f"Python {facts['python']}, built {build} PGO by {facts['compiler']}, on"

@@ -18,7 +18,7 @@ from harness import BENCHMARKS, report, targets
 from harness.facts import collect
 from harness.rounds import measure
 from harness.venv import SetupError, clean_environment, prepare
-from loops import LOOPS, PEERS
+from loops import LOOPS, PEERS, REFERENCES
 from scenarios import CASES, ROOMS
 
 MIN_ROUNDS = 7
@@ -104,18 +104,17 @@ def choose_cases(wanted: str | None) -> list:
 def check_loops(wanted: str | None) -> list[str]:
     """The loops named, none if none are."""
     loops = wanted.split(",") if wanted else []
-    unknown = [loop for loop in loops if loop not in (*LOOPS, "limit")]
+    unknown = [loop for loop in loops if loop not in (*LOOPS, *REFERENCES)]
     if unknown:
         raise SetupError(f"no such loop: {', '.join(unknown)}")
     return loops
 
 
 def default_loops(version: str, cases: list) -> list[str]:
-    """asyncio, the peers of that Python, fastloop, and the limit where it applies."""
+    """asyncio, the peers of that Python, fastloop, and the references of the cases."""
     loops = ["asyncio", *PEERS.get(version, PEERS["3.11"]), "fastloop"]
-    if any(case.limit for case in cases):
-        loops.append("limit")
-    return loops
+    wanted = {name for case in cases for name in case.references}
+    return loops + [name for name in REFERENCES if name in wanted]
 
 
 def describe(case) -> dict:
@@ -126,7 +125,7 @@ def describe(case) -> dict:
         "n": case.n,
         "unit": case.unit,
         "clock": case.clock,
-        "limit": case.limit,
+        "references": list(case.references),
         "doc": case.doc,
     }
 

@@ -303,11 +303,29 @@ async def serve(kind, size, path):
     await asyncio.Event().wait()
 
 
+def serve_on_floor(kind, size, path):
+    """Serve by what is in c/floor_server.c."""
+    from benchmark_floor_server import serve as serve_fd
+
+    if path:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen(BACKLOG)
+    else:
+        listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+    listener.setblocking(False)
+    ready(0 if path else listener.getsockname()[1])
+    serve_fd(listener.fileno(), PROTOCOLS[kind](size))
+
+
 def main(loop_name, kind, size, path=None):
     """Run the server named on the command line."""
     signal.alarm(LIFE_S)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if loop_name == "floor":
+        serve_on_floor(kind, int(size), path)
+        return
     loop = new_loop(loop_name)
     loop.run_until_complete(serve(kind, int(size), path))
 

@@ -25,6 +25,7 @@ COLOURS = {
     "rsloop": "#b58900",
     "blazio": "#5b8f99",
     "limit": "#999999",
+    "floor": "#555555",
 }
 
 

@@ -2,6 +2,8 @@
 
 import statistics
 
+from loops import REFERENCES
+
 OURS = "fastloop"
 BASE = "asyncio"
 
@@ -27,8 +29,8 @@ def spread(entry: dict) -> float:
 
 
 def peers_of(row: dict) -> list[str]:
-    """The loops of a row that we compare with: neither asyncio, us nor the limit."""
-    return [loop for loop in row if loop not in (BASE, OURS, "limit")]
+    """The loops of a row that we compare with: neither asyncio, us nor a reference."""
+    return [loop for loop in row if loop not in (BASE, OURS, *REFERENCES)]
 
 
 def best_peer(row: dict, of=minimum) -> str | None:
@@ -104,7 +106,7 @@ def table(result: dict, room: str) -> str:
     loops = [
         loop
         for loop in result["loops"]
-        if loop != "limit" or any(case["limit"] for case in cases)
+        if loop not in REFERENCES or any(loop in case["references"] for case in cases)
     ]
     ours = OURS in loops
     head = ["case", *loops] + (["x asyncio", "x best peer"] if ours else [])
@@ -113,7 +115,7 @@ def table(result: dict, room: str) -> str:
     for case in cases:
         row = result["results"][case["name"]]
         able = [loop for loop in row if minimum(row[loop]) is not None]
-        able = [loop for loop in able if loop != "limit"]
+        able = [loop for loop in able if loop not in REFERENCES]
         best = min(able, key=lambda loop: minimum(row[loop])) if able else None
         cells = [
             case["name"] + ("" if case["clock"] == "cpu" else f" ({case['clock']})")

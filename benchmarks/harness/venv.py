@@ -167,9 +167,10 @@ def _build_programs(venv: Venv) -> None:
         [venv.python, "-c", where], check=True, capture_output=True, text=True
     )
     include, packages = asked.stdout.split()
-    extension = Path(packages) / "benchmark_floor.so"
     shared = ["-shared", "-fPIC", f"-I{include}"]
-    _compile(BENCHMARKS / "c" / "floor.c", extension, *shared)
+    for source in sorted((BENCHMARKS / "c").glob("floor*.c")):
+        extension = Path(packages) / f"benchmark_{source.stem}.so"
+        _compile(source, extension, *shared)
     for source in sorted((BENCHMARKS / "c").glob("bench_*.c")):
         _compile(source, venv.program(source.stem))
 

@@ -38,19 +38,19 @@ class Case:
     unit: str
     clock: str
     min_python: tuple[int, int]
-    limit: bool
+    references: tuple[str, ...]
     doc: str
 
 
 CASES: dict[str, Case] = {}
 
 
-def case(n, *, unit="s", clock="cpu", min_python=(3, 11), limit=False, name=None):
+def case(n, *, unit="s", clock="cpu", min_python=(3, 11), references=(), name=None):
     """Register the decorated function; its docstring's first line explains it.
 
     n: operations in a full run. clock: `cpu` (of the whole process), `server cpu`,
-    or `wall`; it is a label, the function takes the time itself. limit: the case is
-    also measured on our C server.
+    or `wall`; it is a label, the function takes the time itself. references:
+    what of loops.REFERENCES it is measured on as well.
     """
 
     def register(run):
@@ -63,7 +63,7 @@ def case(n, *, unit="s", clock="cpu", min_python=(3, 11), limit=False, name=None
             unit=unit,
             clock=clock,
             min_python=min_python,
-            limit=limit,
+            references=tuple(references),
             doc=(run.__doc__ or "").strip().partition("\n")[0],
         )
         return run

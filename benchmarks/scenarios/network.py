@@ -2,7 +2,7 @@
 
 The server is a process of its own and its CPU time counts; the client is a C program
 that keeps a fixed number of requests in flight and spins on another CPU. `limit` is
-a C server that only echoes.
+a C server that only echoes, `floor` one in C that calls the same Protocol.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ GB = 1e9
 BLOCK = 16 * MIB
 
 
-def _echo(name, doc, kind, n, size, connections, depth=1, family="tcp", limit=True):
+def _echo(name, doc, kind, n, size, connections, depth=1, family="tcp"):
     def run(env: Env, n: int) -> float:
         with serving(env, kind, size, family) as server:
             return server_cost(
@@ -29,7 +29,8 @@ def _echo(name, doc, kind, n, size, connections, depth=1, family="tcp", limit=Tr
 
     run.__doc__ = doc
     run.__module__ = __name__
-    case(n=n, clock="server cpu", limit=limit, name=name)(run)
+    references = ("limit", "floor") if kind == "proto" else ("limit",)
+    case(n=n, clock="server cpu", references=references, name=name)(run)
 
 
 for _connections, _n in ((1, 3_000), (10, 10_000), (100, 10_000), (1000, 10_000)):
@@ -136,7 +137,7 @@ def two_writes_c100(env: Env, n: int) -> float:
         )
 
 
-@case(n=1_000, clock="server cpu", limit=True)
+@case(n=1_000, clock="server cpu", references=["limit"])
 def accept_proto(env: Env, n: int) -> float:
     """Connect, send 64 B, get them back, close, 10 at a time; per connection."""
     with serving(env, "proto") as server:

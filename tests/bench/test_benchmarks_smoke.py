@@ -95,7 +95,7 @@ def result_of(results):
                 "room": "callbacks",
                 "unit": "s",
                 "clock": "cpu",
-                "limit": False,
+                "references": [],
             }
             for name in results
         ],
