@@ -125,10 +125,20 @@ send_rest(WritePipeObject *self)
             return -1;
         }
     }
-    if (fl_transport_maybe_resume(base, self->queue.size_bytes) < 0) { /* escapes */
-        return -1;
+    int status = fl_transport_maybe_resume(base, self->queue.size_bytes); /* escapes */
+    if (!empty || self->queue.count > 0) {
+        return status;
     }
-    return empty && self->queue.count == 0 ? drained(self, true) : 0;
+    if (status == 0) {
+        return drained(self, true); /* escapes */
+    }
+    /* the exception leaves the loop, which may run on: the rest is due all the same */
+    PyObject *exit = fl_error_take();
+    if (drained(self, false) < 0) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+    fl_error_restore(exit);
+    return -1;
 }
 
 /* The reader has gone. */

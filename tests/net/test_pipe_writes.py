@@ -326,3 +326,24 @@ def test_writing_from_inside_resume_writing(run):
             return got, protocol.calls.count("pause_writing")
 
     assert run(main()) == (1_200_000, 4)
+
+
+def test_closing_although_resume_writing_left_the_loop(fast_loop):
+    class Protocol(Recorder):
+        def resume_writing(self):
+            raise SystemExit
+
+    async def main():
+        with pipe() as (reader, writer):
+            transport, protocol = await writing(writer, Protocol)
+            transport.set_write_buffer_limits(0)
+            transport.write(bytes(100_000))
+            transport.close()
+            os.read(reader.fileno(), 100_000)
+            await protocol.closed
+            return writer.closed
+
+    task = fast_loop.create_task(main())
+    with pytest.raises(SystemExit):
+        fast_loop.run_until_complete(task)
+    assert fast_loop.run_until_complete(asyncio.wait_for(task, 5))
