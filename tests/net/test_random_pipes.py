@@ -12,4 +12,4 @@ from tests.net import random_pipes, random_runs
 @pytest.mark.filterwarnings("ignore:It looks like `register_random`")
 @pytest.mark.parametrize("exact", [True, False], ids=["exact", "inexact"])
 def test_follow_the_model(exact):
-    random_runs.check_few(random_pipes, exact, 200)
+    random_runs.check_few(random_pipes, exact, 300)
