@@ -82,14 +82,17 @@ class Machine:
         for end, what, *arguments in pending:
             self.ends[end].do(what, *arguments)
 
+    def connect(self):
+        for end in self.ends:
+            if end.is_transport:
+                end.connect()
+
     def run(self):
         self.loop.set_exception_handler(self.report)
         if self.ours:
             self.loop._may_defer_writes = getattr(self.program, "deferring", True)
             self.loop._may_skip_polls = False
-        for end in self.ends:
-            if end.is_transport:
-                end.connect()
+        self.connect()
         for end, what, *arguments in self.program.instructions:
             if what == "turn":
                 for _ in range(arguments[0]):
