@@ -356,10 +356,12 @@ class TransportEnd:
         for i, size in enumerate(sizes):
             piece = self.accept(size)
             pieces.append([bytes, bytearray, memoryview][i % 3](piece))
-        if self.machine.ours or sys.version_info >= (3, 14):
+        # asyncio's minds no marks up to 3.13, and tries to send what waits for room.
+        minds = sys.version_info >= (3, 14)
+        if self.machine.ours or (minds and not self.transport.get_write_buffer_size()):
             self.transport.writelines(iter(pieces) if len(pieces) % 2 else pieces)
         else:
-            self.transport.write(b"".join(pieces))  # older ones mind no marks
+            self.transport.write(b"".join(pieces))
 
     def do_pause_reading(self):
         self.transport.pause_reading()
