@@ -64,8 +64,8 @@ def watched(loop, busy_args, pair):
     return Busy(loop, action=action, **busy_args).waited
 
 
-@pytest.mark.parametrize("at", range(1, 12))
-def test_a_ready_socket_in_the_first_iterations(loop, pair, at):
+def ready_while_watched(loop, busy_args, pair):
+    """The same of a socket that is watched before."""
     left, right = pair
     holder = []
 
@@ -79,26 +79,18 @@ def test_a_ready_socket_in_the_first_iterations(loop, pair, at):
         holder.append(busy)
         right.send(b"x")
 
-    assert Busy(loop, at=at, action=action).waited == 1
+    return Busy(loop, action=action, **busy_args).waited
+
+
+@pytest.mark.parametrize("at", range(1, 12))
+def test_a_ready_socket_in_the_first_iterations(loop, pair, at):
+    assert ready_while_watched(loop, {"at": at}, pair) == 1
 
 
 @pytest.mark.parametrize("at", [50, 200])
 def test_a_ready_socket_in_a_long_streak_of_slow_callbacks(loop, pair, at):
     """Steps longer than the polling interval: polled in each iteration."""
-    left, right = pair
-    holder = []
-
-    def readable():
-        holder[0].notice()
-        loop.remove_reader(left)
-
-    loop.add_reader(left, readable)
-
-    def action(busy):
-        holder.append(busy)
-        right.send(b"x")
-
-    assert Busy(loop, at=at, action=action, step_s=0.0003).waited == 1
+    assert ready_while_watched(loop, {"at": at, "step_s": 0.0003}, pair) == 1
 
 
 def test_a_ready_socket_in_a_long_streak_of_fast_callbacks(loop, pair):

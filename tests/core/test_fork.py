@@ -22,27 +22,30 @@ def child(run):
         traceback.print_exc()
         os._exit(9)
     os._exit(0)
+def run_main():
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(main())
 """
 
 
+def forking(kind, source, **options):
+    """What a program says that may call child(run), and run_main() for its main()."""
+    return child_says(kind, FORK + source, **options)
+
+
 def test_a_new_loop_in_a_child(loop_kind):
-    source = (
-        FORK
-        + """
+    source = """
 def run():
     loop = new_event_loop()
     print(loop.run_until_complete(asyncio.sleep(0.001, "child")))
     loop.close()
 print(child(run))
 """
-    )
-    assert child_says(loop_kind, source) == "child\n0\n"
+    assert forking(loop_kind, source) == "child\n0\n"
 
 
 def test_a_new_loop_in_a_child_of_a_running_loop(loop_kind):
-    source = (
-        FORK
-        + """
+    source = """
 def run():
     loop = new_event_loop()
     print(loop.run_until_complete(asyncio.sleep(0.001, "child")))
@@ -59,33 +62,25 @@ async def main():
     await asyncio.to_thread(int)
     left.close()
     right.close()
-with asyncio.Runner(loop_factory=new_event_loop) as runner:
-    runner.run(main())
+run_main()
 """
-    )
-    assert child_says(loop_kind, source) == "child\n0 b'still'\n"
+    assert forking(loop_kind, source) == "child\n0 b'still'\n"
 
 
 def test_asyncio_run_in_a_child_of_a_running_loop(loop_kind):
-    source = (
-        FORK
-        + """
+    source = """
 def run():
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         print(runner.run(asyncio.sleep(0.001, "child")))
 async def main():
     print(child(run))
-with asyncio.Runner(loop_factory=new_event_loop) as runner:
-    runner.run(main())
+run_main()
 """
-    )
-    assert child_says(loop_kind, source) == "child\n0\n"
+    assert forking(loop_kind, source) == "child\n0\n"
 
 
 def test_no_loop_runs_in_the_child(loop_kind):
-    source = (
-        FORK
-        + """
+    source = """
 def run():
     try:
         asyncio.get_running_loop()
@@ -93,18 +88,14 @@ def run():
         print(exc)
 async def main():
     print(child(run))
-with asyncio.Runner(loop_factory=new_event_loop) as runner:
-    runner.run(main())
+run_main()
 """
-    )
-    assert child_says(loop_kind, source) == "no running event loop\n0\n"
+    assert forking(loop_kind, source) == "no running event loop\n0\n"
 
 
 def test_the_child_does_not_disturb_the_parents_watches(fast_kind):
     """asyncio's child shares the parent's epoll, and takes its watches out of it."""
-    source = (
-        FORK
-        + """
+    source = """
 loop = new_event_loop()
 left, right = socket.socketpair()
 seen = []
@@ -127,15 +118,12 @@ loop.run_forever()
 print(status, seen)
 loop.close()
 """
-    )
-    assert child_says(fast_kind, source, flags=()).endswith("0 [1]\n")
+    assert forking(fast_kind, source, flags=()).endswith("0 [1]\n")
 
 
 def test_the_childs_wake_ups_stay_its_own(fast_kind):
     """asyncio's child wakes the parent by the self-pipe that they share."""
-    source = (
-        FORK
-        + """
+    source = """
 loop = new_event_loop()
 loop.call_soon(loop.stop)
 loop.run_forever()
@@ -151,15 +139,12 @@ loop.run_forever()
 print(status, loop.stats()["polls"] - before < 5)
 loop.close()
 """
-    )
-    assert child_says(fast_kind, source) == "0 True\n"
+    assert forking(fast_kind, source) == "0 True\n"
 
 
 def test_an_idle_loop_may_be_used_by_the_child_alone(loop_kind):
     """Made before the fork, run only in the child, as servers that fork do."""
-    source = (
-        FORK
-        + """
+    source = """
 loop = new_event_loop()
 def run():
     seen = []
@@ -182,15 +167,12 @@ status = child(run)
 print(status)
 loop.close()
 """
-    )
     expected = "['io', 'thread', 'timer']\n0\n"
-    assert child_says(loop_kind, source) == expected
+    assert forking(loop_kind, source) == expected
 
 
 def test_many_loops_and_a_fork(loop_kind):
-    source = (
-        FORK
-        + """
+    source = """
 loops = [new_event_loop() for _ in range(5)]
 for loop in loops[:3]:
     loop.call_soon(loop.stop)
@@ -205,8 +187,7 @@ for loop in loops[1:]:
     loop.run_until_complete(asyncio.sleep(0.001))
     loop.close()
 """
-    )
-    assert child_says(loop_kind, source, flags=()) == "closed\n0\n"
+    assert forking(loop_kind, source, flags=()) == "closed\n0\n"
 
 
 def test_multiprocessing_with_fork_from_a_running_loop(run):
@@ -229,9 +210,7 @@ def test_multiprocessing_with_fork_from_a_running_loop(run):
 
 
 def test_a_child_that_forks_again(loop_kind):
-    source = (
-        FORK
-        + """
+    source = """
 def run():
     def again():
         print("grandchild")
@@ -240,5 +219,4 @@ def run():
     print(child(again))
 print(child(run))
 """
-    )
-    assert child_says(loop_kind, source) == "grandchild\n0\n0\n"
+    assert forking(loop_kind, source) == "grandchild\n0\n0\n"

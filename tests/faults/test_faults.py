@@ -115,12 +115,11 @@ def says(walk, fast_kind):
     return says
 
 
-LOST_WAKE_UP = """
+WAKE_UP = """
 def call(event):
-    threading.Event().wait(0.05)  # the loop sleeps by then
-    loop.call_soon_threadsafe(event.set)
-    threading.Event().wait(0.05)
-    loop.call_soon_threadsafe(event.set)
+    for _ in range({calls}):
+        threading.Event().wait(0.05)  # the loop sleeps by then
+        loop.call_soon_threadsafe(event.set)
 async def main():
     event = asyncio.Event()
     thread = threading.Thread(target=call, args=[event])
@@ -130,36 +129,18 @@ async def main():
         await event.wait()
     print(device.faults, loop.time() - start < 1)
     thread.join()
-fail("write", "EBADF")
+fail("write", "{fault}")
 loop.run_until_complete(main())
 loop.close()
 """
 
 
 def test_a_wake_up_that_failed_does_not_stop_the_next(says):
-    assert says(LOST_WAKE_UP) == "1 True\n"
-
-
-INTERRUPTED_WAKE_UP = """
-def call(event):
-    threading.Event().wait(0.05)
-    loop.call_soon_threadsafe(event.set)
-async def main():
-    event = asyncio.Event()
-    thread = threading.Thread(target=call, args=[event])
-    thread.start()
-    async with asyncio.timeout(3):
-        await event.wait()
-    print(device.faults)
-    thread.join()
-fail("write", "EINTR")
-loop.run_until_complete(main())
-loop.close()
-"""
+    assert says(WAKE_UP.format(calls=2, fault="EBADF")) == "1 True\n"
 
 
 def test_an_interrupted_wake_up_is_made_again(says):
-    assert says(INTERRUPTED_WAKE_UP) == "1\n"
+    assert says(WAKE_UP.format(calls=1, fault="EINTR")) == "1 True\n"
 
 
 SIGNALS_REFUSED = """
