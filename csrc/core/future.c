@@ -365,9 +365,7 @@ fl_future_add_type(PyObject *module, struct fl_state *state)
     if (base == NULL) {
         return -1;
     }
-    state->future_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &future_spec, base);
+    int status = fl_make_type(&state->future_type, module, &future_spec, base);
     Py_DECREF(base);
-    return state->future_type == NULL ? -1
-                                      : PyModule_AddType(module, state->future_type);
+    return status < 0 ? -1 : PyModule_AddType(module, state->future_type);
 }

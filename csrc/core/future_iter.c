@@ -173,7 +173,5 @@ static PyType_Spec iter_spec = {
 int
 fl_future_iter_add_type(PyObject *module, struct fl_state *state)
 {
-    state->future_iter_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &iter_spec, NULL);
-    return state->future_iter_type == NULL ? -1 : 0;
+    return fl_make_type(&state->future_iter_type, module, &iter_spec, NULL);
 }

@@ -11,6 +11,7 @@
 #include "py/context.h"
 #include "py/error.h"
 #include "py/layout.h"
+#include "py/tables.h"
 
 #include <string.h>
 
@@ -487,8 +488,7 @@ fl_handle_add_type(PyObject *module, struct fl_state *state)
         );
         return -1;
     }
-    PyObject *type =
-        PyType_FromModuleAndSpec(module, &handle_spec, state->asyncio_Handle);
-    state->handle_type = (PyTypeObject *)type;
-    return type == NULL ? -1 : 0;
+    return fl_make_type(
+        &state->handle_type, module, &handle_spec, state->asyncio_Handle
+    );
 }

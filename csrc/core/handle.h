@@ -120,6 +120,6 @@ extern PyGetSetDef fl_handle_getset[];
 extern PyMethodDef fl_handle_methods[];
 /* Adds to a type whose base derives from asyncio.Handle, and so not from ours,
  * what ours has and the type has not. */
-int fl_handle_add_inherited(PyObject *type);
+int fl_handle_add_inherited(PyTypeObject *type);
 
 #endif

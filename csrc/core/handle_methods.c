@@ -134,14 +134,15 @@ PyMethodDef fl_handle_methods[] = {
 
 /* Adds descr to the type unless it has an attribute of that name of its own. */
 static int
-add_descriptor(PyObject *type, const char *name, PyObject *descr)
+add_descriptor(PyTypeObject *type, const char *name, PyObject *descr)
 {
     int status = -1;
     PyObject *key = descr == NULL ? NULL : PyUnicode_InternFromString(name);
     if (key != NULL) {
         /* not PyObject_GetAttr: asyncio's class has them all */
-        int own = PyDict_Contains(((PyTypeObject *)type)->tp_dict, key);
-        status = own != 0 ? (own < 0 ? -1 : 0) : PyObject_SetAttr(type, key, descr);
+        int own = PyDict_Contains(type->tp_dict, key);
+        status = own != 0 ? (own < 0 ? -1 : 0)
+                          : PyObject_SetAttr((PyObject *)type, key, descr);
     }
     Py_XDECREF(key);
     Py_XDECREF(descr);
@@ -149,16 +150,15 @@ add_descriptor(PyObject *type, const char *name, PyObject *descr)
 }
 
 int
-fl_handle_add_inherited(PyObject *type)
+fl_handle_add_inherited(PyTypeObject *type)
 {
-    PyTypeObject *owner = (PyTypeObject *)type;
     for (PyGetSetDef *def = fl_handle_getset; def->name != NULL; def++) {
-        if (add_descriptor(type, def->name, PyDescr_NewGetSet(owner, def)) < 0) {
+        if (add_descriptor(type, def->name, PyDescr_NewGetSet(type, def)) < 0) {
             return -1;
         }
     }
     for (PyMethodDef *def = fl_handle_methods; def->ml_name != NULL; def++) {
-        if (add_descriptor(type, def->ml_name, PyDescr_NewMethod(owner, def)) < 0) {
+        if (add_descriptor(type, def->ml_name, PyDescr_NewMethod(type, def)) < 0) {
             return -1;
         }
     }

@@ -10,6 +10,7 @@
 #include "core/timer_handle.h"
 #include "py/call.h"
 #include "py/error.h"
+#include "py/tables.h"
 
 #include <stdlib.h>
 
@@ -305,9 +306,7 @@ static PyType_Spec loop_spec = {
 int
 fl_loop_add_type(PyObject *module, struct fl_state *state)
 {
-    state->loop_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &loop_spec, NULL);
-    if (state->loop_type == NULL) {
+    if (fl_make_type(&state->loop_type, module, &loop_spec, NULL) < 0) {
         return -1;
     }
     return PyModule_AddObjectRef(module, "EventLoop", (PyObject *)state->loop_type);

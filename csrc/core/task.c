@@ -8,6 +8,7 @@
 #include "core/task_registry.h"
 #include "core/task_step.h"
 #include "py/call.h"
+#include "py/tables.h"
 
 static TaskObject *
 task_of(PyObject *op)
@@ -409,10 +410,9 @@ fl_task_add_type(PyObject *module, struct fl_state *state)
     if (base == NULL) {
         return -1;
     }
-    state->task_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &task_spec, base);
+    int status = fl_make_type(&state->task_type, module, &task_spec, base);
     Py_DECREF(base);
-    if (state->task_type == NULL || add_eager_factory(state) < 0) {
+    if (status < 0 || add_eager_factory(state) < 0) {
         return -1;
     }
     return PyModule_AddType(module, state->task_type);

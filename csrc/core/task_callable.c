@@ -84,8 +84,7 @@ step_call(PyObject *op, PyObject *args, PyObject *kwds)
 static PyObject *
 step_get_self(PyObject *op, void *Py_UNUSED(closure))
 {
-    PyObject *task = ((TaskStepObject *)op)->task;
-    return fl_or_none(task);
+    return fl_or_none(((TaskStepObject *)op)->task);
 }
 
 static PyGetSetDef step_getset[] = {
@@ -110,9 +109,7 @@ static PyType_Spec step_spec = {
 int
 fl_task_callable_add_types(PyObject *module, struct fl_state *state)
 {
-    state->task_step_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &step_spec, NULL);
-    return state->task_step_type == NULL ? -1 : 0;
+    return fl_make_type(&state->task_step_type, module, &step_spec, NULL);
 }
 
 /* ---- the bound method that foreign futures call ---- */

@@ -2,6 +2,7 @@
 #include "core/threadsafe_handle.h"
 
 #include "py/layout.h"
+#include "py/tables.h"
 
 HandleObject *
 fl_threadsafe_handle_new(
@@ -157,10 +158,9 @@ fl_threadsafe_handle_add_type(PyObject *module, struct fl_state *state)
             base, inherited_slots,
             offsetof(HandleObject, slot_scheduled) + sizeof(void *)
         )) {
-        PyObject *type =
-            PyType_FromModuleAndSpec(module, &threadsafe_handle_spec, base);
-        state->threadsafe_handle_type = (PyTypeObject *)type;
-        status = type == NULL ? -1 : fl_handle_add_inherited(type);
+        PyTypeObject **type = &state->threadsafe_handle_type;
+        status = fl_make_type(type, module, &threadsafe_handle_spec, base);
+        status = status < 0 ? -1 : fl_handle_add_inherited(*type);
     }
     Py_DECREF(base);
     return status;

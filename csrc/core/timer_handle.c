@@ -6,6 +6,7 @@
 #include "core/timer_handle.h"
 
 #include "py/layout.h"
+#include "py/tables.h"
 
 PyObject *
 fl_timer_handle_start(
@@ -140,12 +141,10 @@ fl_timer_handle_add_type(PyObject *module, struct fl_state *state)
         );
         return -1;
     }
-    PyObject *type = PyType_FromModuleAndSpec(
-        module, &timer_handle_spec, state->asyncio_TimerHandle
-    );
-    if (type == NULL) {
+    PyTypeObject **type = &state->timer_handle_type;
+    if (fl_make_type(type, module, &timer_handle_spec, state->asyncio_TimerHandle) <
+        0) {
         return -1;
     }
-    state->timer_handle_type = (PyTypeObject *)type;
-    return fl_handle_add_inherited(type);
+    return fl_handle_add_inherited(*type);
 }

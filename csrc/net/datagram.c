@@ -391,13 +391,10 @@ fl_datagram_add_type(PyObject *module, struct fl_state *state)
     }
     PyObject *bases =
         PyTuple_Pack(2, state->FlowControlMixin, state->DatagramTransport);
-    PyObject *type =
-        bases == NULL ? NULL : PyType_FromModuleAndSpec(module, &datagram_spec, bases);
-    Py_XDECREF(bases);
-    state->datagram_type = (PyTypeObject *)type;
-    PyObject *max_size = type == NULL ? NULL : PyLong_FromSize_t(FL_RECEIVE_MAX);
     int status =
-        max_size == NULL ? -1 : PyObject_SetAttrString(type, "max_size", max_size);
-    Py_XDECREF(max_size);
-    return status;
+        bases == NULL
+            ? -1
+            : fl_make_type(&state->datagram_type, module, &datagram_spec, bases);
+    Py_XDECREF(bases);
+    return status < 0 ? -1 : fl_transport_add_max_size(state->datagram_type);
 }

@@ -15,6 +15,7 @@
 #include "net/stream.h"
 #include "py/call.h"
 #include "py/error.h"
+#include "py/tables.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -550,7 +551,5 @@ static PyType_Spec listener_spec = {
 int
 fl_listener_add_type(PyObject *module, struct fl_state *state)
 {
-    PyObject *type = PyType_FromModuleAndSpec(module, &listener_spec, NULL);
-    state->listener_type = (PyTypeObject *)type;
-    return type == NULL ? -1 : 0;
+    return fl_make_type(&state->listener_type, module, &listener_spec, NULL);
 }

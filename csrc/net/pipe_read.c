@@ -272,13 +272,10 @@ fl_pipe_read_add_type(PyObject *module, struct fl_state *state)
     if (fl_transport_check_layout(state->ReadTransport, false) < 0) {
         return -1;
     }
-    PyObject *type =
-        PyType_FromModuleAndSpec(module, &read_pipe_spec, state->ReadTransport);
-    state->read_pipe_type = (PyTypeObject *)type;
-    PyObject *max_size = PyLong_FromSize_t(FL_RECEIVE_MAX);
-    int status = type == NULL || max_size == NULL
-                     ? -1
-                     : PyObject_SetAttrString(type, "max_size", max_size);
-    Py_XDECREF(max_size);
-    return status;
+    if (fl_make_type(
+            &state->read_pipe_type, module, &read_pipe_spec, state->ReadTransport
+        ) < 0) {
+        return -1;
+    }
+    return fl_transport_add_max_size(state->read_pipe_type);
 }

@@ -503,8 +503,7 @@ fl_pipe_write_add_type(PyObject *module, struct fl_state *state)
     if (fl_transport_check_layout(state->FlowControlMixin, true) < 0) {
         return -1;
     }
-    PyObject *type =
-        PyType_FromModuleAndSpec(module, &write_pipe_spec, state->FlowControlMixin);
-    state->write_pipe_type = (PyTypeObject *)type;
-    return type == NULL ? -1 : 0;
+    return fl_make_type(
+        &state->write_pipe_type, module, &write_pipe_spec, state->FlowControlMixin
+    );
 }

@@ -543,7 +543,5 @@ static PyType_Spec op_spec = {
 int
 fl_sock_op_add_type(PyObject *module, struct fl_state *state)
 {
-    state->sock_op_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &op_spec, NULL);
-    return state->sock_op_type == NULL ? -1 : 0;
+    return fl_make_type(&state->sock_op_type, module, &op_spec, NULL);
 }

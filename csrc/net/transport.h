@@ -171,6 +171,9 @@ int fl_transport_add_socket(TransportObject *self, PyObject *extra);
  * them; else ImportError. 0 or -1. */
 int fl_transport_check_layout(PyObject *base, bool has_limits);
 
+/* The type's attribute max_size, as asyncio's. 0 or -1. */
+int fl_transport_add_max_size(PyTypeObject *type);
+
 /* Slots of a type; dealloc wants the count of live objects and frees the object. */
 int fl_transport_traverse(PyObject *op, visitproc visit, void *arg);
 int fl_transport_clear(PyObject *op);

@@ -1,6 +1,7 @@
 /* The result of a call of which only one thing is of interest.
  *
- * Both steal it; it may be NULL, with an exception set.
+ * Both steal it; it may be NULL, with an exception set. (Inline: so each file's calls
+ * can be made to fail, py/fault.h.)
  */
 #ifndef FASTLOOP_PY_CALL_H
 #define FASTLOOP_PY_CALL_H

@@ -1,4 +1,4 @@
-/* What the tables of our types are made of: methods, getters and setters. */
+/* What our types are made of: methods, getters and setters. */
 #ifndef FASTLOOP_PY_TABLES_H
 #define FASTLOOP_PY_TABLES_H
 
@@ -12,6 +12,16 @@ static inline PyObject *
 fl_or_none(PyObject *value)
 {
     return Py_NewRef(value != NULL ? value : Py_None);
+}
+
+/* Makes *type of the module from spec. bases: a class, a tuple, or NULL for none. 0, or
+ * -1 with an exception, and then *type is NULL. (Inline: so each type can be made to
+ * fail, py/fault.h.) */
+static inline int
+fl_make_type(PyTypeObject **type, PyObject *module, PyType_Spec *spec, PyObject *bases)
+{
+    *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, bases);
+    return *type == NULL ? -1 : 0;
 }
 
 /* Of a field that the closure gives the offset of: */
