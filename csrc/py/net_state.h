@@ -82,25 +82,23 @@
     X(str__begin, "_begin")                       \
     X(str__call_connection_lost, "_call_connection_lost")
 
+/* References; the first four to what _socket.socket has, unbound. */
+#define FL_NET_STATE_OBJECTS(X)                \
+    X(socket_gettimeout)                       \
+    X(socket_family)                           \
+    X(socket_type)                             \
+    X(socket_proto)                            \
+    X(socket_accept) /* socket.socket's own */ \
+    X(kw_fallback)   /* ("fallback",) */
+
 struct fl_net_state {
-    PyObject *socket_gettimeout; /* a method of _socket.socket, unbound */
-    PyObject *socket_family;
-    PyObject *socket_type;
-    PyObject *socket_proto;
-    PyObject *socket_accept;     /* socket.socket's own */
-    PyObject *kw_fallback;       /* ("fallback",) */
+#define FL_FIELD_OBJECT(field) PyObject *field;
+    FL_NET_STATE_OBJECTS(FL_FIELD_OBJECT)
+#undef FL_FIELD_OBJECT
     unsigned int socket_version; /* socket.socket was plain at that tag */
     char *receive_buffer;        /* page-aligned; NULL until the first use */
     bool expects_much;           /* the last receive was a long one */
     bool sendfile_always_seeks;  /* also when it has sent nothing */
 };
-
-#define FL_NET_STATE_VISIT(X) \
-    X(socket_gettimeout)      \
-    X(socket_family)          \
-    X(socket_type)            \
-    X(socket_proto)           \
-    X(socket_accept)          \
-    X(kw_fallback)
 
 #endif

@@ -67,7 +67,7 @@ fl_state_init(struct fl_state *state)
 static PyObject **
 listed_references(struct fl_state *state, size_t *n)
 {
-    *n = offsetof(struct fl_state, kw_context) / sizeof(PyObject *);
+    *n = offsetof(struct fl_state, loops) / sizeof(PyObject *);
     return (PyObject **)(void *)state;
 }
 
@@ -79,15 +79,11 @@ fl_state_traverse(struct fl_state *state, visitproc visit, void *arg)
     for (size_t i = 0; i < n; i++) {
         Py_VISIT(listed[i]);
     }
-    Py_VISIT(state->kw_context);
-    Py_VISIT(state->kw_loop);
-    Py_VISIT(state->kw_hooks);
-    Py_VISIT(state->types.current_tasks);
-    Py_VISIT(state->types.coroutine_types);
-    Py_VISIT(state->types.eager_factory);
-    Py_VISIT(state->types.own_eager_factory);
+#define FL_VISIT_TYPES(field) Py_VISIT(state->types.field);
 #define FL_VISIT_NET(field) Py_VISIT(state->net.field);
-    FL_NET_STATE_VISIT(FL_VISIT_NET)
+    FL_TYPES_STATE_OBJECTS(FL_VISIT_TYPES)
+    FL_NET_STATE_OBJECTS(FL_VISIT_NET)
+#undef FL_VISIT_TYPES
 #undef FL_VISIT_NET
     return 0;
 }
@@ -100,15 +96,11 @@ fl_state_clear(struct fl_state *state)
     for (size_t i = 0; i < n; i++) {
         Py_CLEAR(listed[i]);
     }
-    Py_CLEAR(state->kw_context);
-    Py_CLEAR(state->kw_loop);
-    Py_CLEAR(state->kw_hooks);
-    Py_CLEAR(state->types.current_tasks);
-    Py_CLEAR(state->types.coroutine_types);
-    Py_CLEAR(state->types.eager_factory);
-    Py_CLEAR(state->types.own_eager_factory);
+#define FL_CLEAR_TYPES(field) Py_CLEAR(state->types.field);
 #define FL_CLEAR_NET(field) Py_CLEAR(state->net.field);
-    FL_NET_STATE_VISIT(FL_CLEAR_NET)
+    FL_TYPES_STATE_OBJECTS(FL_CLEAR_TYPES)
+    FL_NET_STATE_OBJECTS(FL_CLEAR_NET)
+#undef FL_CLEAR_TYPES
 #undef FL_CLEAR_NET
     free(state->net.receive_buffer);
     state->net.receive_buffer = NULL;

@@ -86,19 +86,26 @@
     FL_TYPES_STATE_NAMES(X)                                 \
     FL_NET_STATE_NAMES(X)
 
+/* Tuples of names, for vectorcalls. */
+#define FL_STATE_KEYWORDS(X)         \
+    X(kw_context) /* ("context",) */ \
+    X(kw_loop)    /* ("loop",) */    \
+    X(kw_hooks)   /* ("firstiter", "finalizer") */
+
 struct fl_state {
+#define FL_FIELD_OBJECT(field) PyObject *field;
 #define FL_FIELD_TYPE(field) PyTypeObject *field;
 #define FL_FIELD_IMPORT(field, module, attribute) PyObject *field;
 #define FL_FIELD_NAME(field, text) PyObject *field;
     FL_STATE_TYPES(FL_FIELD_TYPE)
     FL_STATE_IMPORTS(FL_FIELD_IMPORT)
     FL_STATE_NAMES(FL_FIELD_NAME)
+    FL_STATE_KEYWORDS(FL_FIELD_OBJECT)
+#undef FL_FIELD_OBJECT
 #undef FL_FIELD_TYPE
 #undef FL_FIELD_IMPORT
 #undef FL_FIELD_NAME
-    PyObject *kw_context;          /* ("context",) */
-    PyObject *kw_loop;             /* ("loop",) */
-    PyObject *kw_hooks;            /* ("firstiter", "finalizer") */
+    /* behind the references: fl_state_traverse counts on it */
     struct fl_list loops;          /* all live loops, for fork */
     bool context_layout_known;     /* py/context.h */
     bool create_task_takes_kwargs; /* BaseEventLoop.create_task(coro, **kwargs) */

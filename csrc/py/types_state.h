@@ -45,7 +45,15 @@
     X(str__asyncio_future_blocking, "_asyncio_future_blocking") \
     X(str__loop, "_loop")
 
+/* References that may be NULL. */
+#define FL_TYPES_STATE_OBJECTS(X)                                       \
+    X(current_tasks)     /* asyncio.tasks._current_tasks */             \
+    X(eager_factory)     /* asyncio.eager_task_factory, from 3.12 on */ \
+    X(own_eager_factory) /* the same for our Task */                    \
+    X(coroutine_types)   /* set: types iscoroutine() said yes to */
+
 struct fl_types_state {
+#define FL_FIELD_OBJECT(field) PyObject *field;
     bool own;                /* py/mirror.h: our types are in use */
     bool refuses_init_again; /* Future.__init__ of an initialised one */
     bool checks_context;     /* Task(context=) must be a Context */
@@ -57,10 +65,8 @@ struct fl_types_state {
     Py_ssize_t running_loop_offset; /* in a thread state */
     Py_ssize_t running_task_offset;
     Py_ssize_t tasks_head_offset;
-    PyObject *current_tasks;     /* asyncio.tasks._current_tasks, or NULL */
-    PyObject *eager_factory;     /* asyncio.eager_task_factory, or NULL before 3.12 */
-    PyObject *own_eager_factory; /* the same for our Task */
-    PyObject *coroutine_types;   /* set: types iscoroutine() said yes to */
+    FL_TYPES_STATE_OBJECTS(FL_FIELD_OBJECT)
+#undef FL_FIELD_OBJECT
     struct fl_freelist free_futures;
     struct fl_freelist free_tasks;
     struct fl_freelist free_iters;
