@@ -478,17 +478,12 @@ static const struct fl_slot inherited_slots[] = {
 int
 fl_handle_add_type(PyObject *module, struct fl_state *state)
 {
-    if (!fl_layout_matches(
-            state->asyncio_Handle, inherited_slots,
-            offsetof(HandleObject, slot_scheduled)
-        )) {
-        PyErr_SetString(
-            PyExc_ImportError,
-            "fastloop does not know the asyncio.Handle of this Python"
-        );
+    PyObject *base = state->asyncio_Handle;
+    if (fl_layout_check(
+            base, inherited_slots, offsetof(HandleObject, slot_scheduled),
+            "asyncio.Handle"
+        ) < 0) {
         return -1;
     }
-    return fl_make_type(
-        &state->handle_type, module, &handle_spec, state->asyncio_Handle
-    );
+    return fl_make_type(&state->handle_type, module, &handle_spec, base);
 }

@@ -132,18 +132,12 @@ static const struct fl_slot inherited_slots[] = {
 int
 fl_timer_handle_add_type(PyObject *module, struct fl_state *state)
 {
-    if (!fl_layout_matches(
-            state->asyncio_TimerHandle, inherited_slots, offsetof(HandleObject, vector)
-        )) {
-        PyErr_SetString(
-            PyExc_ImportError,
-            "fastloop does not know the asyncio.TimerHandle of this Python"
-        );
-        return -1;
-    }
+    PyObject *base = state->asyncio_TimerHandle;
     PyTypeObject **type = &state->timer_handle_type;
-    if (fl_make_type(type, module, &timer_handle_spec, state->asyncio_TimerHandle) <
-        0) {
+    if (fl_layout_check(
+            base, inherited_slots, offsetof(HandleObject, vector), "asyncio.TimerHandle"
+        ) < 0 ||
+        fl_make_type(type, module, &timer_handle_spec, base) < 0) {
         return -1;
     }
     return fl_handle_add_inherited(*type);

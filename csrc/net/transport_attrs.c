@@ -239,20 +239,14 @@ static const struct fl_slot flow_control_slots[] = {
 int
 fl_transport_check_layout(PyObject *base, bool has_limits)
 {
-    bool matches =
-        has_limits
-            ? fl_layout_matches(
-                  base, flow_control_slots, offsetof(TransportObject, weakrefs)
-              )
-            : fl_layout_matches(base, base_slots, offsetof(TransportObject, high));
-    if (matches) {
-        return 0;
-    }
-    PyErr_SetString(
-        PyExc_ImportError,
-        "fastloop does not know the asyncio transports of this Python"
-    );
-    return -1;
+    static const char name[] = "asyncio transports";
+    return has_limits
+               ? fl_layout_check(
+                     base, flow_control_slots, offsetof(TransportObject, weakrefs), name
+                 )
+               : fl_layout_check(
+                     base, base_slots, offsetof(TransportObject, high), name
+                 );
 }
 
 int

@@ -19,3 +19,17 @@ fl_layout_matches(PyObject *base, const struct fl_slot *slots, Py_ssize_t basics
     }
     return true;
 }
+
+int
+fl_layout_check(
+    PyObject *base, const struct fl_slot *slots, Py_ssize_t basicsize, const char *name
+)
+{
+    if (fl_layout_matches(base, slots, basicsize)) {
+        return 0;
+    }
+    PyErr_Format(
+        PyExc_ImportError, "fastloop does not know the %s of this Python", name
+    );
+    return -1;
+}

@@ -17,4 +17,9 @@ struct fl_slot {
 bool
 fl_layout_matches(PyObject *base, const struct fl_slot *slots, Py_ssize_t basicsize);
 
+/* The same, named for messages: 0, or -1 with ImportError. */
+int fl_layout_check(
+    PyObject *base, const struct fl_slot *slots, Py_ssize_t basicsize, const char *name
+);
+
 #endif

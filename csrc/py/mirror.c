@@ -308,7 +308,7 @@ succeeds(PyObject *object, const char *method, PyObject *argument)
     return true;
 }
 
-/* Task(coro, context=None-like rubbish): refused since 3.15. */
+/* Task(coro, context=what is no context): refused since 3.15. */
 static bool
 refuses_bad_context(struct probe *probe)
 {
