@@ -211,6 +211,30 @@ def test_flow_control(run):
     ]
 
 
+def test_writing_resumes_at_the_mark(run, loop_kind):
+    sizes = []
+
+    class Protocol(Recorder):
+        def resume_writing(self):
+            super().resume_writing()
+            sizes.append(self.transport.get_write_buffer_size())
+
+    async def main():
+        with pipe() as (reader, writer):
+            fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+            transport, protocol = await writing(writer, Protocol)
+            transport.set_write_buffer_limits(high=6000, low=5000)
+            transport.write(bytes(3 * 4096))
+            transport.close()
+            for _ in range(3):
+                os.read(reader.fileno(), 4096)
+                await settle()
+            await protocol.closed
+
+    run(main())
+    assert sizes == [4096 if loop_kind == "fastloop" else 0]
+
+
 @pytest.mark.parametrize("debug", [False, True])
 def test_a_reader_that_leaves(run, tmp_path, debug):
     """With bytes that it did not read it is an error, else the end."""
