@@ -168,13 +168,14 @@ class TestSlowCallbacks:
         run_once(loop)
         assert "took 5.000 seconds" in logs.take_text()
 
-    def test_a_step_over_100_ms(self, run, logs):
+    def test_a_step_over_100_ms(self, loop_factory, logs):
         """As the documents show it."""
 
         async def main():
             time.sleep(0.11)
 
-        run(main(), debug=True)
+        with asyncio.Runner(debug=True, loop_factory=loop_factory) as runner:
+            runner.run(main())
         [(_, text)] = logs.take()
         assert re.search(r"Executing <Task .* took 0\.1\d\d seconds", text)
 
