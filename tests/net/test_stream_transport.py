@@ -116,6 +116,23 @@ def test_writelines_pauses(fast_loop):
     fast_loop.run_until_complete(main())
 
 
+def test_writelines_waits_its_turn(fast_loop):
+    """Where something waits for room, as write() does; asyncio's tries from 3.14 on."""
+
+    async def main():
+        async with Pair() as pair:
+            pair.transport.write(bytes(1 << 20))
+            waiting = pair.transport.get_write_buffer_size()
+            assert waiting
+            taken = len(pair.right.recv(1 << 20))
+            pair.transport.writelines([b"last"])
+            assert pair.transport.get_write_buffer_size() == waiting + 4
+            rest = await pair.receive((1 << 20) - taken + 4)
+            assert rest.endswith(b"last")
+
+    fast_loop.run_until_complete(main())
+
+
 # --- arguments ---------------------------------------------------------------
 
 
