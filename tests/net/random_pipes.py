@@ -25,6 +25,7 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 
 from tests.net import random_runs
+from tests.net.helpers import PAUSES
 from tests.net.random_runs import Pipe, describe, flat
 
 # What the report calls them.
@@ -390,7 +391,8 @@ class ReadingEnd(End):
         self.quiet = True
 
     def do_look(self):
-        return self.transport.is_reading(), self.transport.is_closing()
+        reading = PAUSES and self.transport.is_reading()
+        return reading, self.transport.is_closing()
 
     def ask_to_end(self):
         self.reactions = [r for r in self.reactions if r[1] != "pause_reading"]

@@ -15,6 +15,7 @@ import zlib
 import pytest
 
 from tests.conftest import factory_of
+from tests.net.helpers import PAUSES
 
 MUCH = 1_000_000
 
@@ -210,7 +211,7 @@ def state(transport):
     """What can be asked of a transport, at any time."""
     protocol = transport.get_protocol()
     waits = protocol is not None and transport.get_write_buffer_size() > 0
-    reading = getattr(transport, "is_reading", lambda: None)()
+    reading = PAUSES and getattr(transport, "is_reading", lambda: None)()
     return (
         "closing" if transport.is_closing() else "open",
         "reading" if reading else "not reading",
@@ -304,6 +305,8 @@ def compare(script):
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("method", STREAM_METHODS)
 def test_in_a_protocol(fast_kind, method, action, logs):
+    if (method, action) == ("connection_made", "pause") and not PAUSES:
+        pytest.skip("asyncio's early patch releases lose that pause")
     compare(stream_script(False, method, action))
     logs.take()
 

@@ -19,6 +19,7 @@ from tests.net.endpoints import (
     endpoint,
     read_all,
 )
+from tests.net.helpers import needs_localhost
 from tests.support import outcome, until
 
 
@@ -182,6 +183,7 @@ def test_a_buffer_with_gaps_ends_the_endpoint(run, logs):
     assert "Fatal write error on datagram transport" in logs.take_text()
 
 
+@needs_localhost
 def test_names_are_looked_up(run):
     async def main():
         server, protocol = await endpoint(local_addr=LOCAL)

@@ -22,6 +22,7 @@ from tests.net.endpoints import (
     read_all,
     unix_pair,
 )
+from tests.net.helpers import needs_pausing
 from tests.support import outcome, run_once, until
 
 
@@ -388,6 +389,7 @@ def test_set_protocol(run):
     assert run(main()) == (1, False)
 
 
+@needs_pausing
 def test_pausing_reading(run):
     async def main():
         server, protocol = await endpoint(local_addr=LOCAL)
@@ -497,6 +499,7 @@ def test_extra_info(run):
     assert run(main()) == [None, True, None, 5, 6, True, -1]
 
 
+@needs_pausing
 def test_an_endpoint_that_nobody_closed(run):
     async def main():
         transport = (await endpoint(local_addr=LOCAL))[0]
@@ -530,6 +533,7 @@ def test_debug_mode(run):
     assert run(main(), debug=True) == 1
 
 
+@needs_pausing
 def test_the_socket_closed_behind_its_back(run):
     async def main():
         server, protocol = await endpoint(local_addr=LOCAL)

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from tests.net.helpers import Recorder, connected, serving
+from tests.net.helpers import Recorder, connected, needs_services, serving
 from tests.support import outcome
 
 
@@ -352,6 +352,7 @@ def test_wrong_arguments(run):
     run(main())
 
 
+@needs_services
 def test_our_loop_in_the_place_of_asyncios(monkeypatch):
     """As `asyncio.SelectorEventLoop = fastloop.Loop` in somebody's program."""
     import fastloop

@@ -12,7 +12,7 @@ import stat
 
 import pytest
 
-from tests.net.helpers import Recorder, settle
+from tests.net.helpers import Recorder, needs_pausing, settle
 from tests.net.pipes import (
     KINDS_OF_PIPES,
     pipe,
@@ -412,6 +412,7 @@ def test_the_end(run):
     ]
 
 
+@needs_pausing
 def test_paused_at_the_end(run):
     async def main():
         with pipe() as (reader, writer):

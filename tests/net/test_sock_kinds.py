@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from tests.net.helpers import datagram_socket, settle
+from tests.net.helpers import datagram_socket, needs_localhost, settle
 
 # ---- connecting and accepting ----
 
@@ -239,6 +239,7 @@ def test_a_datagram_nobody_takes(loop):
     loop.run_until_complete(main())
 
 
+@needs_localhost
 def test_datagrams_to_a_name(loop):
     async def main():
         with datagram_socket() as one, datagram_socket() as two:

@@ -137,6 +137,12 @@ def test_an_executable_of_another_name(run):
     assert run(main()) == [b"not sh\n", b"/bin/sh\n", b"a b\n"]
 
 
+popen_leaves_pipes = pytest.mark.skipif(
+    sys.version_info < (3, 11, 7),
+    reason="Popen itself leaves them, in early patch releases",
+)
+
+
 @pytest.mark.parametrize(
     ("program", "options"),
     [
@@ -149,11 +155,11 @@ def test_an_executable_of_another_name(run):
         ("true", {"env": {"A=B": "1"}}),
         ("true", {"env": {"A": 1}}),
         ("true", {"cwd": 5.0}),
-        ("true", {"stdout": "no file"}),
+        pytest.param("true", {"stdout": "no file"}, marks=popen_leaves_pipes),
         ("true", {"executable": "/no/such/program"}),
         ("true", {"no_such_argument": 1}),
         ("true", {"umask": "no number"}),
-        ("true", {"user": -5}),
+        pytest.param("true", {"user": -5}, marks=popen_leaves_pipes),
         ("true", {"preexec_fn": lambda: 1 / 0}),
     ],
     ids=repr,
