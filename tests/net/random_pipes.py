@@ -216,7 +216,8 @@ class End(asyncio.Protocol):
 
     def is_beyond_asyncio(self, event, what):
         """Would asyncio go wrong, and does that matter here?"""
-        wrong = self.goes_wrong(event, what)
+        lost = (event, what) == ("connection_made", "pause_reading") and not PAUSES
+        wrong = lost or self.goes_wrong(event, what)
         return wrong and (not self.machine.ours or is_exact(self.machine.program))
 
     def connection_made(self, transport):
