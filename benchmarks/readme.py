@@ -11,7 +11,16 @@ import json
 import sys
 
 from harness import BENCHMARKS
-from harness.report import BASE, OURS, best_peer, format_value, minimum, ratio
+from harness.report import (
+    BASE,
+    OURS,
+    best_peer,
+    format_value,
+    median,
+    minimum,
+    paired_ratio,
+    ratio,
+)
 from loops import REFERENCES
 
 README = BENCHMARKS.parent / "README.md"
@@ -128,17 +137,37 @@ def _table(results: list[dict], names: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _of(case: dict):
+    """What stands for the rounds: a server is, as a whole, fast or slow."""
+    return median if case["clock"] == "server cpu" else minimum
+
+
+def _against_best(result: dict, case: dict) -> tuple[float | None, str | None]:
+    """How many times as fast as the best of the others, and who that is."""
+    row = result["results"][case["name"]]
+    peer = best_peer(row, _of(case))
+    return (_ratio(row, case, peer), peer) if peer else (None, None)
+
+
+def _ratio(row: dict, case: dict, against: str) -> float | None:
+    if _of(case) is median:
+        return paired_ratio(row, OURS, against)
+    return ratio(row, OURS, against)
+
+
 def _cells(result: dict, name: str) -> list[str]:
-    row = result["results"].get(name, {})
-    cases = [case for case in result["cases"] if case["name"] == name]
-    value = minimum(row.get(OURS, {}))
-    if not cases or value is None:
+    case = next((case for case in result["cases"] if case["name"] == name), None)
+    if case is None:
         return ["", "", ""]
-    peer = best_peer(row)
+    row = result["results"].get(name, {})
+    value = _of(case)(row.get(OURS, {}))
+    if value is None:
+        return ["", "", ""]
+    best, peer = _against_best(result, case)
     return [
-        format_value(value, cases[0]["unit"]),
-        _times(ratio(row, OURS, BASE)),
-        "" if peer in (None, BASE) else f"{_times(ratio(row, OURS, peer))} {peer}",
+        format_value(value, case["unit"]),
+        _times(_ratio(row, case, BASE)),
+        "" if peer in (None, BASE) else f"{_times(best)} {peer}",
     ]
 
 
@@ -152,9 +181,7 @@ def _times(value: float | None) -> str:
 def _losses(result: dict) -> str:
     lost = []
     for case in result["cases"]:
-        row = result["results"][case["name"]]
-        against = best_peer(row)
-        value = ratio(row, OURS, against) if against else None
+        value, against = _against_best(result, case)
         if value is not None and value < LOST:
             lost.append((value, case["name"], against))
     said = ", ".join(f"{name} {value:.2f} {who}" for value, name, who in sorted(lost))
