@@ -65,10 +65,11 @@ module_debug_counts(PyObject *module, PyObject *Py_UNUSED(ignored))
 {
     const struct fl_counts *counts = &fl_state_of_module(module)->counts;
     return Py_BuildValue(
-        "{s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n}", "loops", counts->loops, "handles",
+        "{s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n}", "loops", counts->loops, "handles",
         counts->handles, "watches", counts->watches, "futures", counts->futures,
         "tasks", counts->tasks, "streams", counts->streams, "pipes", counts->pipes,
-        "datagrams", counts->datagrams
+        "datagrams", counts->datagrams, "sock_ops", counts->sock_ops, "buffers",
+        counts->buffers
     );
 }
 

@@ -31,6 +31,7 @@ fl_sock_op_new(LoopObject *loop, const struct fl_sock_call *call, PyObject *cons
     self->phase = FL_SOCK_NEW;
     self->running = false;
     self->retrying = false;
+    state->counts.sock_ops++;
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }
@@ -50,6 +51,7 @@ op_end(SockOpObject *self)
         }
     }
     if (self->view.obj != NULL) {
+        self->state->counts.buffers--;
         PyBuffer_Release(&self->view);
     }
     Py_CLEAR(self->future);
@@ -109,6 +111,7 @@ op_dealloc(PyObject *op)
         return; /* resurrected */
     }
     PyObject_GC_UnTrack(op);
+    self->state->counts.sock_ops--;
     if (self->phase != FL_SOCK_ENDED) {
         op_end(self); /* escapes */
     }

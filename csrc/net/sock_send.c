@@ -33,7 +33,12 @@ hold_data(SockOpObject *self)
     if (self->view.obj != NULL) {
         return 0;
     }
-    return PyObject_GetBuffer(self->args[1], &self->view, PyBUF_SIMPLE); /* escapes */
+    if (PyObject_GetBuffer(self->args[1], &self->view, PyBUF_SIMPLE) <
+        0) { /* escapes */
+        return -1;
+    }
+    self->state->counts.buffers++;
+    return 0;
 }
 
 static enum fl_sock_outcome

@@ -122,6 +122,8 @@ struct fl_state {
         Py_ssize_t streams;
         Py_ssize_t pipes;
         Py_ssize_t datagrams; /* endpoints */
+        Py_ssize_t sock_ops;
+        Py_ssize_t buffers; /* that a sock_op holds */
     } counts;
 };
 
