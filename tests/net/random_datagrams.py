@@ -379,9 +379,9 @@ class Machine(random_runs.Machine):
 
     def report(self, loop, context):
         exc = context.get("exception")
-        # asyncio's own, of a turn that comes after the end
-        stumbles = isinstance(exc, AttributeError) and not self.ours
-        if not stumbles and not isinstance(exc, ValueError):
+        if isinstance(exc, AttributeError) and not self.ours:
+            return  # asyncio's own, of a turn that comes after the end
+        if not isinstance(exc, ValueError):
             self.wrong.append(f"{context['message']}: {exc!r}")
         self.note("report", context["message"][:21])
 

@@ -183,6 +183,24 @@ def test_a_buffer_with_gaps_ends_the_endpoint(run, logs):
     assert "Fatal write error on datagram transport" in logs.take_text()
 
 
+def test_what_waits_goes_although_the_protocol_raises(run, logs):
+    class Raising(Endpoint):
+        def datagram_received(self, data, address):
+            raise ZeroDivisionError
+
+    async def main():
+        transport, _, right, n = await blocked(Raising)
+        right.send(b"to it")
+        found = read_all(right)
+        await until(lambda: found.extend(read_all(right)) or len(found) == n)
+        await close(transport)
+        right.close()
+        return found == [b"%d" % i for i in range(n)]
+
+    assert run(main())
+    assert "ZeroDivisionError" in logs.take_text()
+
+
 @needs_localhost
 def test_names_are_looked_up(run):
     async def main():
