@@ -75,6 +75,7 @@ attempt_connect(SockOpObject *self, PyObject **result)
     if (PySys_Audit("socket.connect", "OO", fl_sock_of(self), self->args[1]) < 0) {
         return FL_SOCK_FAILED;
     }
+    fl_sock_look_again(self);
     if (connect(self->fd, (const struct sockaddr *)&address, length) < 0) {
         if (errno == EINPROGRESS || errno == EALREADY || errno == EINTR) {
             return FL_SOCK_AGAIN;

@@ -42,6 +42,9 @@ fl_sock_op_new(LoopObject *loop, const struct fl_sock_call *call, PyObject *cons
 static void
 op_end(SockOpObject *self)
 {
+    if (self->phase == FL_SOCK_ENDED) { /* closed by what was run below */
+        return;
+    }
     self->phase = FL_SOCK_ENDED;
     LoopObject *loop = self->loop;
     if (self->future != NULL) {
@@ -244,7 +247,7 @@ fl_sock_refused(int err)
 static enum fl_sock_outcome
 op_attempt(SockOpObject *self, PyObject **result)
 {
-    self->fd = fl_socket_fd(fl_sock_of(self));
+    fl_sock_look_again(self);
     /* who counts sleep(0)s from here is to see asyncio's */
     fl_loop_note_io(self->loop);
     enum fl_sock_outcome outcome;

@@ -21,6 +21,7 @@
 #define FASTLOOP_NET_SOCK_OP_H
 
 #include "core/loop.h"
+#include "net/socket.h"
 
 #define FL_SOCK_N_ARGS 5
 
@@ -81,6 +82,14 @@ static inline PyObject *
 fl_sock_of(const SockOpObject *self)
 {
     return self->args[0];
+}
+
+/* To be called after what may have run user code and before a system call: the socket
+ * may be closed by now, and its number another's. */
+static inline void
+fl_sock_look_again(SockOpObject *self)
+{
+    self->fd = fl_socket_fd(fl_sock_of(self));
 }
 
 /* What -1 of a system call on the socket means: AGAIN; FAILED; or DONE with nothing

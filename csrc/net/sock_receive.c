@@ -150,15 +150,16 @@ attempt_recvfrom(SockOpObject *self, PyObject **result)
 /* ---- into a buffer of the caller's ---- */
 
 /* It is held for the attempt only: between two its owner may resize it. False, with
- * no exception, if it is none: asyncio finds the words. */
+ * no exception, if it is none: asyncio finds the words. escapes. */
 static bool
 borrow_buffer(SockOpObject *self, Py_buffer *view)
 {
-    if (PyObject_GetBuffer(self->args[1], view, PyBUF_WRITABLE) == 0) { /* escapes */
-        return true;
+    int status = PyObject_GetBuffer(self->args[1], view, PyBUF_WRITABLE);
+    fl_sock_look_again(self);
+    if (status < 0) {
+        PyErr_Clear();
     }
-    PyErr_Clear();
-    return false;
+    return status == 0;
 }
 
 static enum fl_sock_outcome

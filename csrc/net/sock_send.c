@@ -27,18 +27,17 @@ send_bytes(
     return n;
 }
 
+/* escapes. */
 static int
 hold_data(SockOpObject *self)
 {
     if (self->view.obj != NULL) {
         return 0;
     }
-    if (PyObject_GetBuffer(self->args[1], &self->view, PyBUF_SIMPLE) <
-        0) { /* escapes */
-        return -1;
-    }
-    self->state->counts.buffers++;
-    return 0;
+    int status = PyObject_GetBuffer(self->args[1], &self->view, PyBUF_SIMPLE);
+    fl_sock_look_again(self);
+    self->state->counts.buffers += status == 0;
+    return status;
 }
 
 static enum fl_sock_outcome
@@ -75,6 +74,7 @@ attempt_sendto(SockOpObject *self, PyObject **result)
          PySys_Audit("socket.sendto", "OO", fl_sock_of(self), self->args[2]) < 0)) {
         return FL_SOCK_FAILED;
     }
+    fl_sock_look_again(self);
     Py_ssize_t n = send_bytes(
         self->fd, self->view.buf, self->view.len, (const struct sockaddr *)&address,
         length

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import gc
 import os
 import socket
@@ -10,6 +11,7 @@ import pytest
 
 from tests.footprint import open_fds
 from tests.net.helpers import Recorder, serving
+from tests.support import until
 
 NUMBERS = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 
@@ -150,18 +152,6 @@ def test_a_factory_that_raises(run, listener):
     assert open_fds() == before
 
 
-def test_a_factory_that_raises_leaves_no_socket(fast_loop, listener):
-    async def main():
-        before = open_fds()
-        with pytest.raises(ZeroDivisionError) as caught:
-            await fast_loop.create_connection(lambda: 1 // 0, *listener.getsockname())
-        # While its traceback has every frame that knows the socket.
-        assert open_fds() == before, caught
-
-    fast_loop.run_until_complete(asyncio.sleep(0.001))
-    fast_loop.run_until_complete(main())
-
-
 def test_a_first_callback_that_raises_is_reported(run, logs):
     class Raising(Recorder):
         def connection_made(self, transport):
@@ -220,3 +210,70 @@ def test_who_replaces_the_socket_class_sees_every_socket(run, monkeypatch):
 
     run(main())
     assert len(made) == 1
+
+
+def test_who_replaces_create_connection_sees_every_call(run, monkeypatch):
+    """As packages do that trace connections."""
+    seen = []
+    plain = asyncio.BaseEventLoop.create_connection
+
+    async def traced(self, *args, **options):
+        seen.append(args[1:])
+        return await plain(self, *args, **options)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", traced)
+
+    async def main():
+        async with serving() as address:
+            loop = asyncio.get_running_loop()
+            transport, protocol = await loop.create_connection(Recorder, *address)
+            transport.close()
+            await protocol.closed
+            assert seen == [address]
+
+    run(main())
+
+
+def test_the_context_of_its_callbacks(run):
+    """What each callback of a connection sees of the others' context."""
+    variable = contextvars.ContextVar("variable")
+
+    class Noting(Recorder):
+        def __init__(self):
+            super().__init__()
+            variable.set("factory")
+
+        def connection_made(self, transport):
+            noted.append(variable.get())
+            variable.set("made")
+            super().connection_made(transport)
+
+        def data_received(self, data):
+            noted.append(variable.get())
+            variable.set("data")
+            super().data_received(data)
+
+        def connection_lost(self, exc):
+            noted.append(variable.get())
+            super().connection_lost(exc)
+
+    async def main():
+        async with serving() as address:
+            loop = asyncio.get_running_loop()
+            variable.set("start")
+            transport, protocol = await loop.create_connection(Noting, *address)
+            for n in (1, 2):
+                transport.write(b"x")
+                await until(lambda n=n: len(protocol.data) == n)
+            transport.close()
+            await protocol.closed
+
+    def by_asyncio(coroutine):
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            return runner.run(coroutine)
+
+    noted = []
+    by_asyncio(main())
+    expected, noted = noted, []
+    run(main())
+    assert noted == expected

@@ -7,6 +7,8 @@ import gc
 import inspect
 import os
 import socket
+import sys
+import tempfile
 
 import pytest
 
@@ -374,3 +376,100 @@ def test_debug_mode(loop, pair):
         return await receiving
 
     assert loop.run_until_complete(main()) == b"x"
+
+
+class Owner:
+    """An object with a buffer, which calls back when that is taken or given back."""
+
+    def __init__(self, taken=None, given_back=None):
+        self.taken, self.given_back = taken, given_back
+
+    def __buffer__(self, flags):
+        if self.taken is not None:
+            self.taken()
+        return memoryview(b"from it")
+
+    def __release_buffer__(self, view):
+        if self.given_back is not None:
+            self.given_back()
+
+
+needs_python_buffers = pytest.mark.skipif(
+    sys.version_info < (3, 12), reason="buffers of Python objects came with 3.12"
+)
+
+
+@needs_python_buffers
+def test_closed_by_the_buffer_that_it_gives_back(own_loop, pair):
+    called = []
+
+    def given_back():
+        called.append(True)
+        operation.close()
+
+    async def main():
+        await operation
+
+    operation = own_loop.sock_sendall(pair[0], Owner(given_back=given_back))
+    own_loop.run_until_complete(main())
+    assert called == [True]
+    assert pair[1].recv(100) == b"from it"
+
+
+@needs_python_buffers
+@pytest.mark.parametrize("method", ["sock_sendall", "sock_sendto"])
+def test_a_socket_closed_while_the_buffer_is_taken(loop, tcp, method):
+    """Whoever has the number by then gets nothing."""
+    left, _ = tcp
+    others = []
+
+    def taken():
+        if (number := left.fileno()) >= 0:
+            left.close()
+            others.extend(socket.socketpair())
+            assert number in (others[0].fileno(), others[1].fileno())
+
+    async def main():
+        address = ("127.0.0.1", 9)
+        more = [address] if method == "sock_sendto" else []
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            await getattr(loop, method)(left, Owner(taken), *more)
+
+    loop.run_until_complete(main())
+    with others[0], others[1]:
+        for other in others:
+            other.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                other.recv(10)
+
+
+def test_closed_by_the_file_whose_place_it_keeps(own_loop, pair):
+    class File:
+        mode = "rb"
+        closes = False
+
+        def __init__(self, file):
+            self.file = file
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def fileno(self):
+            if self.closes:
+                self.closes = False
+                operation.close()
+            return self.file.fileno()
+
+    async def main():
+        task = asyncio.ensure_future(operation)
+        await own_loop.sock_recv(pair[1], 1)
+        file.closes = True
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with tempfile.TemporaryFile() as content:
+        content.truncate(20_000_000)
+        file = File(content)
+        operation = own_loop.sock_sendfile(pair[0], file)
+        own_loop.run_until_complete(main())
