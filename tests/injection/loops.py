@@ -130,6 +130,8 @@ def every_callback_runs(loop):
                 break
         for task in tasks:
             task._log_destroy_pending = False
+            if task.done() and task.exception() is not None:
+                reports.append(task.exception())
         missing = set(taken) - ran
         if "result" in refused:
             missing = {n for n in missing if n[0] != "done" and n != "task"}

@@ -312,6 +312,8 @@ def a_stray_entry(loop):
     future = loop.create_future()
     task = loop.create_task(wait_for(future))
     run_once(loop)
+    if task.done():  # by a failure
+        task.result()
     wakeup, _ = future._callbacks[0]
     loop.call_soon(future.set_result, None)
     loop.call_soon(wakeup, future)

@@ -195,6 +195,7 @@ def outcome(exc, witness, wrong):
 
 def left_over(fds, counts):
     """What there is more of than before, or of fds; one complaint each."""
+    gc.collect()  # what was kept for its finalizer by the first
     now = census()
     left = {what: (counts[what], now[what]) for what in counts}
     left = {what: pair for what, pair in left.items() if pair[1] > pair[0]}
