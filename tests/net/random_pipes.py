@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from tests.net import random_runs
+from tests.net import random_ends, random_runs
 from tests.net.helpers import PAUSES
 from tests.net.random_runs import Pipe, describe, flat
 
@@ -164,45 +164,21 @@ def files(program):
     return ends
 
 
-class End(asyncio.Protocol):
-    """One end that is a transport, and what must hold of either kind."""
-
-    is_transport = True
+class PipeEnd(random_ends.End):
+    """What must hold of either end that is a transport."""
 
     def __init__(self, machine, name, file, reactions, pipe):
-        self.machine, self.name, self.file, self.pipe = machine, name, file, pipe
-        self.reactions = list(reactions)
-        self.transport = None
-        self.lost = False
+        super().__init__(machine, name, reactions)
+        self.file, self.pipe = file, pipe
 
     def connect(self):
-        task = self.machine.loop.create_task(self.connecting())
-        while not task.done():
-            try:
-                self.machine.loop.run_until_complete(task)
-            except SystemExit:
-                self.note("exit")
-
-    def note(self, *event):
-        self.machine.note(self.name, *event)
-
-    def hold(self, truth, what):
-        if not truth:
-            self.machine.wrong.append(f"{self.name}: {what}")
+        self.finish(self.connecting())
 
     # ---- the protocol ----
 
-    def happens(self, event, *details):
-        self.note(event, *details)
-        self.hold(not self.lost or event == "connection_lost", f"{event} after lost")
-        for i, (when, what, *arguments) in enumerate(self.reactions):
-            if when == event:
-                del self.reactions[i]
-                if not self.is_beyond_asyncio(event, what):
-                    self.react(event, what, *arguments)
-                break
-
     def react(self, event, what, *arguments):
+        if self.is_beyond_asyncio(event, what):
+            return
         if what == "exit" and event != "connection_made":
             self.failed()
             raise SystemExit("exit")
@@ -219,11 +195,6 @@ class End(asyncio.Protocol):
         lost = (event, what) == ("connection_made", "pause_reading") and not PAUSES
         wrong = lost or self.goes_wrong(event, what)
         return wrong and (not self.machine.ours or is_exact(self.machine.program))
-
-    def connection_made(self, transport):
-        self.hold(self.transport is None, "connection_made twice")
-        self.transport = transport
-        self.happens("connection_made")
 
     def connection_lost(self, exc):
         self.hold(not self.lost, "lost twice")
@@ -259,9 +230,7 @@ class End(asyncio.Protocol):
         return self.file.closed
 
 
-class WritingEnd(End):
-    paused = False
-
+class WritingEnd(PipeEnd, random_ends.WritingEnd, asyncio.Protocol):
     async def connecting(self):
         loop = asyncio.get_running_loop()
         await loop.connect_write_pipe(lambda: self, self.file)
@@ -279,22 +248,6 @@ class WritingEnd(End):
             or (self.lost and ends)
         )
 
-    def pause_writing(self):
-        self.hold(not self.paused, "paused twice")
-        self.paused = True
-        size = self.transport.get_write_buffer_size()
-        high = self.transport.get_write_buffer_limits()[1]
-        self.hold(size > high, f"paused at {size} of {high}")
-        self.happens("pause_writing", size)
-
-    def resume_writing(self):
-        self.hold(self.paused, "resumed and not paused")
-        self.paused = False
-        size = self.transport.get_write_buffer_size()
-        low = self.transport.get_write_buffer_limits()[0]
-        self.hold(size <= low, f"resumed at {size} of {low}")
-        self.happens("resume_writing", size)
-
     def connection_lost(self, exc):
         if exc is not None:
             self.pipe.broken = True
@@ -309,9 +262,6 @@ class WritingEnd(End):
             self.pipe.n_in += size
         return data
 
-    def do_write(self, size):
-        self.transport.write(self.accept(size))
-
     def do_write_changing(self, size):
         data = bytearray(self.accept(size))
         self.transport.write(data)
@@ -319,18 +269,11 @@ class WritingEnd(End):
         if self.machine.ours:  # asyncio's error keeps it
             data.clear()
 
-    def do_write_slice(self, size, start):
-        data = self.accept(size)
-        self.transport.write(memoryview(bytes(start) + data + b"end")[start:-3])
-
     def do_writelines(self, sizes):
         pieces = []
         for i, size in enumerate(sizes):
             pieces.append([bytes, bytearray, memoryview][i % 3](self.accept(size)))
         self.transport.writelines(pieces)
-
-    def do_set_limits(self, high, low):
-        self.transport.set_write_buffer_limits(high, low)
 
     def do_write_eof(self):
         self.transport.write_eof()
@@ -353,7 +296,7 @@ class WritingEnd(End):
         self.hold(self.transport.get_write_buffer_size() == 0, "bytes are left")
 
 
-class ReadingEnd(End):
+class ReadingEnd(PipeEnd, asyncio.Protocol):
     quiet = saw_eof = False
 
     async def connecting(self):

@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 
 from tests.net import random_runs
 from tests.net.helpers import PAUSES
+from tests.net.random_ends import Passing, Plain, WritingEnd
 from tests.net.random_runs import PERIOD, Pipe, describe, flat
 
 # What the report calls them.
@@ -152,40 +153,8 @@ def connected(family):
     return pair
 
 
-class Plain(asyncio.Protocol):
-    """Passes everything on to its end."""
-
-    def __init__(self, end):
-        self.end = end
-
-    def connection_made(self, transport):
-        self.end.connection_made(transport)
-
-    def connection_lost(self, exc):
-        self.end.connection_lost(exc)
-
-    def pause_writing(self):
-        self.end.pause_writing()
-
-    def resume_writing(self):
-        self.end.resume_writing()
-
-    def eof_received(self):
-        return self.end.eof_received()
-
-    def data_received(self, data):
-        self.end.received(data)
-        self.end.happens("data_received", len(data))
-
-
-class Buffered(asyncio.BufferedProtocol):
+class Buffered(Passing, asyncio.BufferedProtocol):
     """The same with a buffer of its own."""
-
-    connection_made = Plain.connection_made
-    connection_lost = Plain.connection_lost
-    pause_writing = Plain.pause_writing
-    resume_writing = Plain.resume_writing
-    eof_received = Plain.eof_received
 
     def __init__(self, end, size):
         self.end, self.buffer = end, bytearray(size)
@@ -204,49 +173,24 @@ class Buffered(asyncio.BufferedProtocol):
         self.end.happens("buffer_updated", count)
 
 
-class TransportEnd:
+class TransportEnd(WritingEnd):
     """One end that is a transport, and what must hold of it."""
 
-    is_transport = True
-
     def __init__(self, machine, name, sock, reactions, into, out_of):
-        self.machine, self.name, self.sock = machine, name, sock
-        self.reactions = list(reactions)
+        super().__init__(machine, name, reactions)
+        self.sock = sock
         self.into, self.out_of = into, out_of  # pipes
-        self.transport = None
         self.quiet = False  # nothing may come: paused or closed
         self.in_get_buffer = False
-        self.paused = self.saw_eof = self.lost = False
+        self.saw_eof = False
         self.resumed = False  # since the eof, which then comes again
 
     def connect(self):
         loop = self.machine.loop
-        making = loop.create_connection(lambda: Plain(self), sock=self.sock)
-        task = loop.create_task(making)
-        while not task.done():
-            try:
-                loop.run_until_complete(task)
-            except SystemExit:
-                self.note("exit")
+        self.finish(loop.create_connection(lambda: Plain(self), sock=self.sock))
         self.do("set_limits", *self.machine.program.limits)
 
-    def note(self, *event):
-        self.machine.note(self.name, *event)
-
-    def hold(self, truth, what):
-        if not truth:
-            self.machine.wrong.append(f"{self.name}: {what}")
-
     # ---- the protocol ----
-
-    def happens(self, event, *details):
-        self.note(event, *details)
-        self.hold(not self.lost or event == "connection_lost", f"{event} after lost")
-        for i, (when, what, *arguments) in enumerate(self.reactions):
-            if when == event:
-                del self.reactions[i]
-                self.react(event, what, *arguments)
-                break
 
     def is_beyond_asyncio(self, event, what):
         """Would asyncio go wrong, and does that matter here?"""
@@ -273,11 +217,6 @@ class TransportEnd:
             raise SystemExit("exit")
         self.do(what, *arguments)
 
-    def connection_made(self, transport):
-        self.hold(self.transport is None, "connection_made twice")
-        self.transport = transport
-        self.happens("connection_made")
-
     def received(self, data):
         self.hold(not self.quiet, "data while paused or closed")
         self.hold(not self.saw_eof, "data after eof")
@@ -291,22 +230,6 @@ class TransportEnd:
         self.machine.saw_eof(self.name, self.out_of)
         self.happens("eof_received")
         return self.machine.program.keep_open
-
-    def pause_writing(self):
-        self.hold(not self.paused, "paused twice")
-        self.paused = True
-        size = self.transport.get_write_buffer_size()
-        high = self.transport.get_write_buffer_limits()[1]
-        self.hold(size > high, f"paused at {size} of {high}")
-        self.happens("pause_writing", size)
-
-    def resume_writing(self):
-        self.hold(self.paused, "resumed and not paused")
-        self.paused = False
-        size = self.transport.get_write_buffer_size()
-        low = self.transport.get_write_buffer_limits()[0]
-        self.hold(size <= low, f"resumed at {size} of {low}")
-        self.happens("resume_writing", size)
 
     def connection_lost(self, exc):
         self.hold(not self.lost, "lost twice")
@@ -340,19 +263,12 @@ class TransportEnd:
             self.into.n_in += size
         return data
 
-    def do_write(self, size):
-        self.transport.write(self.accept(size))
-
     def do_write_changing(self, size):
         data = bytearray(self.accept(size))
         self.transport.write(data)
         if self.machine.ours:  # asyncio sends later changes
             data[:] = bytes(len(data))
             data.clear()
-
-    def do_write_slice(self, size, start):
-        data = self.accept(size)
-        self.transport.write(memoryview(bytes(start) + data + b"end")[start:-3])
 
     def do_writelines(self, sizes):
         pieces = []
@@ -374,9 +290,6 @@ class TransportEnd:
         self.transport.resume_reading()
         self.quiet = self.transport.is_closing()
         self.resumed = True
-
-    def do_set_limits(self, high, low):
-        self.transport.set_write_buffer_limits(high, low)
 
     def do_write_eof(self):
         self.transport.write_eof()

@@ -26,6 +26,7 @@ import trustme
 from hypothesis import strategies as st
 
 from tests.net import random_runs
+from tests.net.random_ends import End, Passing, Plain
 from tests.net.random_runs import PERIOD, Pipe, flat
 from tests.net.random_streams import connected
 
@@ -160,39 +161,8 @@ def stumbles(exc):
     return isinstance(exc, RuntimeError) and "cannot switch state" in str(exc)
 
 
-class Plain(asyncio.Protocol):
-    """Passes everything on to its end."""
-
-    def __init__(self, end):
-        self.end = end
-
-    def connection_made(self, transport):
-        self.end.connection_made(transport)
-
-    def connection_lost(self, exc):
-        self.end.connection_lost(exc)
-
-    def pause_writing(self):
-        self.end.pause_writing()
-
-    def resume_writing(self):
-        self.end.resume_writing()
-
-    def eof_received(self):
-        self.end.eof_received()
-
-    def data_received(self, data):
-        self.end.data_received(data)
-
-
-class Buffered(asyncio.BufferedProtocol):
+class Buffered(Passing, asyncio.BufferedProtocol):
     """The same with a buffer of its own."""
-
-    connection_made = Plain.connection_made
-    connection_lost = Plain.connection_lost
-    pause_writing = Plain.pause_writing
-    resume_writing = Plain.resume_writing
-    eof_received = Plain.eof_received
 
     def __init__(self, end, size):
         self.end, self.buffer = end, memoryview(bytearray(size))
@@ -201,23 +171,21 @@ class Buffered(asyncio.BufferedProtocol):
         return self.buffer
 
     def buffer_updated(self, count):
-        self.end.data_received(bytes(self.buffer[:count]))
+        self.end.received(bytes(self.buffer[:count]))
+        self.end.happens("data_received", count)
 
 
-class TransportEnd:
+class TransportEnd(End):
     """One end that is a transport, and what must hold of it."""
 
-    is_transport = True
-
     def __init__(self, machine, name, sock, into, out_of):
-        self.machine, self.name, self.sock = machine, name, sock
-        self.into, self.out_of = into, out_of  # pipes
         i = "AB".index(name)
+        super().__init__(machine, name, machine.program.reactions[i])
+        self.sock = sock
+        self.into, self.out_of = into, out_of  # pipes
         self.serves = machine.program.serves == i
         self.size = machine.program.buffers[i]
-        self.reactions = list(machine.program.reactions[i])
-        self.transport = None
-        self.paused = self.quiet = self.saw_eof = self.lost = self.ended = False
+        self.paused = self.quiet = self.saw_eof = self.ended = False
 
     def protocol(self):
         return Plain(self) if self.size is None else Buffered(self, self.size)
@@ -233,42 +201,23 @@ class TransportEnd:
             )
         return loop.create_task(made)
 
-    def note(self, *event):
-        self.machine.note(self.name, *event)
-
-    def hold(self, truth, what):
-        if not truth:
-            self.machine.wrong.append(f"{self.name}: {what}")
-
     # ---- the protocol ----
 
-    def happens(self, event, *details):
-        self.note(event, *details)
-        self.hold(not self.lost or event == "connection_lost", f"{event} after lost")
-        for i, (when, what, *arguments) in enumerate(self.reactions):
-            if when == event:
-                del self.reactions[i]
-                if what == "raise":
-                    self.fails()
-                    raise ValueError("reaction")
-                self.do(what, *arguments)
-                break
+    def react(self, event, what, *arguments):
+        if what == "raise":
+            self.fails()
+            raise ValueError("reaction")
+        self.do(what, *arguments)
 
     def fails(self):
         """Nothing need come any more."""
         self.ended = self.into.broken = self.out_of.broken = True
 
-    def connection_made(self, transport):
-        self.hold(self.transport is None, "connection_made twice")
-        self.transport = transport
-        self.happens("connection_made")
-
-    def data_received(self, data):
+    def received(self, data):
         self.hold(not self.quiet, "data while paused")
         self.hold(not self.saw_eof, "data after eof")
         self.hold(len(data) > 0, "no data")
         self.hold(self.out_of.came(data), "other bytes came than were written")
-        self.happens("data_received", len(data))
 
     def eof_received(self):
         self.hold(not self.saw_eof, "eof twice")
