@@ -3,11 +3,12 @@
 
 #include "core/future.h"
 #include "net/socket.h"
-#include "py/awaitable.h"
 #include "py/error.h"
 #include "py/tables.h"
 
 #include <errno.h>
+
+static const struct fl_coroutine_kind op_kind;
 
 PyObject *
 fl_sock_op_new(LoopObject *loop, const struct fl_sock_call *call, PyObject *const *args)
@@ -17,19 +18,17 @@ fl_sock_op_new(LoopObject *loop, const struct fl_sock_call *call, PyObject *cons
     if (self == NULL) {
         return NULL;
     }
+    fl_coroutine_begin(&self->base, &op_kind);
     self->loop = (LoopObject *)Py_NewRef(loop);
     for (int i = 0; i < FL_SOCK_N_ARGS; i++) {
         self->args[i] = Py_XNewRef(args[i]);
     }
     self->future = NULL;
-    self->delegate = NULL;
     self->view.obj = NULL;
     self->position = 0;
     self->call = call;
     self->state = state;
     self->fd = -1;
-    self->phase = FL_SOCK_NEW;
-    self->running = false;
     self->retrying = false;
     state->counts.sock_ops++;
     PyObject_GC_Track(self);
@@ -40,12 +39,9 @@ fl_sock_op_new(LoopObject *loop, const struct fl_sock_call *call, PyObject *cons
 
 /* Drops all it holds; the watch of its fd too. escapes. */
 static void
-op_end(SockOpObject *self)
+op_drop(PyObject *op)
 {
-    if (self->phase == FL_SOCK_ENDED) { /* closed by what was run below */
-        return;
-    }
-    self->phase = FL_SOCK_ENDED;
+    SockOpObject *self = (SockOpObject *)op;
     LoopObject *loop = self->loop;
     if (self->future != NULL) {
         fl_loop_unwatch_future(loop, self->fd, self->call->event, self->future);
@@ -58,7 +54,6 @@ op_end(SockOpObject *self)
         PyBuffer_Release(&self->view);
     }
     Py_CLEAR(self->future);
-    Py_CLEAR(self->delegate);
     for (int i = 0; i < FL_SOCK_N_ARGS; i++) {
         Py_CLEAR(self->args[i]);
     }
@@ -70,39 +65,20 @@ static int
 op_traverse(PyObject *op, visitproc visit, void *arg)
 {
     SockOpObject *self = (SockOpObject *)op;
-    Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->loop);
     Py_VISIT(self->future);
-    Py_VISIT(self->delegate);
     Py_VISIT(self->view.obj);
     for (int i = 0; i < FL_SOCK_N_ARGS; i++) {
         Py_VISIT(self->args[i]);
     }
-    return 0;
+    return fl_coroutine_traverse(&self->base, visit, arg);
 }
 
 static int
 op_clear(PyObject *op)
 {
-    op_end((SockOpObject *)op);
+    fl_coroutine_end((struct fl_coroutine *)op);
     return 0;
-}
-
-static void
-op_finalize(PyObject *op)
-{
-    SockOpObject *self = (SockOpObject *)op;
-    if (self->phase != FL_SOCK_NEW) {
-        return;
-    }
-    PyObject *exc = fl_error_take();
-    if (PyErr_WarnFormat(
-            PyExc_RuntimeWarning, 1, "coroutine 'Loop.%s' was never awaited",
-            self->call->name
-        ) < 0) {
-        PyErr_WriteUnraisable(op);
-    }
-    fl_error_restore(exc);
 }
 
 static void
@@ -110,28 +86,17 @@ op_dealloc(PyObject *op)
 {
     SockOpObject *self = (SockOpObject *)op;
     PyTypeObject *type = Py_TYPE(op);
-    if (self->phase == FL_SOCK_NEW && PyObject_CallFinalizerFromDealloc(op) < 0) {
-        return; /* resurrected */
+    if (!fl_coroutine_may_die(&self->base)) {
+        return;
     }
     PyObject_GC_UnTrack(op);
     self->state->counts.sock_ops--;
-    if (self->phase != FL_SOCK_ENDED) {
-        op_end(self); /* escapes */
-    }
+    fl_coroutine_end(&self->base); /* escapes */
     PyObject_GC_Del(op);
     Py_DECREF(type);
 }
 
 /* ---- asyncio's coroutine in our place ---- */
-
-static PySendResult
-op_send_delegate(SockOpObject *self, PyObject *sent, PyObject **result)
-{
-    PyObject *delegate = Py_NewRef(self->delegate);
-    PySendResult status = PyIter_Send(delegate, sent, result); /* escapes */
-    Py_DECREF(delegate);
-    return status;
-}
 
 static PySendResult
 op_delegate(SockOpObject *self, PyObject **result)
@@ -149,14 +114,10 @@ op_delegate(SockOpObject *self, PyObject **result)
     if (function == NULL) {
         return PYGEN_ERROR;
     }
-    self->delegate =
+    PyObject *coro =
         PyObject_Vectorcall(function, stack, name == NULL ? n : n - 1, name);
     Py_DECREF(function);
-    if (self->delegate == NULL) {
-        return PYGEN_ERROR;
-    }
-    self->phase = FL_SOCK_DELEGATED;
-    return op_send_delegate(self, Py_None, result);
+    return fl_coroutine_delegate(&self->base, coro, result);
 }
 
 /* ---- its socket ---- */
@@ -285,7 +246,7 @@ op_wait(SockOpObject *self, PyObject **result)
         return PYGEN_ERROR;
     }
     self->future = future;
-    self->phase = FL_SOCK_WAITING;
+    self->base.phase = FL_COROUTINE_WAITING;
     fl_future_own(future)->blocking = true;
     *result = Py_NewRef(future);
     return PYGEN_NEXT;
@@ -307,14 +268,9 @@ op_try(SockOpObject *self, PyObject **result)
 }
 
 static PySendResult
-op_start(SockOpObject *self, PyObject *sent, PyObject **result)
+op_start(PyObject *op, PyObject **result)
 {
-    if (sent != Py_None) {
-        PyErr_SetString(
-            PyExc_TypeError, "can't send non-None value to a just-started coroutine"
-        );
-        return PYGEN_NEXT; /* of nothing: it may still be started */
-    }
+    SockOpObject *self = (SockOpObject *)op;
     switch (op_check(self)) {
     case FL_SOCK_DONE:
         return op_try(self, result);
@@ -326,8 +282,9 @@ op_start(SockOpObject *self, PyObject *sent, PyObject **result)
 }
 
 static PySendResult
-op_resume(SockOpObject *self, PyObject **result)
+op_resume(PyObject *op, PyObject *Py_UNUSED(sent), PyObject **result)
 {
+    SockOpObject *self = (SockOpObject *)op;
     struct fl_future_state *own = fl_future_own(self->future);
     if (own->status == FL_FUTURE_PENDING) {
         if (own->blocking) {
@@ -348,193 +305,30 @@ op_resume(SockOpObject *self, PyObject **result)
 }
 
 static PyObject *
-refuse_reuse(void)
+op_name(PyObject *op, bool qualified)
 {
-    PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
-    return NULL;
+    const char *name = ((SockOpObject *)op)->call->name;
+    return PyUnicode_FromFormat(qualified ? "Loop.%s" : "%s", name);
 }
 
-static PySendResult
-op_step(SockOpObject *self, PyObject *sent, PyObject **result)
-{
-    switch ((enum fl_sock_phase)self->phase) {
-    case FL_SOCK_NEW:
-        return op_start(self, sent, result);
-    case FL_SOCK_WAITING:
-        return op_resume(self, result);
-    case FL_SOCK_DELEGATED:
-        return op_send_delegate(self, sent, result);
-    default:
-        *result = refuse_reuse();
-        return PYGEN_ERROR;
-    }
-}
-
-/* 0, or -1 with ValueError if it is being run. */
-static int
-op_enter(SockOpObject *self)
-{
-    if (self->running) {
-        PyErr_SetString(PyExc_ValueError, "coroutine already executing");
-        return -1;
-    }
-    self->running = true;
-    return 0;
-}
-
-/* Ends it unless it yielded; the exception set stays. */
-static PySendResult
-op_leave(SockOpObject *self, PySendResult status)
-{
-    self->running = false;
-    if (status == PYGEN_RETURN) {
-        op_end(self); /* escapes */
-    }
-    else if (status == PYGEN_ERROR && self->phase != FL_SOCK_ENDED) {
-        PyObject *exc = fl_error_take();
-        op_end(self); /* escapes */
-        fl_error_restore(exc);
-    }
-    return status;
-}
-
-static PySendResult
-op_am_send(PyObject *op, PyObject *sent, PyObject **result)
-{
-    SockOpObject *self = (SockOpObject *)op;
-    *result = NULL;
-    if (op_enter(self) < 0) {
-        return PYGEN_ERROR;
-    }
-    PySendResult status = op_leave(self, op_step(self, sent, result));
-    return *result == NULL ? PYGEN_ERROR : status;
-}
-
-static PyObject *
-op_next(PyObject *op)
-{
-    PyObject *result;
-    PySendResult status = op_am_send(op, Py_None, &result);
-    return fl_sent_to_next(status, result);
-}
-
-PyDoc_STRVAR(
-    op_send_doc, "send($self, value, /)\n--\n\n"
-                 "Go on until it waits or, by StopIteration, has its result."
-);
-
-static PyObject *
-op_send(PyObject *op, PyObject *sent)
-{
-    PyObject *result;
-    PySendResult status = op_am_send(op, sent, &result);
-    return fl_sent_to_send(status, result);
-}
-
-PyDoc_STRVAR(
-    op_throw_doc, "throw($self, typ, val=None, tb=None, /)\n--\n\n"
-                  "End it by raising the exception where it waits.\n\n"
-                  "The form with three arguments is deprecated."
-);
-
-static PyObject *
-op_throw(PyObject *op, PyObject *const *args, Py_ssize_t n_args)
-{
-    SockOpObject *self = (SockOpObject *)op;
-    if (self->phase == FL_SOCK_DELEGATED) {
-        PyObject *method = PyObject_GetAttr(self->delegate, self->state->str_throw);
-        PyObject *result = NULL;
-        if (method != NULL && op_enter(self) == 0) {
-            result = PyObject_Vectorcall(method, args, (size_t)n_args, NULL);
-            op_leave(self, result == NULL ? PYGEN_ERROR : PYGEN_NEXT);
-        }
-        Py_XDECREF(method);
-        return result;
-    }
-    if (self->phase == FL_SOCK_ENDED) {
-        return refuse_reuse();
-    }
-    PyObject *exc = fl_thrown_exception(args, n_args); /* escapes */
-    if (exc == NULL || op_enter(self) < 0) {
-        Py_XDECREF(exc);
-        return NULL;
-    }
-    self->running = false;
-    op_end(self); /* escapes */
-    fl_error_restore(exc);
-    return NULL;
-}
-
-PyDoc_STRVAR(op_close_doc, "close($self, /)\n--\n\nEnd it; it need not be awaited.");
-
-static PyObject *
-op_close(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    SockOpObject *self = (SockOpObject *)op;
-    if (op_enter(self) < 0) {
-        return NULL;
-    }
-    PyObject *result = Py_NewRef(Py_None);
-    if (self->phase == FL_SOCK_DELEGATED) {
-        Py_SETREF(result, PyObject_CallMethod(self->delegate, "close", NULL));
-    }
-    op_leave(self, result == NULL ? PYGEN_ERROR : PYGEN_RETURN);
-    return result;
-}
-
-/* ---- looking at it ---- */
-
-static PyObject *
-op_get_name(PyObject *op, void *Py_UNUSED(closure))
-{
-    return PyUnicode_FromString(((SockOpObject *)op)->call->name);
-}
-
-static PyObject *
-op_get_qualname(PyObject *op, void *Py_UNUSED(closure))
-{
-    return PyUnicode_FromFormat("Loop.%s", ((SockOpObject *)op)->call->name);
-}
-
-static PyObject *
-op_get_running(PyObject *op, void *Py_UNUSED(closure))
-{
-    return PyBool_FromLong(((SockOpObject *)op)->running);
-}
-
-static PyObject *
-op_repr(PyObject *op)
-{
-    return PyUnicode_FromFormat(
-        "<coroutine object Loop.%s at %p>", ((SockOpObject *)op)->call->name, op
-    );
-}
-
-static PyGetSetDef op_getset[] = {
-    {"__name__", op_get_name, NULL, "The name of the loop's method.", NULL},
-    {"__qualname__", op_get_qualname, NULL, "The same, behind its class.", NULL},
-    {"cr_running", op_get_running, NULL, "Whether it is being run.", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
-static PyMethodDef op_methods[] = {
-    {"send", op_send, METH_O, op_send_doc},
-    {"throw", FL_FASTCALL(op_throw), METH_FASTCALL, op_throw_doc},
-    {"close", op_close, METH_NOARGS, op_close_doc},
-    {NULL, NULL, 0, NULL},
+static const struct fl_coroutine_kind op_kind = {
+    .start = op_start,
+    .resume = op_resume,
+    .drop = op_drop,
+    .name = op_name,
 };
 
 static PyType_Slot op_slots[] = {
     {Py_tp_dealloc, op_dealloc},
-    {Py_tp_finalize, op_finalize},
+    {Py_tp_finalize, fl_coroutine_finalize},
     {Py_tp_traverse, op_traverse},
     {Py_tp_clear, op_clear},
-    {Py_tp_repr, op_repr},
-    {Py_tp_iternext, op_next},
-    {Py_am_await, PyObject_SelfIter},
-    {Py_am_send, op_am_send},
-    {Py_tp_methods, op_methods},
-    {Py_tp_getset, op_getset},
+    {Py_tp_repr, fl_coroutine_repr},
+    {Py_tp_iternext, fl_coroutine_next},
+    {Py_am_await, fl_coroutine_await},
+    {Py_am_send, fl_coroutine_send},
+    {Py_tp_methods, fl_coroutine_methods},
+    {Py_tp_getset, fl_coroutine_getset},
     {0, NULL},
 };
 

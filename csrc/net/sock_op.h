@@ -5,7 +5,7 @@
  * is ready and tries again, in the turn of whoever awaits it. So what was cancelled
  * while it waited has received nothing and lost nothing.
  *
- *   sock_op.c       the type: awaiting, waiting, ending
+ *   sock_op.c       the type: waiting, ending
  *   sock_receive.c  recv, recv_into, recvfrom, recvfrom_into
  *   sock_send.c     sendall, sendto
  *   sock_connect.c  connect, accept
@@ -22,6 +22,7 @@
 
 #include "core/loop.h"
 #include "net/socket.h"
+#include "py/awaitable.h"
 
 #define FL_SOCK_N_ARGS 5
 
@@ -30,13 +31,6 @@ enum fl_sock_outcome {
     FL_SOCK_AGAIN,   /* wait until self->fd is ready for the call's event */
     FL_SOCK_FAILED,  /* with an exception */
     FL_SOCK_FOREIGN, /* nothing was done: asyncio's turn */
-};
-
-enum fl_sock_phase {
-    FL_SOCK_NEW,
-    FL_SOCK_WAITING,   /* for self->future */
-    FL_SOCK_DELEGATED, /* to self->delegate */
-    FL_SOCK_ENDED,
 };
 
 struct SockOpObject;
@@ -54,18 +48,15 @@ struct fl_sock_call {
 };
 
 typedef struct SockOpObject {
-    PyObject_HEAD
+    struct fl_coroutine base;
     LoopObject *loop; /* owned; NULL once it has ended, as all that follow */
     PyObject *args[FL_SOCK_N_ARGS]; /* as given, the socket first; owned */
     PyObject *future;               /* waited for */
-    PyObject *delegate;             /* the coroutine awaited in our place */
     Py_buffer view;                 /* held if view.obj is not NULL */
     Py_ssize_t position;            /* what is sent of it */
     const struct fl_sock_call *call;
     struct fl_state *state; /* borrowed: the type keeps the module alive */
     int fd;
-    char phase; /* enum fl_sock_phase */
-    bool running;
     bool retrying; /* attempt was called before */
 } SockOpObject;
 

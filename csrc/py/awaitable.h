@@ -1,8 +1,95 @@
-/* What objects that `await` drives have in common. */
+/* Coroutine objects that are written in C, and what else `await` drives.
+ *
+ * As a coroutine of Python's, one of ours does nothing before it is awaited, is
+ * awaited once, and warns if it never was. It yields the futures it waits for, or
+ * what a coroutine yields that it has put in its place, its delegate.
+ *
+ * A type of ours begins with struct fl_coroutine, fills its slots with the functions
+ * below, calls fl_coroutine_begin in its constructor and fl_coroutine_may_die first
+ * in its tp_dealloc.
+ */
 #ifndef FASTLOOP_PY_AWAITABLE_H
 #define FASTLOOP_PY_AWAITABLE_H
 
 #include "py/compat.h"
+
+enum fl_coroutine_phase {
+    FL_COROUTINE_NEW,
+    FL_COROUTINE_WAITING,
+    FL_COROUTINE_DELEGATED, /* to self->delegate */
+    FL_COROUTINE_ENDED,
+};
+
+/* What a step answers: PYGEN_NEXT with what it yields, once its phase is another than
+ * NEW; PYGEN_RETURN with its result; PYGEN_ERROR with an exception. */
+struct fl_coroutine_kind {
+    /* The first step. escapes. */
+    PySendResult (*start)(PyObject *op, PyObject **result);
+    /* A later one, while it is WAITING. escapes. */
+    PySendResult (*resume)(PyObject *op, PyObject *sent, PyObject **result);
+    /* The exception set was thrown into it while WAITING; NULL: that ends it. It then
+     * has nothing to do when it is closed, either. escapes. */
+    PySendResult (*caught)(PyObject *op, PyObject **result);
+    /* Gives up all it holds, at its end. escapes. */
+    void (*drop)(PyObject *op);
+    /* Its __name__ or __qualname__: new, or NULL. */
+    PyObject *(*name)(PyObject *op, bool qualified);
+};
+
+struct fl_coroutine {
+    PyObject_HEAD
+    const struct fl_coroutine_kind *kind;
+    PyObject *delegate; /* owned; the coroutine awaited in its place, or NULL */
+    char phase;         /* enum fl_coroutine_phase */
+    bool running;
+};
+
+static inline void
+fl_coroutine_begin(struct fl_coroutine *self, const struct fl_coroutine_kind *kind)
+{
+    self->kind = kind;
+    self->delegate = NULL;
+    self->phase = FL_COROUTINE_NEW;
+    self->running = false;
+}
+
+/* Has coro, stolen, NULL with an exception, awaited in its place from now on. The
+ * answer is that of the coroutine's first step. escapes. */
+PySendResult
+fl_coroutine_delegate(struct fl_coroutine *self, PyObject *coro, PyObject **result);
+
+/* Drops all it holds. escapes. */
+void fl_coroutine_end(struct fl_coroutine *self);
+
+/* Slots: am_await, am_send, tp_iternext, tp_finalize, tp_repr. */
+PyObject *fl_coroutine_await(PyObject *op);
+PySendResult fl_coroutine_send(PyObject *op, PyObject *sent, PyObject **result);
+PyObject *fl_coroutine_next(PyObject *op);
+void fl_coroutine_finalize(PyObject *op);
+PyObject *fl_coroutine_repr(PyObject *op);
+
+/* Methods and getters: send, throw, close; __name__, __qualname__, cr_running. */
+extern PyMethodDef fl_coroutine_methods[];
+extern PyGetSetDef fl_coroutine_getset[];
+
+static inline int
+fl_coroutine_traverse(struct fl_coroutine *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE((PyObject *)self));
+    Py_VISIT(self->delegate);
+    return 0;
+}
+
+/* False if tp_dealloc must leave it: its finalizer has kept it. escapes. */
+static inline bool
+fl_coroutine_may_die(struct fl_coroutine *self)
+{
+    bool finalized = self->phase == FL_COROUTINE_NEW ||
+                     (self->phase == FL_COROUTINE_WAITING && self->kind->caught);
+    return !finalized || PyObject_CallFinalizerFromDealloc((PyObject *)self) == 0;
+}
+
+/* ---- for what is driven by `await`, and is no coroutine ---- */
 
 /* Raises StopIteration(value), also for a value that is a tuple or exception. */
 void fl_raise_stop_iteration(PyObject *value);

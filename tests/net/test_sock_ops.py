@@ -54,6 +54,23 @@ def test_they_are_coroutines(loop, pair, file):
         op.close()
 
 
+def test_awaited_twice_at_once(run, pair):
+    async def main():
+        op = asyncio.get_running_loop().sock_recv(pair[0], 1)
+
+        async def await_it():
+            return await op
+
+        first = asyncio.create_task(await_it())
+        await settle()
+        with pytest.raises(RuntimeError, match="coroutine is being awaited already"):
+            await op
+        pair[1].send(b"x")
+        assert await first == b"x"
+
+    run(main())
+
+
 def test_not_what_inspect_calls_a_coroutine(own_loop, pair):
     """They are written in C, and so are the methods."""
     op = own_loop.sock_recv(pair[0], 1)
