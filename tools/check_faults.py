@@ -52,6 +52,7 @@ INFALLIBLE = {
     "threads, locks that exist, interpreters": """
         PyEval_RestoreThread PyEval_SaveThread PyInterpreterState_Get
         PyInterpreterState_Main PyThreadState_Get PyThread_acquire_lock
+        PyThread_acquire_lock_timed
         PyThread_free_lock PyThread_get_thread_ident PyThread_release_lock
         Py_LeaveRecursiveCall""",
     "is made of a call that is wrapped": "PyMem_New",

@@ -41,15 +41,20 @@ fl_ring_count(const struct fl_ring *ring)
     return ring->tail - ring->head;
 }
 
+/* Makes room for one more word. Returns 0 or -ENOMEM. */
+static inline int
+fl_ring_reserve(struct fl_ring *ring)
+{
+    return ring->tail - ring->head > ring->mask ? fl_ring_grow(ring) : 0;
+}
+
 /* Returns 0 or -ENOMEM (word not queued). */
 static inline int
 fl_ring_push(struct fl_ring *ring, uintptr_t word)
 {
-    if (ring->tail - ring->head > ring->mask) {
-        int err = fl_ring_grow(ring);
-        if (err < 0) {
-            return err;
-        }
+    int err = fl_ring_reserve(ring);
+    if (err < 0) {
+        return err;
     }
     ring->slots[ring->tail++ & ring->mask] = word;
     return 0;

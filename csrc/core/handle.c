@@ -11,6 +11,7 @@
 #include "py/context.h"
 #include "py/error.h"
 #include "py/layout.h"
+#include "py/poison.h"
 #include "py/tables.h"
 
 #include <string.h>
@@ -28,6 +29,7 @@ fl_handle_alloc(PyTypeObject *type, LoopObject *loop, struct fl_handle_freelist 
 {
     HandleObject *self = (HandleObject *)list->first;
     if (self != NULL) {
+        fl_unpoison(list->first);
         list->first = self->callback;
         list->count--;
         self->callback = NULL;
@@ -135,6 +137,7 @@ traverse_call(HandleObject *self, visitproc visit, void *arg)
     Py_VISIT(self->when);
     Py_VISIT(self->slot_cancelled);
     Py_VISIT(self->slot_scheduled);
+    Py_VISIT(self->slot_loop);
     return 0;
 }
 
@@ -164,6 +167,7 @@ fl_handle_clear(PyObject *op)
     handle_drop_call(self);
     Py_CLEAR(self->slot_cancelled);
     Py_CLEAR(self->slot_scheduled);
+    Py_CLEAR(self->slot_loop);
     Py_CLEAR(self->context);
     Py_CLEAR(self->repr);
     Py_CLEAR(self->source_traceback);
@@ -207,6 +211,7 @@ handle_keep(HandleObject *self, struct fl_handle_freelist *list)
     self->callback = list->first;
     list->first = (PyObject *)self;
     list->count++;
+    fl_poison((PyObject *)self);
 }
 
 void
@@ -244,7 +249,8 @@ handle_recycle(HandleObject *self)
     struct fl_handle_freelist *list = freelist_of(self);
     if (Py_REFCNT(self) != 1 || !self->queued || self->loop->closed ||
         list->count >= FREELIST_MAX || has_weakrefs(self) ||
-        self->source_traceback != NULL || self->repr != NULL || self->when != NULL) {
+        self->source_traceback != NULL || self->repr != NULL || self->when != NULL ||
+        self->slot_loop != NULL) {
         return false;
     }
     handle_drop_call(self); /* escapes */
@@ -281,14 +287,24 @@ fl_handle_release(HandleObject *self)
 }
 
 void
-fl_handle_orphan(HandleObject *self)
+fl_handle_forget_loop(HandleObject *self)
 {
     if (self->queued) {
         self->loop->state->counts.handles--;
         self->loop = NULL;
         self->queued = 0;
         self->cancelled = 1;
+    }
+}
+
+void
+fl_handle_orphan(HandleObject *self)
+{
+    if (self->loop == NULL && !self->running) {
         handle_drop_call(self); /* escapes */
+    }
+    if (self->loop == NULL && Py_REFCNT(self) > 1) {
+        PyObject_GC_Track((PyObject *)self);
     }
     Py_DECREF(self);
 }
@@ -298,6 +314,7 @@ trim_list(struct fl_handle_freelist *list, int max)
 {
     for (; list->count > max; list->count--) {
         HandleObject *self = (HandleObject *)list->first;
+        fl_unpoison(list->first);
         list->first = self->callback;
         self->callback = NULL;
         Py_DECREF(self);
@@ -359,11 +376,27 @@ fl_handle_report_as(HandleObject *made, LoopObject *loop, PyObject *exc)
     return status;
 }
 
+/* The callback and the tuple lie in slots, which the callback itself may write. */
+static PyObject *
+call_with_tuple(HandleObject *self)
+{
+    if (!PyTuple_Check(self->args)) {
+        PyErr_SetString(PyExc_TypeError, "the handle's _args are no tuple");
+        return NULL;
+    }
+    PyObject *callback = Py_NewRef(self->callback);
+    PyObject *args = Py_NewRef(self->args);
+    PyObject *result = PyObject_Call(callback, args, NULL); /* escapes */
+    Py_DECREF(args);
+    Py_DECREF(callback);
+    return result;
+}
+
 static PyObject *
 handle_call(HandleObject *self)
 {
     if (self->args != NULL) {
-        return PyObject_Call(self->callback, self->args, NULL); /* escapes */
+        return call_with_tuple(self); /* escapes */
     }
     size_t n_args = self->n_inline | PY_VECTORCALL_ARGUMENTS_OFFSET;
     /* fast: less PyObject_Vectorcall and its look for a result beside an exception,
@@ -374,21 +407,37 @@ handle_call(HandleObject *self)
             call(self->callback, &self->vector[1], n_args, NULL)
         ); /* escapes */
     }
-    return PyObject_Vectorcall(
-        self->callback, &self->vector[1], n_args, NULL
-    ); /* escapes */
+    PyObject *callback = Py_NewRef(self->callback);
+    PyObject *result =
+        PyObject_Vectorcall(callback, &self->vector[1], n_args, NULL); /* escapes */
+    Py_DECREF(callback);
+    return result;
+}
+
+int
+fl_handle_own_context(HandleObject *self)
+{
+    if (self->context == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "_context");
+        return -1;
+    }
+    if (self->context_shared) {
+        struct fl_contexts *kept = self->loop == NULL ? NULL : &self->loop->contexts;
+        if (fl_context_own(&self->context, kept) < 0) {
+            return -1;
+        }
+        self->context_shared = 0;
+    }
+    return 0;
 }
 
 int
 fl_handle_run(HandleObject *self)
 {
-    if (self->context_shared) {
-        if (fl_context_own(&self->context, &self->loop->contexts) < 0) {
-            return handle_report(self);
-        }
-        self->context_shared = 0;
+    if (fl_handle_own_context(self) < 0) {
+        return handle_report(self);
     }
-    PyObject *context = self->context;
+    PyObject *context = self->context; /* the thread holds it while it is entered */
     if (self->callback == NULL || PyContext_Enter(context) < 0) {
         if (self->callback == NULL) {
             PyErr_SetString(PyExc_TypeError, "the handle was cancelled");
@@ -423,7 +472,7 @@ fl_handle_cancel(HandleObject *self)
         return 0;
     }
     self->cancelled = 1;
-    if (self->loop->debug) {
+    if (self->loop != NULL && self->loop->debug) {
         /* asyncio keeps the text to name the callback afterwards */
         PyObject *text = PyObject_Repr((PyObject *)self); /* escapes */
         if (text == NULL) {
@@ -469,7 +518,7 @@ static const struct fl_slot inherited_slots[] = {
     {"_callback", offsetof(HandleObject, callback)},
     {"_cancelled", offsetof(HandleObject, slot_cancelled)},
     {"_context", offsetof(HandleObject, context)},
-    {"_loop", offsetof(HandleObject, loop)},
+    {"_loop", offsetof(HandleObject, slot_loop)},
     {"_repr", offsetof(HandleObject, repr)},
     {"_source_traceback", offsetof(HandleObject, source_traceback)},
     {NULL, 0},

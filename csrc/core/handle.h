@@ -1,9 +1,10 @@
 /* Handle: a callback to run once, in its context.
  *
- * A subclass of asyncio.Handle whose inherited slots hold what asyncio holds in
- * them, so that asyncio's own reprs and comparisons read it; what is ours lies
- * behind. Both handle types share one struct: in a plain Handle the two slots
- * of asyncio.TimerHandle are spare.
+ * A subclass of asyncio.Handle that keeps in its inherited slots what may be any
+ * object; what must be what we take it for lies behind. asyncio's own descriptors
+ * write into the slots (asyncio.Handle._context.__set__(handle, None)): whoever reads
+ * one asks what it is, and holds a reference while others run. Both handle types share
+ * one struct: in a plain Handle the two slots of asyncio.TimerHandle are spare.
  *
  * Up to three arguments are kept inline, with a spare word in front of them for
  * the vectorcall of a bound method.
@@ -17,7 +18,8 @@
  * loop closes itself with a ResourceWarning.
  *
  * A handle whose queue was its last owner is emptied and kept, with that one
- * reference, in the freelist of its loop.
+ * reference, in the freelist of its loop: nobody else knows it, and it knows nothing.
+ * fl_handle_alloc takes it out, or the loop's end. A sanitized build poisons it.
  */
 #ifndef FASTLOOP_CORE_HANDLE_H
 #define FASTLOOP_CORE_HANDLE_H
@@ -34,7 +36,7 @@ typedef struct {
     PyObject *callback; /* NULL once cancelled */
     PyObject *slot_cancelled;
     PyObject *context;
-    LoopObject *loop;           /* borrowed while queued; NULL if it died before */
+    PyObject *slot_loop;
     PyObject *repr;             /* NULL: made on demand */
     PyObject *source_traceback; /* NULL outside debug mode */
 #ifndef FL_HAVE_MANAGED_WEAKREF
@@ -44,6 +46,7 @@ typedef struct {
     PyObject *slot_scheduled;
     PyObject *when; /* what call_at was given, if it was not a float */
     /* ours */
+    LoopObject *loop; /* borrowed while queued; NULL if it died before */
     PyObject *vector[1 + FL_HANDLE_N_INLINE];
     uint8_t n_inline;
     char cancelled;
@@ -74,7 +77,10 @@ void fl_handle_settle(HandleObject *self);
 /* Gives up the reference of a queue that the handle has left. escapes. */
 void fl_handle_release(HandleObject *self);
 
-/* The same where the loop is dying: what survives is cancelled for good. */
+/* The same where the loop is dying, in two passes, for whoever holds a handle must not
+ * reach what has no references left: first each forgets the loop and is cancelled for
+ * good, then the queue gives up its references. Only the second escapes. */
+void fl_handle_forget_loop(HandleObject *self);
 void fl_handle_orphan(HandleObject *self);
 
 /* Visits what the loop owns in one queue entry. */
@@ -89,6 +95,10 @@ int fl_handle_run(HandleObject *self);
  * for what has no handle unless it fails. Steals exc and made, a new handle, or NULL
  * with an exception set. escapes. 0, or -1 with an exception. */
 int fl_handle_report_as(HandleObject *made, LoopObject *loop, PyObject *exc);
+
+/* Makes the handle's context one that nobody else has and that may be handed out. 0, or
+ * -1 with an exception. */
+int fl_handle_own_context(HandleObject *self);
 
 /* As handle.cancel() on a Handle that waits for nothing but its turn. -1 if the
  * repr kept in debug mode raised. */

@@ -49,11 +49,8 @@ static PyObject *
 handle_get_context(PyObject *op, void *Py_UNUSED(closure))
 {
     HandleObject *self = (HandleObject *)op;
-    if (self->context_shared) {
-        if (fl_context_own(&self->context, &self->loop->contexts) < 0) {
-            return NULL;
-        }
-        self->context_shared = 0;
+    if (fl_handle_own_context(self) < 0) {
+        return NULL;
     }
     self->context_made = 0;
     return Py_NewRef(self->context);

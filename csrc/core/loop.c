@@ -179,11 +179,11 @@ loop_dealloc(PyObject *op)
     LoopObject *self = (LoopObject *)op;
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
-    loop_clear(op);
+    fl_list_unlink(&self->live_loops); /* who walks them must not find the dying */
+    loop_clear(op);                    /* escapes */
     Py_CLEAR(self->slow_callback_duration);
     loop_close_fds(self);
     fl_fd_table_deinit(&self->fd_owners);
-    fl_list_unlink(&self->live_loops);
     fl_handle_free_lists(self);
     fl_timers_deinit(&self->timers);
     fl_ring_deinit(&self->ready);

@@ -111,12 +111,39 @@ get_made(PyObject *op, void *closure)
         if (made == NULL) {
             return NULL;
         }
-        Py_XSETREF(*slot, made);
+        Py_XSETREF(*slot, made); /* escapes */
     }
     if (slot == &self->transports && fl_source_list_owners(self) < 0) { /* escapes */
         return NULL;
     }
-    return Py_NewRef(*slot);
+    return fl_or_none(*slot);
+}
+
+/* For what the core looks into: it must be of that type. None and deletion make it
+ * NULL. */
+static int
+set_of_type(PyObject *op, PyObject *value, void *offset, PyTypeObject *type)
+{
+    if (value != NULL && value != Py_None && !PyObject_TypeCheck(value, type)) {
+        PyErr_Format(
+            PyExc_TypeError, "a %s was expected, got %s", type->tp_name,
+            Py_TYPE(value)->tp_name
+        );
+        return -1;
+    }
+    return fl_attr_set_object(op, value, offset);
+}
+
+static int
+set_dict(PyObject *op, PyObject *value, void *offset)
+{
+    return set_of_type(op, value, offset, &PyDict_Type);
+}
+
+static int
+set_tuple(PyObject *op, PyObject *value, void *offset)
+{
+    return set_of_type(op, value, offset, &PyTuple_Type);
 }
 
 static PyObject *get_scheduled(PyObject *op, void *Py_UNUSED(closure));
@@ -163,12 +190,14 @@ PyGetSetDef fl_loop_getset[] = {
     OBJECT("_current_handle", current_handle),
     OBJECT("_default_executor", default_executor),
     OBJECT("_exception_handler", exception_handler),
-    OBJECT("_old_agen_hooks", old_agen_hooks),
+    {"_old_agen_hooks", fl_attr_get_object, set_tuple, NULL,
+     (void *)offsetof(LoopObject, old_agen_hooks)},
     {"_task_factory", fl_loop_get_inner_task_factory, fl_attr_set_object, NULL,
      (void *)offsetof(LoopObject, task_factory)},
     OBJECT("slow_callback_duration", slow_callback_duration),
     MADE("_asyncgens", asyncgens),
-    MADE("_signal_handlers", signal_handlers),
+    {"_signal_handlers", get_made, set_dict, NULL,
+     (void *)offsetof(LoopObject, signal_handlers)},
     MADE("_transports", transports),
     MADE("_unix_server_sockets", unix_server_sockets),
     {"_clock_resolution", get_clock_resolution, set_clock_resolution, NULL, NULL},

@@ -23,16 +23,20 @@ queue_due_timers(LoopObject *self)
         return -1;
     }
     double end_s = now_s + self->clock_resolution;
-    struct fl_timer *timer;
-    while ((timer = fl_timers_pop_due(&self->timers, end_s)) != NULL) {
-        /* the timers' reference becomes the ring's */
-        PyObject *handle = (PyObject *)fl_timer_handle_of(timer);
-        if (fl_loop_push(self, (uintptr_t)handle | FL_ENTRY_HANDLE) < 0) {
-            Py_DECREF(handle);
+    for (;;) {
+        /* room first: a timer that got in neither here nor there would be lost */
+        if (fl_ring_reserve(&self->ready) < 0) {
+            PyErr_NoMemory();
             return -1;
         }
+        struct fl_timer *timer = fl_timers_pop_due(&self->timers, end_s);
+        if (timer == NULL) {
+            return 0;
+        }
+        /* the timers' reference becomes the ring's */
+        uintptr_t word = (uintptr_t)fl_timer_handle_of(timer);
+        (void)fl_ring_push(&self->ready, word | FL_ENTRY_HANDLE);
     }
-    return 0;
 }
 
 static int

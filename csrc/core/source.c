@@ -7,6 +7,7 @@
 
 #include "core/handle.h"
 #include "py/error.h"
+#include "py/tables.h"
 
 static struct fl_source *
 source_of_link(struct fl_list *link)
@@ -193,7 +194,9 @@ fl_source_disown_fd(struct fl_source *self)
 struct fl_source *
 fl_source_of_fd(const LoopObject *self, int fd)
 {
-    return fl_fd_table_find(&self->fd_owners, fd);
+    struct fl_source *source = fl_fd_table_find(&self->fd_owners, fd);
+    /* one whose last reference is gone is shown to nobody */
+    return source == NULL || Py_REFCNT(source->owner) == 0 ? NULL : source;
 }
 
 int
@@ -203,21 +206,22 @@ fl_source_list_owners(LoopObject *self)
     for (size_t fd = 0; self->n_unlisted_owners > 0 && fd < self->fd_owners.size;
          fd++) {
         struct fl_source *source = self->fd_owners.slots[fd];
-        if (source == NULL || source->listed) {
+        if (source == NULL || source->listed || Py_REFCNT(source->owner) == 0) {
             continue;
         }
         source->listed = true;
         self->n_unlisted_owners--;
         PyObject *owner = Py_NewRef(source->owner);
         PyObject *number = PyLong_FromSize_t(fd);
-        if (number == NULL ||
-            PyObject_SetItem(self->transports, number, owner) < 0) { /* escapes */
+        PyObject *into = fl_or_none(self->transports);
+        if (number == NULL || PyObject_SetItem(into, number, owner) < 0) { /* escapes */
             status = -1;
             if (source->owns_fd && source->listed) {
                 source->listed = false;
                 self->n_unlisted_owners++;
             }
         }
+        Py_DECREF(into);
         Py_XDECREF(number);
         Py_DECREF(owner); /* escapes */
         if (status < 0) {

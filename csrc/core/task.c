@@ -238,6 +238,7 @@ static int
 task_clear(PyObject *op)
 {
     TaskObject *self = task_of(op);
+    fl_task_unregister(self);        /* what is cleared is shown to nobody */
     fl_future_clear_own(&self->own); /* escapes */
     if (self->base.future.loop != NULL) {
         fl_mirror_clear_base(&self->base.future); /* escapes */

@@ -63,9 +63,9 @@ fl_task_list_pending(struct fl_state *state)
     PyObject *list = PyList_New(0);
     struct fl_list *head = &state->types.pending;
     for (struct fl_list *at = head->next; list != NULL && at != head; at = at->next) {
+        PyObject *task = (PyObject *)FL_CONTAINER_OF(at, TaskObject, pending);
         /* PyList_Append runs no code that could change the list of tasks */
-        if (PyList_Append(list, (PyObject *)FL_CONTAINER_OF(at, TaskObject, pending)) <
-            0) {
+        if (Py_REFCNT(task) > 0 && PyList_Append(list, task) < 0) {
             Py_CLEAR(list);
         }
     }

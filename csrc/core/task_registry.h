@@ -10,6 +10,12 @@
  * our tasks on (fastloop/_registry.py).
  *
  * From 3.14 on both live in the thread state, and ours with them.
+ *
+ * Either list owns nothing. Who may be in it: a task from its first scheduling to its
+ * end or its death, also one whose last reference is gone while what a subclass has
+ * put into it dies, which may run Python code and let other threads in: whoever walks
+ * the list passes those over. Who takes it out: the task's end (task_step.c,
+ * fl_future_schedule_callbacks' callers), its finalizer and its dealloc.
  */
 #ifndef FASTLOOP_CORE_TASK_REGISTRY_H
 #define FASTLOOP_CORE_TASK_REGISTRY_H

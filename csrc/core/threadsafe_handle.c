@@ -26,7 +26,8 @@ fl_threadsafe_handle_new(
     return self;
 }
 
-/* Waits for the end of a callback that runs in another thread. */
+/* Waits for the end of a callback that runs in another thread. Signals interrupt it, as
+ * they do asyncio's wait for its lock. escapes. 0, or -1 with an exception. */
 static int
 wait_for_end(ThreadSafeHandleObject *self)
 {
@@ -37,12 +38,20 @@ wait_for_end(ThreadSafeHandleObject *self)
                 PyErr_NoMemory();
                 return -1;
             }
-            PyThread_acquire_lock(self->finished, NOWAIT_LOCK);
         }
+        if (!self->held) {
+            self->held = PyThread_acquire_lock(self->finished, NOWAIT_LOCK) != 0;
+        }
+        PyLockStatus status;
         Py_BEGIN_ALLOW_THREADS
-        PyThread_acquire_lock(self->finished, WAIT_LOCK);
-        PyThread_release_lock(self->finished); /* for the next who waits */
+        status = PyThread_acquire_lock_timed(self->finished, -1, 1);
+        if (status == PY_LOCK_ACQUIRED) {
+            PyThread_release_lock(self->finished); /* for the next who waits */
+        }
         Py_END_ALLOW_THREADS
+        if (status == PY_LOCK_INTR && PyErr_CheckSignals() < 0) { /* escapes */
+            return -1;
+        }
     }
     return 0;
 }
@@ -57,7 +66,8 @@ void
 fl_handle_run_ended(HandleObject *self)
 {
     ThreadSafeHandleObject *handle = (ThreadSafeHandleObject *)self;
-    if (handle->finished != NULL) {
+    if (handle->held) {
+        handle->held = false;
         PyThread_release_lock(handle->finished);
     }
 }

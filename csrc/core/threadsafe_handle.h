@@ -13,7 +13,8 @@
 typedef struct {
     HandleObject base;
     unsigned long run_thread;    /* while base.running */
-    PyThread_type_lock finished; /* NULL, or held until the callback has ended */
+    PyThread_type_lock finished; /* NULL: nobody has waited */
+    bool held;                   /* for the run under way, until it ends */
 } ThreadSafeHandleObject;
 
 /* Adds the type if the running asyncio has its base. */

@@ -135,7 +135,7 @@ fl_timer_handle_add_type(PyObject *module, struct fl_state *state)
     PyObject *base = state->asyncio_TimerHandle;
     PyTypeObject **type = &state->timer_handle_type;
     if (fl_layout_check(
-            base, inherited_slots, offsetof(HandleObject, vector), "asyncio.TimerHandle"
+            base, inherited_slots, offsetof(HandleObject, loop), "asyncio.TimerHandle"
         ) < 0 ||
         fl_make_type(type, module, &timer_handle_spec, base) < 0) {
         return -1;

@@ -240,8 +240,11 @@ fl_transport_dealloc_begins(PyObject *op)
         return false;
     }
     PyObject_GC_UnTrack(op);
+    if (self->source.loop != NULL) {
+        fl_source_disown_fd(&self->source); /* who looks for its owner finds nobody */
+    }
     if (self->weakrefs != NULL) {
-        PyObject_ClearWeakRefs(op);
+        PyObject_ClearWeakRefs(op); /* escapes */
     }
     return true;
 }

@@ -72,7 +72,7 @@ fl_context_snapshot(const struct fl_state *state, struct fl_contexts *kept)
 int
 fl_context_own(PyObject **snapshot, struct fl_contexts *kept)
 {
-    if (Py_REFCNT(*snapshot) == 2 && kept->last == *snapshot) {
+    if (kept != NULL && Py_REFCNT(*snapshot) == 2 && kept->last == *snapshot) {
         Py_CLEAR(kept->last);
     }
     if (Py_REFCNT(*snapshot) == 1) {
@@ -89,7 +89,8 @@ fl_context_own(PyObject **snapshot, struct fl_contexts *kept)
 void
 fl_context_give_up(PyObject **context, struct fl_contexts *kept)
 {
-    if (kept->spare == NULL && Py_REFCNT(*context) == 1 && is_current(*context)) {
+    if (kept->spare == NULL && *context != NULL && Py_REFCNT(*context) == 1 &&
+        PyContext_CheckExact(*context) && is_current(*context)) {
         kept->spare = *context;
         *context = NULL;
     }

@@ -26,7 +26,8 @@ struct fl_contexts {
 PyObject *fl_context_snapshot(const struct fl_state *state, struct fl_contexts *kept);
 
 /* A context to enter, made of a snapshot: *snapshot is replaced by a context
- * nobody else has. 0, or -1 with an exception. */
+ * nobody else has. It may be any object; kept may be NULL. 0, or -1 with an
+ * exception: TypeError if it is no context. */
 int fl_context_own(PyObject **snapshot, struct fl_contexts *kept);
 
 /* Gives up a context made here that a callback has run in: the next snapshot may

@@ -9,17 +9,13 @@
 #define FASTLOOP_PY_FREELIST_H
 
 #include "py/compat.h"
+#include "py/poison.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Futures: 2 MB, tasks: 3 MB, until the loop is idle. AddressSanitizer shall see each
- * death. */
-#if defined(__SANITIZE_ADDRESS__)
-#define FL_FREELIST_MAX 0
-#else
+/* Futures: 2 MB, tasks: 3 MB, until the loop is idle. */
 #define FL_FREELIST_MAX 8192
-#endif
 #define FL_FREELIST_IDLE 256
 
 struct fl_freelist {
@@ -33,6 +29,7 @@ fl_freelist_take(struct fl_freelist *list, PyTypeObject *type, size_t link)
 {
     PyObject *op = list->first;
     if (op != NULL) {
+        fl_unpoison(op);
         PyObject **next = (PyObject **)(void *)((char *)op + link);
         list->first = *next;
         list->count--;
@@ -69,6 +66,7 @@ fl_freelist_keep(struct fl_freelist *list, PyObject *op, size_t link)
     *(PyObject **)(void *)((char *)op + link) = list->first;
     list->first = op;
     list->count++;
+    fl_poison(op);
     return true;
 }
 
@@ -78,6 +76,7 @@ fl_freelist_trim(struct fl_freelist *list, int max, size_t link)
 {
     for (; list->count > max; list->count--) {
         PyObject *op = list->first;
+        fl_unpoison(op);
         list->first = *(PyObject **)(void *)((char *)op + link);
         PyObject_GC_Del(op);
     }

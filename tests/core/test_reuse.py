@@ -156,3 +156,26 @@ def test_many_live_and_dead(loop):
             assert results == list(range(10_000))
 
     loop.run_until_complete(main())
+
+
+@pytest.mark.parametrize("kind", ["future", "task", "handle", "timer", "iterator"])
+def test_what_is_kept_is_poisoned_in_a_sanitized_build(fast_loop, kind):
+    ctypes = pytest.importorskip("ctypes")
+    is_poisoned = getattr(ctypes.CDLL(None), "__asan_address_is_poisoned", None)
+    if is_poisoned is None:
+        pytest.skip("no AddressSanitizer")
+    made = {
+        "future": fast_loop.create_future,
+        "task": lambda: fast_loop.create_task(nothing()),
+        "handle": lambda: fast_loop.call_soon(int),
+        "timer": lambda: fast_loop.call_later(0, int),
+        "iterator": lambda: iter(fast_loop.create_future()),
+    }[kind]()
+    address = ctypes.c_void_p(id(made))
+    assert not is_poisoned(address)
+    fast_loop.call_soon(fast_loop.stop)
+    fast_loop.run_forever()
+    fast_loop.call_soon(fast_loop.stop)
+    fast_loop.run_forever()
+    del made
+    assert is_poisoned(address)
