@@ -30,7 +30,8 @@ INFALLIBLE = {
     "reads or fills a field": """
         PyBytes_AS_STRING PyBytes_GET_SIZE PyDict_GET_SIZE PyException_GetTraceback
         PyException_SetCause PyException_SetContext PyException_SetTraceback
-        PyFloat_AS_DOUBLE PyList_GET_ITEM PyList_GET_SIZE PyMemoryView_GET_BASE
+        PyFloat_AS_DOUBLE PyFunction_GET_GLOBALS PyList_GET_ITEM PyList_GET_SIZE
+        PyMemoryView_GET_BASE
         PyModule_GetState PyObject_Init PySequence_Fast_GET_SIZE
         PySequence_Fast_ITEMS PySet_GET_SIZE PyTuple_GET_ITEM PyTuple_GET_SIZE
         PyTuple_SET_ITEM PyUnicode_GET_LENGTH""",

@@ -191,12 +191,18 @@ fl_source_disown_fd(struct fl_source *self)
     }
 }
 
+/* Can't be reached any more: what asyncio's weak references would not find. */
+static bool
+is_dying(const struct fl_source *self)
+{
+    return Py_REFCNT(self->owner) == 0 || fl_is_garbage(self->owner);
+}
+
 struct fl_source *
 fl_source_of_fd(const LoopObject *self, int fd)
 {
     struct fl_source *source = fl_fd_table_find(&self->fd_owners, fd);
-    /* one whose last reference is gone is shown to nobody */
-    return source == NULL || Py_REFCNT(source->owner) == 0 ? NULL : source;
+    return source == NULL || is_dying(source) ? NULL : source;
 }
 
 int
@@ -206,7 +212,7 @@ fl_source_list_owners(LoopObject *self)
     for (size_t fd = 0; self->n_unlisted_owners > 0 && fd < self->fd_owners.size;
          fd++) {
         struct fl_source *source = self->fd_owners.slots[fd];
-        if (source == NULL || source->listed || Py_REFCNT(source->owner) == 0) {
+        if (source == NULL || source->listed || is_dying(source)) {
             continue;
         }
         source->listed = true;

@@ -108,7 +108,8 @@ make_socket(const SockOpObject *self, int fd)
 static enum fl_sock_outcome
 attempt_accept(SockOpObject *self, PyObject **result)
 {
-    if (!fl_address_knows(fl_sock_family(self))) {
+    if (!fl_address_knows(fl_sock_family(self)) ||
+        !fl_socket_class_is_plain(self->state)) {
         return FL_SOCK_FOREIGN;
     }
     struct sockaddr_storage address;

@@ -161,7 +161,6 @@ fl_sock_add_methods(struct fl_state *state)
         {&net->socket_family, state->base_socket, "family"},
         {&net->socket_type, state->base_socket, "type"},
         {&net->socket_proto, state->base_socket, "proto"},
-        {&net->socket_accept, state->socket, "accept"},
     };
 
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
@@ -169,6 +168,9 @@ fl_sock_add_methods(struct fl_state *state)
         if (*wanted[i].field == NULL) {
             return -1;
         }
+    }
+    if (fl_socket_prepare(state) < 0) {
+        return -1;
     }
     read_sendfile_habit(state);
     net->kw_fallback = PyTuple_Pack(1, state->str_fallback);

@@ -162,6 +162,7 @@ static const struct fl_transport_kind stream_kind = {
     .discard = stream_discard,
     .use_protocol = stream_use_protocol,
     .make_file = fl_stream_make_socket,
+    .disown_file = fl_stream_disown_socket,
     .make_extra = fl_stream_make_extra,
     .ended = stream_ended,
 };

@@ -81,6 +81,7 @@ fl_stream_create(LoopObject *loop, int fd, const struct fl_stream_parts *parts);
 int fl_stream_note_extra(StreamObject *self, const struct fl_stream_parts *parts);
 int fl_stream_make_extra(TransportObject *base);
 PyObject *fl_stream_make_socket(const TransportObject *base);
+void fl_stream_disown_socket(const TransportObject *base, PyObject *sock);
 
 /* stream_read.c */
 int fl_stream_read(StreamObject *self);

@@ -2,10 +2,11 @@
  *
  * Of an Internet connection the two addresses are kept as the kernel gives them, and
  * the dict is made when somebody asks, also after the end: an idle connection takes
- * 600 bytes less. Other families, and connections that come with a dict, have it at
- * once.
+ * 600 bytes less. The socket object comes into it when somebody asks for that. Other
+ * families, and connections that come with a dict, have it whole at once.
  */
 #include "net/address.h"
+#include "net/socket.h"
 #include "net/stream.h"
 
 #include <string.h>
@@ -54,46 +55,29 @@ fl_stream_note_extra(StreamObject *self, const struct fl_stream_parts *parts)
 
 /* ---- the socket object ---- */
 
-/* Non-blocking, over fd. escapes. New or NULL. */
-static PyObject *
-make_open_socket(const StreamObject *self, int family)
-{
-    return PyObject_CallFunction(
-        fl_state_of_type(Py_TYPE(self))->socket, "iiii", family,
-        SOCK_STREAM | SOCK_NONBLOCK, self->proto, self->base.source.watch.fd
-    );
-}
-
-/* escapes. New or NULL. */
-static PyObject *
-make_closed_socket(const StreamObject *self, int family)
-{
-    const struct fl_state *state = fl_state_of_type(Py_TYPE(self));
-    PyObject *sock =
-        PyObject_CallFunction(state->socket, "iii", family, SOCK_STREAM, self->proto);
-    PyObject *closed =
-        sock == NULL ? NULL : PyObject_CallMethodNoArgs(sock, state->str_close);
-    if (closed == NULL) {
-        Py_CLEAR(sock);
-    }
-    Py_XDECREF(closed);
-    return sock;
-}
-
 PyObject *
 fl_stream_make_socket(const TransportObject *base)
 {
     const StreamObject *self = (const StreamObject *)base;
+    const struct fl_state *state = fl_state_of_type(Py_TYPE(self));
     int family = self->local.any.sa_family;
     family = family == AF_UNSPEC ? -1 : family; /* let it find out */
-    PyObject *sock = base->open ? make_open_socket(self, family) : NULL;
-    if (sock == NULL && PyErr_Occurred()) {
-        if (!PyErr_ExceptionMatches(PyExc_OSError)) {
-            return NULL;
+    if (base->open) {
+        int fd = base->source.watch.fd;
+        PyObject *sock =
+            fl_socket_over_fd(state, family, self->proto, fd); /* escapes */
+        if (sock != NULL || !PyErr_ExceptionMatches(PyExc_OSError)) {
+            return sock;
         }
         PyErr_Clear(); /* the fd was closed behind our back */
     }
-    return sock != NULL ? sock : make_closed_socket(self, family);
+    return fl_socket_closed(state, family, self->proto);
+}
+
+void
+fl_stream_disown_socket(const TransportObject *base, PyObject *sock)
+{
+    fl_socket_disown(fl_state_of_type(Py_TYPE(base)), sock);
 }
 
 /* ---- asking ---- */
@@ -112,15 +96,20 @@ add_address(PyObject *extra, PyObject *name, const union fl_inet_address *kept)
 int
 fl_stream_make_extra(TransportObject *base)
 {
-    StreamObject *self = (StreamObject *)base;
+    const StreamObject *self = (const StreamObject *)base;
     const struct fl_state *state = fl_state_of_type(Py_TYPE(self));
-    PyObject *extra = PyDict_New();
-    if (extra == NULL || fl_transport_add_socket(base, extra) < 0 ||
-        add_address(extra, state->str_sockname, &self->local) < 0 ||
-        add_address(extra, state->str_peername, &self->peer) < 0) {
+    PyObject *extra = PyDict_New(); /* escapes, as all that may collect */
+    if (extra == NULL || add_address(extra, state->str_peername, &self->peer) < 0 ||
+        PyDict_SetItem(extra, state->str_socket, Py_None) < 0 ||
+        add_address(extra, state->str_sockname, &self->local) < 0) {
         Py_XDECREF(extra);
         return -1;
     }
+    if (base->extra != NULL) { /* somebody else has made it meanwhile */
+        Py_DECREF(extra);
+        return 0;
+    }
+    base->lacks_socket = 1;
     base->extra = extra;
     return 0;
 }

@@ -158,11 +158,24 @@ fl_transport_begin(PyObject *op, PyObject *waiter)
 PyObject *
 fl_transport_file(TransportObject *self)
 {
-    PyObject **file = self->open ? &self->file : &self->closed_file;
-    if (*file == NULL) {
-        *file = fl_transport_kind(self)->make_file(self); /* escapes */
+    for (;;) {
+        char open = self->open;
+        PyObject *known = open ? self->file : self->closed_file;
+        if (known != NULL) {
+            return Py_NewRef(known);
+        }
+        PyObject *made = fl_transport_kind(self)->make_file(self); /* escapes */
+        if (made == NULL) {
+            return NULL;
+        }
+        PyObject **place = open ? &self->file : &self->closed_file;
+        if (self->open == open && *place == NULL) { /* looked again */
+            *place = made;
+            return Py_NewRef(made);
+        }
+        fl_transport_kind(self)->disown_file(self, made);
+        Py_DECREF(made); /* escapes */
     }
-    return *file;
 }
 
 int
@@ -179,10 +192,12 @@ fl_transport_close_file(TransportObject *self)
         PyEval_RestoreThread(thread);
         return 0;
     }
+    /* who asks from here on finds the one that is being closed */
+    Py_XSETREF(self->closed_file, Py_NewRef(file));
     PyObject *closed = PyObject_CallMethodNoArgs(
         file, fl_state_of_type(Py_TYPE(self))->str_close
-    ); /* escapes */
-    Py_XSETREF(self->closed_file, file);
+    );               /* escapes */
+    Py_DECREF(file); /* escapes */
     return fl_call_status(closed);
 }
 
@@ -217,6 +232,7 @@ fl_transport_clear(PyObject *op)
         fl_source_disown_fd(&self->source);
     }
     /* who still finds it finds it closed */
+    self->open = 0;
     self->closing = 1;
     self->conn_lost += self->conn_lost == 0;
     Py_CLEAR(self->extra);
@@ -260,6 +276,25 @@ fl_transport_dealloc_ends(PyObject *op)
     Py_DECREF(type);
 }
 
+/* Closes the fd but keeps its object, closed, in file: who resurrects the transport can
+ * still end it, and its protocol is told. escapes. 0 or -1. */
+static int
+close_unclosed(TransportObject *self)
+{
+    PyObject *file = fl_transport_file(self); /* escapes */
+    if (file == NULL) {
+        PyObject *exc = fl_error_take();
+        int status = self->open ? fl_transport_close_file(self) : 0;
+        fl_error_restore(fl_error_first(exc));
+        return status;
+    }
+    PyObject *closed = PyObject_CallMethodNoArgs(
+        file, fl_state_of_type(Py_TYPE(self))->str_close
+    ); /* escapes */
+    Py_DECREF(file);
+    return fl_call_status(closed);
+}
+
 void
 fl_transport_finalize(PyObject *op)
 {
@@ -268,10 +303,15 @@ fl_transport_finalize(PyObject *op)
         return;
     }
     PyObject *exc = fl_error_take();
-    if (PyErr_ResourceWarning(op, 1, "unclosed transport %R", op) < 0) {
+    if (PyErr_ResourceWarning(op, 1, "unclosed transport %R", op) < 0) { /* escapes */
         PyErr_WriteUnraisable(op);
     }
-    if (fl_transport_close_file(self) < 0) { /* escapes */
+    if (self->source.loop != NULL) { /* the fd's number is free from now on */
+        fl_source_ignore(&self->source);
+        fl_source_undefer(&self->source);
+        fl_source_disown_fd(&self->source);
+    }
+    if (self->open && close_unclosed(self) < 0) { /* escapes */
         PyErr_WriteUnraisable(op);
     }
     int (*ended)(TransportObject *) = fl_transport_kind(self)->ended;

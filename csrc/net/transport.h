@@ -43,7 +43,8 @@ typedef struct {
     char closing;
     char paused;
     char protocol_paused;
-    char own_context; /* the context was given: callbacks run in it */
+    char own_context;  /* the context was given: callbacks run in it */
+    char lacks_socket; /* extra["socket"] is None until somebody asks for it */
 } TransportObject;
 
 /* What is special to a type. All but unsent and discard may be NULL, as source.flush
@@ -57,9 +58,12 @@ struct fl_transport_kind {
     /* Another protocol is to be used. escapes. 0 or -1. */
     int (*use_protocol)(TransportObject *self, PyObject *protocol);
     /* The object for the fd; for one that was closed if it is no longer open. Wanted if
-     * the transport was made without. escapes. New or NULL. */
+     * the transport was made without. escapes, but not after it took the fd. New or
+     * NULL. */
     PyObject *(*make_file)(const TransportObject *self);
-    /* Makes self->extra, when it is first asked for. 0 or -1. */
+    /* One that came too late: takes the fd away from it. */
+    void (*disown_file)(const TransportObject *self, PyObject *file);
+    /* Makes self->extra, when it is first asked for. escapes. 0 or -1. */
     int (*make_extra)(TransportObject *self);
     /* After the end: gives up what the type has besides. escapes. 0 or -1. */
     int (*ended)(TransportObject *self);
@@ -136,8 +140,8 @@ TransportObject *fl_transport_new(
     const struct fl_transport_parts *parts
 );
 
-/* The object in file, made if need be, or closed_file; borrowed. NULL with an
- * exception. */
+/* The object in file, made if need be, or closed_file: one and the same for whoever
+ * asks. escapes. New, or NULL with an exception. */
 PyObject *fl_transport_file(TransportObject *self);
 /* Closes it, or the fd. escapes. 0, or -1 with an exception. */
 int fl_transport_close_file(TransportObject *self);
@@ -157,15 +161,11 @@ fl_transport_call_soon(TransportObject *self, PyObject *callback, PyObject *argu
 /* Watches for reading unless it is paused or closing. 0 or -1. */
 int fl_transport_start_reading(TransportObject *self);
 int fl_transport_use_protocol(TransportObject *self, PyObject *protocol);
-/* The dict, made if need be; borrowed, or NULL. */
-PyObject *fl_transport_extra(TransportObject *self);
 
 /* transport_attrs.c */
 /* The dict of a socket's transport: given, or a new one if that is Py_None. escapes.
  * 0 or -1. */
 int fl_transport_fill_extra(TransportObject *self, PyObject *given);
-/* Its item "socket" in another dict. 0 or -1. */
-int fl_transport_add_socket(TransportObject *self, PyObject *extra);
 
 /* Whether base is asyncio's class whose slots come first, up to _extra alone or all of
  * them; else ImportError. 0 or -1. */

@@ -14,19 +14,13 @@ fl_transport_get_loop(PyObject *op, void *Py_UNUSED(closure))
 }
 
 PyObject *
-fl_transport_get_extra(PyObject *op, void *Py_UNUSED(closure))
-{
-    return Py_XNewRef(fl_transport_extra((TransportObject *)op));
-}
-
-PyObject *
 fl_transport_get_file(PyObject *op, void *Py_UNUSED(closure))
 {
     TransportObject *self = (TransportObject *)op;
     if (fl_transport_flush(self) < 0) { /* escapes */
         return NULL;
     }
-    return self->open ? Py_XNewRef(fl_transport_file(self)) : Py_NewRef(Py_None);
+    return self->open ? fl_transport_file(self) : Py_NewRef(Py_None);
 }
 
 PyObject *
@@ -96,14 +90,69 @@ fl_transport_is_closing(PyObject *op, PyObject *Py_UNUSED(ignored))
 
 /* ---- extra info ---- */
 
-PyObject *
-fl_transport_extra(TransportObject *self)
+/* A TransportSocket, as it is shown. escapes. New or NULL. */
+static PyObject *
+show_socket(TransportObject *self)
+{
+    PyObject *sock = fl_transport_file(self); /* escapes */
+    PyObject *shown = sock == NULL
+                          ? NULL
+                          : PyObject_CallOneArg(
+                                fl_state_of_type(Py_TYPE(self))->TransportSocket, sock
+                            ); /* escapes */
+    Py_XDECREF(sock);
+    return shown;
+}
+
+/* Puts the socket into the dict, if it is not there. escapes. 0 or -1. */
+static int
+complete_extra(TransportObject *self)
+{
+    if (!self->lacks_socket) {
+        return 0;
+    }
+    PyObject *shown = show_socket(self); /* escapes */
+    if (shown == NULL) {
+        return -1;
+    }
+    int status = 0;
+    if (self->lacks_socket && self->extra != NULL) { /* looked again */
+        PyObject *name = fl_state_of_type(Py_TYPE(self))->str_socket;
+        status = PyDict_SetItem(self->extra, name, shown);
+        self->lacks_socket = (char)(status < 0);
+    }
+    Py_DECREF(shown);
+    return status;
+}
+
+/* The dict, made if need be; with the socket in it, or only if it is there already.
+ * escapes. New or NULL. */
+static PyObject *
+get_extra(TransportObject *self, bool whole)
 {
     int (*make)(TransportObject *) = fl_transport_kind(self)->make_extra;
-    if (self->extra == NULL && make != NULL && make(self) < 0) {
+    if (self->extra == NULL && make != NULL && make(self) < 0) { /* escapes */
         return NULL;
     }
-    return self->extra;
+    if (whole && complete_extra(self) < 0) { /* escapes */
+        return NULL;
+    }
+    return fl_or_none(self->extra);
+}
+
+PyObject *
+fl_transport_get_extra(PyObject *op, void *Py_UNUSED(closure))
+{
+    return get_extra((TransportObject *)op, true);
+}
+
+/* Does it take the socket to look name up? -1 with an exception; escapes. */
+static int
+asks_for_socket(const struct fl_state *state, PyObject *name)
+{
+    return PyUnicode_CheckExact(name)
+               ? PyObject_RichCompareBool(name, state->str_socket, Py_EQ)
+               : 1; /* it may be equal to anything */
 }
 
 const char fl_transport_get_extra_info_doc[] =
@@ -126,11 +175,11 @@ fl_transport_get_extra_info(
         return NULL;
     }
     /* who has the socket may use it: what was written goes first */
-    int is_socket = PyObject_RichCompareBool(values[0], state->str_socket, Py_EQ);
+    int is_socket = asks_for_socket(state, values[0]);
     if (is_socket < 0 || (is_socket && fl_transport_flush(self) < 0)) { /* escapes */
         return NULL;
     }
-    PyObject *extra = Py_XNewRef(fl_transport_extra(self));
+    PyObject *extra = get_extra(self, is_socket != 0); /* escapes */
     if (extra == NULL) {
         return NULL;
     }
@@ -145,25 +194,11 @@ fl_transport_get_extra_info(
 
 /* ---- a socket's extra info ---- */
 
-int
-fl_transport_add_socket(TransportObject *self, PyObject *extra)
-{
-    const struct fl_state *state = fl_state_of_type(Py_TYPE(self));
-    PyObject *sock = fl_transport_file(self); /* escapes */
-    if (sock == NULL) {
-        return -1;
-    }
-    PyObject *shown = PyObject_CallOneArg(state->TransportSocket, sock);
-    int status = shown == NULL ? -1 : PyObject_SetItem(extra, state->str_socket, shown);
-    Py_XDECREF(shown);
-    return status;
-}
-
 /* extra[name] = what the socket's method says, None if it fails. */
 static int
-ask_address(TransportObject *self, PyObject *name, PyObject *method)
+ask_address(PyObject *extra, PyObject *sock, PyObject *name, PyObject *method)
 {
-    PyObject *address = PyObject_CallMethodNoArgs(self->file, method);
+    PyObject *address = PyObject_CallMethodNoArgs(sock, method); /* escapes */
     if (address == NULL) {
         if (!PyErr_ExceptionMatches(PyExc_OSError)) {
             return -1;
@@ -171,25 +206,42 @@ ask_address(TransportObject *self, PyObject *name, PyObject *method)
         PyErr_Clear();
         address = Py_NewRef(Py_None);
     }
-    int status = PyObject_SetItem(self->extra, name, address);
+    int status = PyObject_SetItem(extra, name, address); /* escapes */
     Py_DECREF(address);
     return status;
+}
+
+static int
+fill_extra(TransportObject *self, PyObject *extra, PyObject *sock)
+{
+    const struct fl_state *state = fl_state_of_type(Py_TYPE(self));
+    PyObject *shown = show_socket(self); /* escapes */
+    int status = shown == NULL ? -1 : PyObject_SetItem(extra, state->str_socket, shown);
+    Py_XDECREF(shown);
+    if (status < 0 ||
+        ask_address(extra, sock, state->str_sockname, state->str_getsockname) < 0) {
+        return -1;
+    }
+    int known = PySequence_Contains(extra, state->str_peername); /* escapes */
+    if (known != 0) {
+        return known < 0 ? -1 : 0;
+    }
+    return ask_address(extra, sock, state->str_peername, state->str_getpeername);
 }
 
 int
 fl_transport_fill_extra(TransportObject *self, PyObject *given)
 {
-    const struct fl_state *state = fl_state_of_type(Py_TYPE(self));
-    self->extra = given != Py_None ? Py_NewRef(given) : PyDict_New();
-    if (self->extra == NULL || fl_transport_add_socket(self, self->extra) < 0 ||
-        ask_address(self, state->str_sockname, state->str_getsockname) < 0) {
+    PyObject *extra = given != Py_None ? Py_NewRef(given) : PyDict_New();
+    PyObject *sock = extra == NULL ? NULL : fl_transport_file(self); /* escapes */
+    int status = sock == NULL ? -1 : fill_extra(self, extra, sock);  /* escapes */
+    Py_XDECREF(sock);
+    if (status < 0) {
+        Py_XDECREF(extra);
         return -1;
     }
-    int known = PySequence_Contains(self->extra, state->str_peername);
-    if (known != 0) {
-        return known < 0 ? -1 : 0;
-    }
-    return ask_address(self, state->str_peername, state->str_getpeername);
+    Py_XSETREF(self->extra, extra); /* escapes */
+    return 0;
 }
 
 /* ---- repr ---- */

@@ -23,6 +23,15 @@
 #define FL_MODULE_INTERPRETERS_SLOT
 #endif
 
+/* Whether the collector has found an object, one that it tracks, to be garbage: no weak
+ * reference leads to it any more, though callbacks and finalizers still run. The bit is
+ * set in a list that is being searched too, but there no code runs. */
+static inline bool
+fl_is_garbage(PyObject *op)
+{
+    return (((const uintptr_t *)(const void *)op)[-1] & 2) != 0;
+}
+
 /* The raised exception as one object, taken (cleared) and put back. */
 #if PY_VERSION_HEX >= 0x030C0000
 static inline PyObject *

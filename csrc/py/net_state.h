@@ -29,6 +29,7 @@
     X(AddressFamily, "socket", "AddressFamily")                                     \
     X(getaddrinfo, "socket", "getaddrinfo")                                         \
     X(socket, "socket", "socket")                                                   \
+    X(socket_globals, "socket", "__dict__")                                         \
     X(SocketKind, "socket", "SocketKind")
 
 #define FL_NET_STATE_NAMES(X)                     \
@@ -82,14 +83,15 @@
     X(str__begin, "_begin")                       \
     X(str__call_connection_lost, "_call_connection_lost")
 
-/* References; the first four to what _socket.socket has, unbound. */
-#define FL_NET_STATE_OBJECTS(X)                \
-    X(socket_gettimeout)                       \
-    X(socket_family)                           \
-    X(socket_type)                             \
-    X(socket_proto)                            \
-    X(socket_accept) /* socket.socket's own */ \
-    X(kw_fallback)   /* ("fallback",) */
+/* References; all but the last to what _socket.socket has, unbound. */
+#define FL_NET_STATE_OBJECTS(X) \
+    X(socket_init)              \
+    X(socket_detach)            \
+    X(socket_gettimeout)        \
+    X(socket_family)            \
+    X(socket_type)              \
+    X(socket_proto)             \
+    X(kw_fallback) /* ("fallback",) */
 
 struct fl_net_state {
 #define FL_FIELD_OBJECT(field) PyObject *field;
