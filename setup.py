@@ -97,6 +97,7 @@ SOURCES = {
         "stream_extra.c",
         "stream_read.c",
         "stream_write.c",
+        "writer.c",
     ],
     "": ["module.c"],
 }

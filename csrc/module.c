@@ -40,7 +40,7 @@ module_before_fork(PyObject *module, PyObject *Py_UNUSED(ignored))
     while (link != head) {
         LoopObject *loop = FL_CONTAINER_OF(link, LoopObject, live_loops);
         link = link->next;
-        if (fl_list_empty(&loop->deferred)) {
+        if (loop->deferred == NULL) {
             continue;
         }
         Py_INCREF(loop);

@@ -186,6 +186,7 @@ class SubprocessTransport(_UnixSubprocessTransport):  # type: ignore[misc]
         bufsize: int,
         **keywords: Any,
     ) -> None:
+        self._loop._send_waiting()
         popen = Popen if _SPAWNS and subprocess.Popen is _Popen else subprocess.Popen
         self._proc = popen(
             args,
@@ -198,25 +199,24 @@ class SubprocessTransport(_UnixSubprocessTransport):  # type: ignore[misc]
             **keywords,
         )
 
-    def _flush(self) -> None:
-        """Send what was written to standard input in this step."""
-        stdin = self._pipes.get(0)
-        if stdin is not None:
-            stdin.pipe.get_write_buffer_size()
+    def _let_writes_go(self) -> None:
+        """Send what waits, so that the child's end comes after it."""
+        if self._loop is not None:
+            self._loop._send_waiting()
 
     def send_signal(self, signal: int) -> None:
         """Send a signal to the child; ProcessLookupError once all is over."""
-        self._flush()
+        self._let_writes_go()
         super().send_signal(signal)
 
     def terminate(self) -> None:
         """Send SIGTERM; ProcessLookupError once all is over."""
-        self._flush()
+        self._let_writes_go()
         super().terminate()
 
     def kill(self) -> None:
         """Send SIGKILL; ProcessLookupError once all is over."""
-        self._flush()
+        self._let_writes_go()
         super().kill()
 
 

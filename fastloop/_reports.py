@@ -60,6 +60,7 @@ class Reports:
         "task", "handle", "protocol", "transport", "socket", "source_traceback",
         "asyncgen". Raises nothing but SystemExit and KeyboardInterrupt.
         """
+        self._send_waiting()
         handler = self.get_exception_handler()
         if handler is None:
             try:

@@ -69,7 +69,6 @@ loop_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwar
     self->wakeup = (struct fl_wakeup)FL_WAKEUP_INIT;
     fl_list_init(&self->reader_watches);
     fl_list_init(&self->sources);
-    fl_list_init(&self->deferred);
     fl_list_append(&state->loops, &self->live_loops);
     fl_timers_init(&self->timers, fl_clock_monotonic_s());
     fl_tick_rate_init(&self->tick_rate);

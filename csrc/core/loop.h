@@ -126,11 +126,12 @@ typedef struct LoopObject {
     struct fl_watch signal_watch;
     struct fl_list reader_watches; /* reader_watch.c */
     struct fl_list sources;        /* source.c: watched */
-    struct fl_list deferred;       /* source.c: to flush when the step ends */
-    struct fl_fd_table fd_owners;  /* source.c: struct fl_source */
-    size_t n_unlisted_owners;      /* not in transports yet */
-    void *receive_buffer;          /* net/stream_read.c; NULL until it is needed */
-    struct fl_list live_loops;     /* link in the list of loops, for fork */
+    struct fl_source
+        *deferred; /* source.c: to flush at the step's end; owned, or NULL */
+    struct fl_fd_table fd_owners; /* source.c: struct fl_source */
+    size_t n_unlisted_owners;     /* not in transports yet */
+    void *receive_buffer;         /* net/stream_read.c; NULL until it is needed */
+    struct fl_list live_loops;    /* link in the list of loops, for fork */
     struct fl_timers timers;
 } LoopObject;
 
@@ -219,11 +220,12 @@ int fl_loop_run_task(LoopObject *self, uintptr_t word);
 /* Flushes what was deferred; escapes. An exception set before stays, and counts as
  * a failure. 0, or -1 with an exception. */
 int fl_loop_flush_deferred(LoopObject *self);
+PyObject *fl_loop_send_waiting(PyObject *op, PyObject *ignored);
 
 static inline int
 fl_loop_flush(LoopObject *self)
 {
-    return fl_list_empty(&self->deferred) ? 0 : fl_loop_flush_deferred(self);
+    return self->deferred == NULL ? 0 : fl_loop_flush_deferred(self);
 }
 
 /* loop_poll.c */

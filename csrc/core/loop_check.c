@@ -59,8 +59,7 @@ fl_loop_check(const LoopObject *self)
     if (fl_poller_check(&self->poller) < 0) {
         return "the table of watches";
     }
-    if (!list_is_sound(&self->reader_watches) || !list_is_sound(&self->sources) ||
-        !list_is_sound(&self->deferred)) {
+    if (!list_is_sound(&self->reader_watches) || !list_is_sound(&self->sources)) {
         return "a list of watches";
     }
     return owners_are_sound(self) ? NULL : "the owners of fds";

@@ -280,6 +280,7 @@ PyMethodDef fl_loop_methods[] = {
     {"_run_forever_cleanup", fl_loop_run_forever_cleanup, METH_NOARGS, NULL},
     {"_run_forever_setup", fl_loop_run_forever_setup, METH_NOARGS, NULL},
     {"_run_once", fl_loop_run_once, METH_NOARGS, NULL},
+    {"_send_waiting", fl_loop_send_waiting, METH_NOARGS, NULL},
     {"_signal_fd", fl_loop_signal_fd, METH_NOARGS, NULL},
     {"_timer_handle_cancelled", fl_loop_timer_handle_cancelled, METH_O, NULL},
     {"_watched_events", fl_loop_watched_events, METH_O, NULL},

@@ -62,7 +62,7 @@ may_skip_poll(LoopObject *self, bool only_thread)
 bool
 fl_loop_may_stay(const LoopObject *self)
 {
-    return fl_ring_count(&self->ready) == 0 && fl_list_empty(&self->deferred) &&
+    return fl_ring_count(&self->ready) == 0 && self->deferred == NULL &&
            self->may_skip_polls && !self->stopping && polled_lately(self);
 }
 

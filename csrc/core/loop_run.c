@@ -117,7 +117,7 @@ run_ready(LoopObject *self)
     /* user code may run iterations of its own, so the count is looked at again */
     while (n_entries-- > 0 && fl_ring_count(&self->ready) > 0) {
         int status = run_entry(self, fl_ring_pop(&self->ready)); /* escapes */
-        if (!fl_list_empty(&self->deferred)) {
+        if (self->deferred != NULL) {
             status |= fl_loop_flush_deferred(self); /* escapes */
         }
         int64_t end = fl_clock_ticks();

@@ -252,6 +252,7 @@ fl_loop_after_fork(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (!self->is_open) {
         Py_RETURN_NONE;
     }
+    self->may_defer_writes = 0; /* nobody would send what waits */
     /* first of all: until then a removal would reach into the parent's epoll */
     fl_poller_disown(&self->poller);
     int err = fl_poller_reopen(&self->poller);

@@ -79,7 +79,6 @@ fl_source_init(
     self->kind = kind;
     self->owner = owner;
     fl_list_init(&self->link);
-    fl_list_init(&self->deferred);
 }
 
 /* ---- watching ---- */
@@ -284,15 +283,6 @@ fl_source_run(struct fl_source *self)
 
 /* ---- the end of a step ---- */
 
-void
-fl_source_undefer(struct fl_source *self)
-{
-    if (!fl_list_empty(&self->deferred)) {
-        fl_list_unlink(&self->deferred);
-        Py_DECREF(self->owner);
-    }
-}
-
 static int
 flush_one(struct fl_source *self)
 {
@@ -308,11 +298,10 @@ int
 fl_loop_flush_deferred(LoopObject *self)
 {
     PyObject *exc = fl_error_take();
-    while (!fl_list_empty(&self->deferred)) {
-        struct fl_source *source =
-            FL_CONTAINER_OF(self->deferred.next, struct fl_source, deferred);
-        PyObject *owner = source->owner; /* the list's reference */
-        fl_list_unlink(&source->deferred);
+    while (self->deferred != NULL) {
+        struct fl_source *source = self->deferred;
+        PyObject *owner = source->owner; /* the loop's reference */
+        self->deferred = NULL;
         if (flush_one(source) < 0) { /* escapes */
             PyObject *newer = fl_error_take();
             if (exc == NULL) {
@@ -331,6 +320,13 @@ fl_loop_flush_deferred(LoopObject *self)
     return -1;
 }
 
+/* For Python code of ours that somebody else is to hear after what was written. */
+PyObject *
+fl_loop_send_waiting(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return fl_loop_flush((LoopObject *)op) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
 /* ---- for the loop ---- */
 
 int
@@ -340,9 +336,8 @@ fl_loop_traverse_sources(LoopObject *self, visitproc visit, void *arg)
     for (struct fl_list *link = head->next; link != head; link = link->next) {
         Py_VISIT(source_of_link(link)->owner);
     }
-    head = &self->deferred;
-    for (struct fl_list *link = head->next; link != head; link = link->next) {
-        Py_VISIT(FL_CONTAINER_OF(link, struct fl_source, deferred)->owner);
+    if (self->deferred != NULL) {
+        Py_VISIT(self->deferred->owner);
     }
     return 0;
 }
@@ -350,10 +345,8 @@ fl_loop_traverse_sources(LoopObject *self, visitproc visit, void *arg)
 void
 fl_loop_drop_sources(LoopObject *self)
 {
-    while (!fl_list_empty(&self->deferred)) {
-        fl_source_undefer(
-            FL_CONTAINER_OF(self->deferred.next, struct fl_source, deferred)
-        ); /* escapes */
+    if (self->deferred != NULL) {
+        fl_source_undefer(self->deferred); /* escapes */
     }
     while (!fl_list_empty(&self->sources)) {
         fl_source_ignore(source_of_link(self->sources.next)); /* escapes */

@@ -6,8 +6,8 @@
  * the loop owns references to the object.
  *
  * What an object puts off in a step, such as sending, it defers: kind->flush is
- * called when the outermost step ends, before the next one and before any poll, in
- * the order of the first calls, also if the step raises.
+ * called when the step ends, before the next one and before any poll, also if the step
+ * raises. One object at a time does so: who would be the second flushes the first.
  */
 #ifndef FASTLOOP_CORE_SOURCE_H
 #define FASTLOOP_CORE_SOURCE_H
@@ -28,15 +28,14 @@ struct fl_source_kind {
 
 struct fl_source {
     struct fl_watch watch;
-    uint32_t fired;          /* while queued: events to run for */
-    bool queued;             /* in the ready ring */
-    bool owns_fd;            /* see fl_source_own_fd */
-    bool listed;             /* in loop._transports, whose word counts from then on */
-    struct fl_list link;     /* in loop->sources while watched */
-    struct fl_list deferred; /* in loop->deferred */
-    PyObject *owner;         /* borrowed: the object that embeds this */
-    LoopObject *loop;        /* the object's reference, or NULL: it has no turns */
-    PyObject *context;       /* the object's reference */
+    uint32_t fired;      /* while queued: events to run for */
+    bool queued;         /* in the ready ring */
+    bool owns_fd;        /* see fl_source_own_fd */
+    bool listed;         /* in loop._transports, whose word counts from then on */
+    struct fl_list link; /* in loop->sources while watched */
+    PyObject *owner;     /* borrowed: the object that embeds this */
+    LoopObject *loop;    /* the object's reference, or NULL: it has no turns */
+    PyObject *context;   /* the object's reference */
     const struct fl_source_kind *kind;
 };
 
@@ -65,18 +64,25 @@ bool fl_source_remove(LoopObject *loop, int fd, uint32_t event);
  * exception that leaves the loop. */
 int fl_source_run(struct fl_source *self);
 
-/* Asks for a flush at the step's end. */
+/* Asks for a flush at the step's end; nothing else may be deferred. */
 static inline void
 fl_source_defer(struct fl_source *self)
 {
-    if (fl_list_empty(&self->deferred)) {
+    if (self->loop->deferred == NULL) {
         Py_INCREF(self->owner);
-        fl_list_append(&self->loop->deferred, &self->deferred);
+        self->loop->deferred = self;
     }
 }
 
 /* Takes back what was asked for. Hold a reference to the object. */
-void fl_source_undefer(struct fl_source *self);
+static inline void
+fl_source_undefer(struct fl_source *self)
+{
+    if (self->loop->deferred == self) {
+        self->loop->deferred = NULL;
+        Py_DECREF(self->owner);
+    }
+}
 
 /* For the loop: */
 /* The source that owns the fd, or NULL. */

@@ -219,6 +219,12 @@ static int
 send_or_put_off(DatagramObject *self, PyObject *data, PyObject *address)
 {
     fl_loop_note_io(self->base.source.loop);
+    if (fl_loop_flush(self->base.source.loop) < 0) { /* escapes */
+        return -1;
+    }
+    if (self->base.source.loop == NULL) {
+        return 0;
+    }
     if (self->packets.first == NULL) {
         enum sent sent = send_one(self, data, address); /* escapes */
         if (sent == SENT) {

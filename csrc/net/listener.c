@@ -232,6 +232,7 @@ accepted_bare(ListenerObject *self, int fd, const struct sockaddr_storage *addre
         .extra = Py_None,
         .server = self->server,
         .peer = address,
+        .accepted = true,
     };
     int status = connect_one(self, &fd, &parts); /* escapes */
     if (fd >= 0) {
@@ -260,6 +261,7 @@ accepted(
         .extra = extra,
         .server = self->server,
         .peer = address,
+        .accepted = true,
     };
     int status = extra == NULL ? -1 : connect_one(self, &fd, &parts);
     if (status < 0) {

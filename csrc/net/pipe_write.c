@@ -1,16 +1,10 @@
-/* The end of a pipe that writes.
- *
- * As a stream's (net/stream_write.c): bytes wait for the end of the step and go by one
- * system call, anything mutable is sent at once and its rest copied, and what the
- * kernel did not take waits until it has room.
+/* The end of a pipe that writes (net/writer.h; nothing is ever joined).
  *
  * A FIFO or socket is watched for reading: that is how its reader's leaving shows.
  */
 #include "net/pipe.h"
-#include "net/write_queue.h"
-#include "py/error.h"
+#include "net/writer.h"
 
-#include <errno.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -19,11 +13,9 @@
 
 typedef struct {
     PipeObject pipe;
-    struct fl_write_queue queue;
+    struct fl_writer writer;
     uint32_t late_writes; /* after close() or the end, and the one that failed */
 } WritePipeObject;
-
-static const char write_error[] = "Fatal write error on pipe transport";
 
 static TransportObject *
 base_of(WritePipeObject *self)
@@ -40,106 +32,27 @@ write_pieces(int fd, struct iovec *vector, size_t n)
                   : writev(fd, vector, (int)n);
 }
 
-/* The queue and then the tail: as fl_write_queue_send. escapes. */
-static ssize_t
-send_all(WritePipeObject *self, const char *tail, size_t tail_size)
-{
-    int fd = fl_pipe_fd(&self->pipe); /* escapes */
-    return fd < 0
-               ? -EBADF
-               : fl_write_queue_send(&self->queue, fd, write_pieces, tail, tail_size);
-}
-
-/* ---- what follows ---- */
-
 static int
-send_failed(WritePipeObject *self, ssize_t err)
+write_pipe_fd(TransportObject *base)
 {
-    fl_write_queue_clear(&self->queue);
-    self->late_writes++;
-    fl_raise_errno((int)err);
-    return fl_transport_fatal_error(base_of(self), write_error); /* escapes */
-}
-
-/* Nothing is left to send. at_once: connection_lost may be called here. */
-static int
-drained(WritePipeObject *self, bool at_once)
-{
-    TransportObject *base = base_of(self);
-    if (!base->closing || base->conn_lost > 0) {
-        return 0;
-    }
-    base->conn_lost = 1;
-    fl_source_ignore(&base->source);                  /* escapes */
-    return at_once ? fl_transport_lose(base, Py_None) /* escapes */
-                   : fl_transport_lose_soon(base, Py_None);
+    return fl_pipe_fd((const PipeObject *)base); /* escapes */
 }
 
 static int
-wait_for_room(WritePipeObject *self)
+write_pipe_failed(TransportObject *base, PyObject *Py_UNUSED(exc))
 {
-    struct fl_source *source = &base_of(self)->source;
-    if (fl_source_want(source, source->watch.events | FL_POLL_WRITE) < 0) {
-        fl_write_queue_clear(&self->queue);
-        return fl_transport_fatal_error(base_of(self), write_error);
-    }
+    ((WritePipeObject *)base)->late_writes++;
     return 0;
 }
 
-static int
-flush(WritePipeObject *self)
-{
-    TransportObject *base = base_of(self);
-    if (self->queue.count == 0 || fl_transport_waits_for_room(base) || !base->open) {
-        return 0;
-    }
-    ssize_t n = send_all(self, "", 0); /* escapes */
-    if (base->source.loop == NULL) {
-        return 0;
-    }
-    if (n < 0) {
-        return send_failed(self, n);
-    }
-    return self->queue.count > 0 ? wait_for_room(self) : drained(self, false);
-}
+static const struct fl_writer_kind write_pipe_writer_kind = {
+    .send_pieces = write_pieces,
+    .fd = write_pipe_fd,
+    .failed = write_pipe_failed,
+    .error = "Fatal write error on pipe transport",
+};
 
-/* The pipe has room. */
-static int
-send_rest(WritePipeObject *self)
-{
-    TransportObject *base = base_of(self);
-    if (base->conn_lost > 0 || base->source.loop == NULL) {
-        return 0;
-    }
-    ssize_t n = send_all(self, "", 0); /* escapes */
-    if (base->source.loop == NULL) {
-        return 0;
-    }
-    if (n < 0) {
-        return send_failed(self, n);
-    }
-    bool empty = self->queue.count == 0;
-    if (empty) {
-        uint32_t rest = base->source.watch.events & ~FL_POLL_WRITE;
-        if (fl_source_want(&base->source, rest) < 0) {
-            return -1;
-        }
-    }
-    int status = fl_transport_maybe_resume(base, self->queue.size_bytes); /* escapes */
-    if (!empty || self->queue.count > 0) {
-        return status;
-    }
-    if (status == 0) {
-        return drained(self, true); /* escapes */
-    }
-    /* the exception leaves the loop, which may run on: the rest is due all the same */
-    PyObject *exit = fl_error_take();
-    if (drained(self, false) < 0) {
-        PyErr_WriteUnraisable((PyObject *)self);
-    }
-    fl_error_restore(exit);
-    return -1;
-}
+/* ---- what follows ---- */
 
 /* The reader has gone. */
 static int
@@ -152,7 +65,7 @@ reader_left(WritePipeObject *self)
     if (fl_pipe_note_peer_left(&self->pipe) < 0) { /* escapes */
         return -1;
     }
-    if (self->queue.count == 0) {
+    if (self->writer.queue.count == 0) {
         return fl_transport_force_close(base, Py_None);
     }
     PyObject *exc = PyObject_CallNoArgs(PyExc_BrokenPipeError);
@@ -161,102 +74,7 @@ reader_left(WritePipeObject *self)
     return status;
 }
 
-/* ---- queueing ---- */
-
-static int
-added(WritePipeObject *self)
-{
-    TransportObject *base = base_of(self);
-    fl_loop_note_io(base->source.loop);
-    if (!fl_transport_waits_for_room(base)) {
-        if (self->queue.size_bytes <= base->high_bytes &&
-            fl_transport_may_defer(base->source.loop)) {
-            fl_source_defer(&base->source);
-            return 0;
-        }
-        if (flush(self) < 0) { /* escapes */
-            return -1;
-        }
-    }
-    return fl_transport_maybe_pause(base, self->queue.size_bytes); /* escapes */
-}
-
-static int
-add_bytes(WritePipeObject *self, PyObject *owner, const char *data, size_t size)
-{
-    return fl_write_queue_add(&self->queue, owner, data, size) < 0 ? -1 : added(self);
-}
-
-/* What is queued, and then what may change, as far as the kernel takes it; a copy of
- * the rest is queued. The data's count, or -errno. *failed: there is no memory, and an
- * exception. */
-static ssize_t
-send_mutable(WritePipeObject *self, const char *data, size_t size, bool *failed)
-{
-    ssize_t n = 0;
-    if (!fl_transport_waits_for_room(base_of(self))) {
-        fl_loop_note_io(base_of(self)->source.loop);
-        n = send_all(self, data, size); /* escapes */
-        if (n < 0 || (size_t)n == size) {
-            return n;
-        }
-    }
-    size -= (size_t)n;
-    PyObject *copy = PyBytes_FromStringAndSize(data + n, (Py_ssize_t)size);
-    *failed = copy == NULL ||
-              fl_write_queue_add(&self->queue, copy, PyBytes_AS_STRING(copy), size) < 0;
-    Py_XDECREF(copy);
-    return n;
-}
-
-/* The buffer is its owner's again. */
-static int
-sent_mutable(WritePipeObject *self, ssize_t n)
-{
-    TransportObject *base = base_of(self);
-    if (base->source.loop == NULL) {
-        return 0;
-    }
-    if (n < 0) {
-        return send_failed(self, n);
-    }
-    if (self->queue.count == 0) {
-        return drained(self, false);
-    }
-    if (!fl_transport_waits_for_room(base) && wait_for_room(self) < 0) { /* escapes */
-        return -1;
-    }
-    return fl_transport_maybe_pause(base, self->queue.size_bytes); /* escapes */
-}
-
-static int
-add_object(WritePipeObject *self, PyObject *data)
-{
-    if (PyBytes_CheckExact(data)) {
-        return add_bytes(
-            self, data, PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data)
-        );
-    }
-    Py_buffer view;
-    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) { /* escapes */
-        return fl_transport_fatal_error(base_of(self), write_error);
-    }
-    PyObject *behind = PyMemoryView_Check(data) ? PyMemoryView_GET_BASE(data) : NULL;
-    if (view.len == 0 || base_of(self)->source.loop == NULL) {
-        PyBuffer_Release(&view); /* escapes */
-        return 0;
-    }
-    if (behind != NULL && PyBytes_CheckExact(behind)) {
-        const char *start = view.buf;
-        size_t size = (size_t)view.len;
-        PyBuffer_Release(&view); /* the view itself keeps its bytes */
-        return add_bytes(self, behind, start, size);
-    }
-    bool failed = false;
-    ssize_t n = send_mutable(self, view.buf, (size_t)view.len, &failed);
-    PyBuffer_Release(&view); /* escapes */
-    return failed ? -1 : sent_mutable(self, n);
-}
+/* ---- write ---- */
 
 /* True if nothing may be written any more; such writes are counted. escapes: an
  * exception may be set. */
@@ -281,9 +99,8 @@ is_late(WritePipeObject *self)
 PyDoc_STRVAR(
     write_doc,
     "write($self, data, /)\n--\n\n"
-    "Send data: bytes, bytearray or memoryview.\n\n"
-    "Bytes are sent when the current callback or task step ends, together with what\n"
-    "else it writes; anything mutable as it is now. After close() they are dropped.\n"
+    "Send data: bytes, bytearray or memoryview, as it is now.\n\n"
+    "What the pipe does not take at once is sent later; after close() it is dropped.\n"
     "Raises AssertionError for other types."
 );
 
@@ -299,7 +116,7 @@ write_pipe_write(PyObject *op, PyObject *data)
     if (any <= 0) {
         return any < 0 ? NULL : Py_NewRef(Py_None);
     }
-    if (!is_late(self) && add_object(self, data) < 0) { /* escapes */
+    if (!is_late(self) && fl_writer_write(&self->writer, data) < 0) { /* escapes */
         return NULL;
     }
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
@@ -317,17 +134,16 @@ write_pipe_write_eof(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     WritePipeObject *self = (WritePipeObject *)op;
     TransportObject *base = base_of(self);
-    if (!base->closing && flush(self) < 0) { /* escapes */
-        return NULL;
-    }
     if (base->closing) {
         Py_RETURN_NONE;
     }
     base->closing = 1;
-    if (self->queue.count == 0 && drained(self, false) < 0) { /* escapes */
-        return NULL;
+    if (self->writer.queue.count > 0) {
+        Py_RETURN_NONE;
     }
-    Py_RETURN_NONE;
+    base->conn_lost = 1;
+    fl_source_ignore(&base->source); /* escapes */
+    return fl_transport_lose_soon(base, Py_None) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 PyDoc_STRVAR(
@@ -350,29 +166,23 @@ write_pipe_run(struct fl_source *source, uint32_t events)
     if (events & FL_POLL_READ) {
         return reader_left(self); /* escapes */
     }
-    return send_rest(self); /* escapes */
-}
-
-static int
-write_pipe_flush(struct fl_source *source)
-{
-    return flush((WritePipeObject *)fl_transport_of_source(source));
+    return fl_writer_send_rest(&self->writer); /* escapes */
 }
 
 static size_t
 write_pipe_unsent(const TransportObject *base)
 {
-    return ((const WritePipeObject *)(const void *)base)->queue.size_bytes;
+    return ((const WritePipeObject *)(const void *)base)->writer.queue.size_bytes;
 }
 
 static void
 write_pipe_discard(TransportObject *base)
 {
-    fl_write_queue_clear(&((WritePipeObject *)base)->queue);
+    fl_write_queue_clear(&((WritePipeObject *)base)->writer.queue);
 }
 
 static const struct fl_transport_kind write_pipe_kind = {
-    .source = {write_pipe_run, write_pipe_flush, "_read_ready", "_write_ready"},
+    .source = {write_pipe_run, NULL, "_read_ready", "_write_ready"},
     .unsent = write_pipe_unsent,
     .discard = write_pipe_discard,
     .ended = fl_pipe_ended,
@@ -390,6 +200,9 @@ fl_pipe_write_make(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
     mode_t mode;
     PipeObject *self = fl_pipe_make(&parts, args, n_args, &mode); /* escapes */
     if (self != NULL) {
+        fl_writer_init(
+            &((WritePipeObject *)self)->writer, &self->base, &write_pipe_writer_kind
+        );
         /* what a terminal has to read is not for us */
         self->base.paused = (char)S_ISCHR(mode);
     }
@@ -413,7 +226,8 @@ static PyObject *
 write_pipe_write_ready(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     WritePipeObject *self = (WritePipeObject *)op;
-    if (fl_transport_waits_for_room(base_of(self)) && send_rest(self) < 0) {
+    if (fl_transport_waits_for_room(base_of(self)) &&
+        fl_writer_send_rest(&self->writer) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -427,7 +241,9 @@ write_pipe_repr(PyObject *op)
     PyObject *start = fl_pipe_repr(&self->pipe, FL_POLL_WRITE);
     PyObject *text = NULL;
     if (start != NULL && base_of(self)->open && loop != NULL && !loop->closed) {
-        text = PyUnicode_FromFormat("%U bufsize=%zu>", start, self->queue.size_bytes);
+        text = PyUnicode_FromFormat(
+            "%U bufsize=%zu>", start, self->writer.queue.size_bytes
+        );
     }
     else if (start != NULL) {
         text = PyUnicode_FromFormat("%U>", start);
@@ -440,7 +256,7 @@ write_pipe_repr(PyObject *op)
 static PyObject *
 get_buffer(PyObject *op, void *Py_UNUSED(closure))
 {
-    PyObject *pieces = fl_write_queue_copy(&((WritePipeObject *)op)->queue);
+    PyObject *pieces = fl_write_queue_copy(&((WritePipeObject *)op)->writer.queue);
     PyObject *empty = PyBytes_FromStringAndSize(NULL, 0);
     PyObject *joined = pieces == NULL || empty == NULL
                            ? NULL

@@ -211,6 +211,9 @@ op_attempt(SockOpObject *self, PyObject **result)
     fl_sock_look_again(self);
     /* who counts sleep(0)s from here is to see asyncio's */
     fl_loop_note_io(self->loop);
+    if (fl_loop_flush(self->loop) < 0) { /* escapes */
+        return FL_SOCK_FAILED;
+    }
     enum fl_sock_outcome outcome;
     do {
         outcome = self->call->attempt(self, result); /* escapes */

@@ -53,6 +53,7 @@ fl_stream_create(LoopObject *loop, int fd, const struct fl_stream_parts *parts)
     set_no_delay(fd);
     StreamObject *stream = (StreamObject *)self;
     stream->proto = parts->proto;
+    fl_writer_init(&stream->writer, self, &fl_stream_writer_kind);
     if (fl_stream_note_extra(stream, parts) < 0 ||
         fl_transport_use_protocol(self, parts->protocol) < 0 ||
         attach_to_server(stream, parts->server) < 0 ||
@@ -61,6 +62,7 @@ fl_stream_create(LoopObject *loop, int fd, const struct fl_stream_parts *parts)
         Py_DECREF(self);
         return NULL;
     }
+    stream->writer.may_join = parts->accepted;
     return (PyObject *)self;
 }
 
@@ -106,13 +108,13 @@ stream_run(struct fl_source *source, uint32_t events)
 static size_t
 stream_unsent(const TransportObject *base)
 {
-    return ((const StreamObject *)base)->queue.size_bytes;
+    return ((const StreamObject *)base)->writer.queue.size_bytes;
 }
 
 static void
 stream_discard(TransportObject *base)
 {
-    fl_write_queue_clear(&((StreamObject *)base)->queue);
+    fl_write_queue_clear(&((StreamObject *)base)->writer.queue);
 }
 
 static int
@@ -123,8 +125,12 @@ stream_use_protocol(TransportObject *base, PyObject *protocol)
     if (buffered < 0) {
         return -1;
     }
-    ((StreamObject *)base)->buffered = (char)buffered;
-    return 0;
+    StreamObject *self = (StreamObject *)base;
+    self->buffered = (char)buffered;
+    /* it may put a transport of its own before us, as TLS does, whose users we do not
+     * hear of */
+    fl_stream_stop_joining(self);
+    return fl_stream_flush(self); /* escapes */
 }
 
 static int
@@ -156,11 +162,18 @@ stream_ended(TransportObject *base)
     return PyErr_Occurred() ? -1 : 0;
 }
 
+static void
+stream_shared(TransportObject *base)
+{
+    fl_stream_stop_joining((StreamObject *)base);
+}
+
 static const struct fl_transport_kind stream_kind = {
     .source = {stream_run, fl_stream_flush_source, "_read_ready", "_write_ready"},
     .unsent = stream_unsent,
     .discard = stream_discard,
     .use_protocol = stream_use_protocol,
+    .shared = stream_shared,
     .make_file = fl_stream_make_socket,
     .disown_file = fl_stream_disown_socket,
     .make_extra = fl_stream_make_extra,
@@ -209,10 +222,9 @@ stream_can_write_eof(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(ignored))
 PyDoc_STRVAR(
     write_doc,
     "write($self, data, /)\n--\n\n"
-    "Send data: bytes, bytearray or memoryview.\n\n"
-    "Bytes are sent when the current callback or task step ends, together with what\n"
-    "else it writes; anything mutable as it is now. Raises TypeError for other types,\n"
-    "RuntimeError after write_eof() and while sendfile is in progress."
+    "Send data: bytes, bytearray or memoryview, as it is now.\n\n"
+    "What the kernel does not take at once is sent later. Raises TypeError for other\n"
+    "types, RuntimeError after write_eof() and while sendfile is in progress."
 );
 PyDoc_STRVAR(
     writelines_doc, "writelines($self, list_of_data, /)\n--\n\n"
@@ -232,7 +244,10 @@ static PyObject *
 get_buffer(PyObject *op, void *Py_UNUSED(closure))
 {
     StreamObject *self = (StreamObject *)op;
-    PyObject *pieces = fl_write_queue_copy(&self->queue);
+    if (fl_stream_flush(self) < 0) { /* escapes */
+        return NULL;
+    }
+    PyObject *pieces = fl_write_queue_copy(&self->writer.queue);
     PyObject *result =
         pieces == NULL
             ? NULL

@@ -11,8 +11,9 @@
  * is an EBADF and never somebody else's connection. A connection that was accepted has
  * no socket object until somebody asks for one.
  *
- * What is written inside a step is sent when the step ends (core/source.h), by one
- * system call. Whoever could tell the difference flushes first.
+ * Writes are joined (net/writer.h) on connections that a server of ours accepted, as
+ * long as nobody else can send on them: not once the fd's number or the socket object
+ * was given out, nor for a protocol that was not the first.
  *
  * Every method of the protocol may close, abort, write, pause or replace the
  * protocol: after a call that escapes, only what is read again is trusted.
@@ -21,7 +22,7 @@
 #define FASTLOOP_NET_STREAM_H
 
 #include "net/transport.h"
-#include "net/write_queue.h"
+#include "net/writer.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -37,7 +38,7 @@ typedef struct {
     PyObject *server;       /* or NULL */
     PyObject *empty_waiter; /* a future while sendfile is in progress, or NULL */
     PyObject *room_waiter;  /* one of ours that sendfile waits for, or NULL */
-    struct fl_write_queue queue;
+    struct fl_writer writer;
     union fl_inet_address local; /* for the dict; family 0: there is none */
     union fl_inet_address peer;
     int proto;              /* of a socket object that is still to be made */
@@ -50,6 +51,13 @@ static inline StreamObject *
 fl_stream_of_source(struct fl_source *source)
 {
     return (StreamObject *)fl_transport_of_source(source);
+}
+
+/* From now on each write is sent at once. */
+static inline void
+fl_stream_stop_joining(StreamObject *self)
+{
+    self->writer.may_join = false;
 }
 
 /* stream.c */
@@ -69,6 +77,7 @@ struct fl_stream_parts {
     PyObject *server;
     const struct sockaddr_storage *peer; /* as accept has it, or NULL */
     PyObject *context; /* for every callback; none: a copy of the current one */
+    bool accepted;     /* by a server of ours: it may join writes */
 };
 
 /* A transport over a plain socket (net/socket.h) of this fd; its start is scheduled.
@@ -88,7 +97,8 @@ int fl_stream_read(StreamObject *self);
 PyObject *fl_stream_read_ready(PyObject *op, PyObject *ignored);
 
 /* stream_write.c */
-/* Sends what a step has deferred. escapes. 0, or -1 with an exception. */
+extern const struct fl_writer_kind fl_stream_writer_kind;
+/* Sends what waits for more writes. escapes. 0, or -1 with an exception. */
 int fl_stream_flush(StreamObject *self);
 int fl_stream_flush_source(struct fl_source *source);
 /* The fd can be written. escapes. 0, or -1 with an exception. */

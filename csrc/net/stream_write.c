@@ -1,14 +1,5 @@
-/* From write() to the kernel.
- *
- * write() queues a reference to what cannot change (bytes, or a memoryview of
- * them) and defers to the end of the step, where one sendmsg sends what the step
- * wrote: two writes for one answer cost one system call (7.4 us a request instead
- * of 12.4 at 100 connections). Anything mutable is sent inside write(), with
- * what is queued, and its rest copied, so that what is sent is what was there.
- *
- * Once the kernel has taken less than it was given, the fd is watched for room,
- * and until there is some everything only queues. Passing the high-water mark
- * sends first, so the protocol is paused only for what the kernel refused.
+/* What a stream's writing has of its own: the system call, the end of file, and the
+ * futures by which sendfile waits. net/writer.c is the rest.
  */
 #include "core/future.h"
 #include "net/stream.h"
@@ -17,8 +8,6 @@
 
 #include <errno.h>
 #include <sys/socket.h>
-
-static const char write_error[] = "Fatal write error on socket transport";
 
 /* ---- sending ---- */
 
@@ -33,12 +22,10 @@ send_pieces(int fd, struct iovec *vector, size_t n)
     return sendmsg(fd, &message, flags);
 }
 
-/* The queue and then the tail: as fl_write_queue_send. */
-static ssize_t
-send_all(StreamObject *self, const char *tail, size_t tail_size)
+static int
+stream_fd(TransportObject *base)
 {
-    int fd = fl_transport_socket_fd(&self->base);
-    return fl_write_queue_send(&self->queue, fd, send_pieces, tail, tail_size);
+    return fl_transport_socket_fd(base);
 }
 
 /* ---- what follows ---- */
@@ -78,24 +65,29 @@ shut_down(StreamObject *self)
     return 0;
 }
 
-/* Nothing is left to send: what waited for that. at_once: connection_lost may be
- * called here. */
 static int
-drained(StreamObject *self, bool at_once)
+stream_drained(TransportObject *base)
 {
+    StreamObject *self = (StreamObject *)base;
     if (finish_waiter(self) < 0) { /* escapes */
         return -1;
     }
-    if (self->base.closing) {
-        if (self->base.conn_lost > 0) {
-            return 0;
-        }
-        self->base.conn_lost = 1;
-        return at_once ? fl_transport_lose(&self->base, Py_None) /* escapes */
-                       : fl_transport_lose_soon(&self->base, Py_None);
-    }
-    return self->eof ? shut_down(self) : 0;
+    return self->eof && !base->closing ? shut_down(self) : 0;
 }
+
+static int
+stream_failed(TransportObject *base, PyObject *exc)
+{
+    return settle_waiter((StreamObject *)base, "set_exception", exc); /* escapes */
+}
+
+const struct fl_writer_kind fl_stream_writer_kind = {
+    .send_pieces = send_pieces,
+    .fd = stream_fd,
+    .drained = stream_drained,
+    .failed = stream_failed,
+    .error = "Fatal write error on socket transport",
+};
 
 int
 fl_stream_fail_waiter_at_end(StreamObject *self)
@@ -111,47 +103,10 @@ fl_stream_fail_waiter_at_end(StreamObject *self)
     return status;
 }
 
-/* A send failed with -errno. */
-static int
-send_failed(StreamObject *self, ssize_t err)
-{
-    fl_write_queue_clear(&self->queue);
-    fl_raise_errno((int)err);
-    PyObject *exc = fl_error_take();
-    fl_error_restore(Py_NewRef(exc));
-    int status = fl_transport_fatal_error(&self->base, write_error); /* escapes */
-    if (status == 0) {
-        status = settle_waiter(self, "set_exception", exc); /* escapes */
-    }
-    Py_DECREF(exc);
-    return status;
-}
-
-/* The kernel has not taken all of it. */
-static int
-wait_for_room(StreamObject *self)
-{
-    if (fl_source_want(
-            &self->base.source, self->base.source.watch.events | FL_POLL_WRITE
-        ) < 0) {
-        fl_write_queue_clear(&self->queue);
-        return fl_transport_fatal_error(&self->base, write_error);
-    }
-    return 0;
-}
-
 int
 fl_stream_flush(StreamObject *self)
 {
-    if (self->queue.count == 0 || fl_transport_waits_for_room(&self->base) ||
-        !self->base.open) {
-        return 0;
-    }
-    ssize_t n = send_all(self, "", 0);
-    if (n < 0) {
-        return send_failed(self, n);
-    }
-    return self->queue.count > 0 ? wait_for_room(self) : drained(self, false);
+    return fl_writer_flush(&self->writer);
 }
 
 int
@@ -170,35 +125,10 @@ want_no_room(StreamObject *self)
 int
 fl_stream_send_rest(StreamObject *self)
 {
-    if (self->base.conn_lost > 0 || self->base.source.loop == NULL) {
-        return 0;
-    }
-    if (self->room_waiter != NULL) {
+    if (self->room_waiter != NULL && self->base.conn_lost == 0) {
         return want_no_room(self) < 0 ? -1 : fl_stream_tell_room(self); /* escapes */
     }
-    ssize_t n = send_all(self, "", 0);
-    if (n < 0) {
-        return send_failed(self, n);
-    }
-    bool empty = self->queue.count == 0;
-    if (empty && want_no_room(self) < 0) {
-        return -1;
-    }
-    size_t unsent = self->queue.size_bytes;
-    int status = fl_transport_maybe_resume(&self->base, unsent); /* escapes */
-    if (!empty || self->queue.count > 0) {
-        return status;
-    }
-    if (status == 0) {
-        return drained(self, true); /* escapes */
-    }
-    /* the exception leaves the loop, which may run on: the rest is due all the same */
-    PyObject *exit = fl_error_take();
-    if (drained(self, false) < 0) {
-        PyErr_WriteUnraisable((PyObject *)self);
-    }
-    fl_error_restore(exit);
-    return -1;
+    return fl_writer_send_rest(&self->writer); /* escapes */
 }
 
 PyObject *
@@ -209,116 +139,6 @@ fl_stream_write_ready(PyObject *op, PyObject *Py_UNUSED(ignored))
         return NULL;
     }
     Py_RETURN_NONE;
-}
-
-/* ---- queueing ---- */
-
-/* Something was added to the queue. */
-static int
-added(StreamObject *self)
-{
-    LoopObject *loop = self->base.source.loop;
-    fl_loop_note_io(loop);
-    if (!fl_transport_waits_for_room(&self->base)) {
-        if (self->queue.size_bytes <= self->base.high_bytes &&
-            fl_transport_may_defer(loop)) {
-            fl_source_defer(&self->base.source);
-            return 0;
-        }
-        if (fl_stream_flush(self) < 0) { /* escapes */
-            return -1;
-        }
-    }
-    return fl_transport_maybe_pause(&self->base, self->queue.size_bytes); /* escapes */
-}
-
-/* Sends what may change, with what is queued, as far as the kernel takes it, and
- * queues a copy of the rest. What send_all returned, or 0; -1 with an exception if
- * there is no memory. */
-static ssize_t
-send_mutable(StreamObject *self, const char *data, size_t size, bool *failed)
-{
-    *failed = false;
-    if (!fl_transport_waits_for_room(&self->base)) {
-        fl_loop_note_io(self->base.source.loop);
-        ssize_t n = send_all(self, data, size);
-        if (n < 0 || (size_t)n == size) {
-            *failed = n < 0;
-            return n;
-        }
-        data += n;
-        size -= (size_t)n;
-    }
-    PyObject *copy = PyBytes_FromStringAndSize(data, (Py_ssize_t)size);
-    if (copy == NULL) {
-        return -1;
-    }
-    int status = fl_write_queue_add(&self->queue, copy, PyBytes_AS_STRING(copy), size);
-    Py_DECREF(copy);
-    return status;
-}
-
-/* What follows, when the buffer is its owner's again. */
-static int
-sent_mutable(StreamObject *self, ssize_t n, bool failed)
-{
-    if (failed) {
-        return send_failed(self, n);
-    }
-    if (n < 0) {
-        return -1;
-    }
-    if (self->queue.count == 0) {
-        return drained(self, false);
-    }
-    if (!fl_transport_waits_for_room(&self->base) &&
-        wait_for_room(self) < 0) { /* escapes */
-        return -1;
-    }
-    return fl_transport_maybe_pause(&self->base, self->queue.size_bytes);
-}
-
-/* The bytes object that a memoryview shows and cannot change under it, or NULL;
- * borrowed. */
-static PyObject *
-bytes_behind(PyObject *data)
-{
-    PyObject *base = PyMemoryView_Check(data) ? PyMemoryView_GET_BASE(data) : NULL;
-    return base != NULL && PyBytes_CheckExact(base) ? base : NULL;
-}
-
-static int
-add_object(StreamObject *self, PyObject *data)
-{
-    if (PyBytes_CheckExact(data)) {
-        size_t size = (size_t)PyBytes_GET_SIZE(data);
-        if (size == 0) {
-            return 0;
-        }
-        if (fl_write_queue_add(&self->queue, data, PyBytes_AS_STRING(data), size) < 0) {
-            return -1;
-        }
-        return added(self);
-    }
-    Py_buffer view;
-    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) { /* escapes */
-        return fl_transport_fatal_error(&self->base, write_error);
-    }
-    if (view.len == 0 || self->base.source.loop == NULL) {
-        PyBuffer_Release(&view); /* escapes */
-        return 0;
-    }
-    PyObject *behind = bytes_behind(data);
-    if (behind != NULL) {
-        int status =
-            fl_write_queue_add(&self->queue, behind, view.buf, (size_t)view.len);
-        PyBuffer_Release(&view);
-        return status < 0 ? -1 : added(self);
-    }
-    bool failed;
-    ssize_t n = send_mutable(self, view.buf, (size_t)view.len, &failed);
-    PyBuffer_Release(&view); /* escapes */
-    return sent_mutable(self, n, failed);
 }
 
 /* ---- write, writelines ---- */
@@ -365,30 +185,75 @@ fl_stream_write(PyObject *op, PyObject *data)
     if (size < 0) {
         return NULL;
     }
-    if (size > 0 && !is_lost(self) && add_object(self, data) < 0) { /* escapes */
+    if (size > 0 && !is_lost(self) &&
+        fl_writer_write(&self->writer, data) < 0) { /* escapes */
         return NULL;
     }
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
-/* Every piece as bytes, so what may change by copy. New list or NULL. */
-static PyObject *
-pieces_as_bytes(PyObject *pieces)
+#if FL_WRITELINES_JOINS
+
+PyObject *
+fl_stream_writelines(PyObject *op, PyObject *pieces)
 {
-    PyObject *list = PySequence_List(pieces); /* escapes */
-    for (Py_ssize_t i = 0; list != NULL && i < PyList_GET_SIZE(list); i++) {
-        PyObject *piece = PyList_GET_ITEM(list, i);
-        if (PyBytes_CheckExact(piece)) {
-            continue;
-        }
-        PyObject *view = PyMemoryView_FromObject(piece); /* escapes */
-        PyObject *copy = view == NULL ? NULL : PyBytes_FromObject(view);
-        Py_XDECREF(view);
-        if (copy == NULL || PyList_SetItem(list, i, copy) < 0) {
-            Py_CLEAR(list);
-        }
+    PyObject *empty = PyBytes_FromStringAndSize(NULL, 0);
+    PyObject *joined =
+        empty == NULL ? NULL
+                      : PyObject_CallMethod(empty, "join", "O", pieces); /* escapes */
+    PyObject *result = joined == NULL ? NULL : fl_stream_write(op, joined);
+    Py_XDECREF(joined);
+    Py_XDECREF(empty);
+    return result;
+}
+
+#else
+
+/* One more piece; what may change by copy. escapes. 0 or -1. */
+static int
+add_piece(struct fl_write_queue *queue, PyObject *piece)
+{
+    PyObject *view = PyMemoryView_FromObject(piece); /* escapes */
+    if (view == NULL) {
+        return -1;
     }
-    return list;
+    const Py_buffer *buffer = PyMemoryView_GET_BUFFER(view);
+    PyObject *owner = fl_writer_bytes_behind(view);
+    owner = owner != NULL && PyBuffer_IsContiguous(buffer, 'C')
+                ? Py_NewRef(owner)
+                : PyBytes_FromObject(view);
+    int status = owner == NULL ? -1 : 0;
+    bool copied = owner != NULL && owner != buffer->obj;
+    const char *data = buffer->buf;
+    size_t size = (size_t)buffer->len;
+    if (copied) {
+        data = PyBytes_AS_STRING(owner);
+        size = (size_t)PyBytes_GET_SIZE(owner);
+    }
+    if (status == 0 && size > 0) {
+        status = fl_write_queue_add(queue, owner, data, size);
+    }
+    Py_XDECREF(owner);
+    Py_DECREF(view); /* escapes */
+    return status;
+}
+
+static int
+write_list(StreamObject *self, PyObject *list)
+{
+    if (PyList_GET_SIZE(list) == 0 || is_lost(self)) { /* escapes */
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    struct fl_write_queue queue = {0};
+    int status = 0;
+    for (Py_ssize_t i = 0; status == 0 && i < PyList_GET_SIZE(list); i++) {
+        status = add_piece(&queue, PyList_GET_ITEM(list, i)); /* escapes */
+    }
+    if (status == 0 && self->base.conn_lost == 0) {
+        status = fl_writer_write_pieces(&self->writer, &queue); /* escapes */
+    }
+    fl_write_queue_clear(&queue);
+    return status;
 }
 
 PyObject *
@@ -398,30 +263,13 @@ fl_stream_writelines(PyObject *op, PyObject *pieces)
     if (check_may_write(self, "writelines", "writelines") < 0) {
         return NULL;
     }
-    PyObject *list = pieces_as_bytes(pieces); /* escapes */
-    if (list == NULL) {
-        return NULL;
-    }
-    int status = 0;
-    if (PyList_GET_SIZE(list) > 0 && !is_lost(self)) {
-        bool any = false;
-        for (Py_ssize_t i = 0; status == 0 && i < PyList_GET_SIZE(list); i++) {
-            PyObject *piece = PyList_GET_ITEM(list, i);
-            size_t size = (size_t)PyBytes_GET_SIZE(piece);
-            if (size > 0) {
-                any = true;
-                status = fl_write_queue_add(
-                    &self->queue, piece, PyBytes_AS_STRING(piece), size
-                );
-            }
-        }
-        if (status == 0 && any) {
-            status = added(self); /* escapes */
-        }
-    }
-    Py_DECREF(list);
-    return status < 0 || PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    PyObject *list = PySequence_List(pieces);                /* escapes */
+    int status = list == NULL ? -1 : write_list(self, list); /* escapes */
+    Py_XDECREF(list);
+    return status < 0 ? NULL : Py_NewRef(Py_None);
 }
+
+#endif
 
 PyObject *
 fl_stream_write_eof(PyObject *op, PyObject *Py_UNUSED(ignored))
@@ -437,7 +285,7 @@ fl_stream_write_eof(PyObject *op, PyObject *Py_UNUSED(ignored))
         Py_RETURN_NONE;
     }
     self->eof = 1;
-    if (self->queue.count == 0 && shut_down(self) < 0) {
+    if (self->writer.queue.count == 0 && shut_down(self) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -467,7 +315,7 @@ fl_stream_make_empty_waiter(PyObject *op, PyObject *Py_UNUSED(ignored))
         return NULL;
     }
     Py_XSETREF(self->empty_waiter, Py_NewRef(waiter));
-    if (self->queue.count == 0 && finish_waiter(self) < 0) {
+    if (self->writer.queue.count == 0 && finish_waiter(self) < 0) {
         Py_CLEAR(waiter);
     }
     return waiter;

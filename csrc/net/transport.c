@@ -376,7 +376,11 @@ const char fl_transport_is_reading_doc[] =
 PyObject *
 fl_transport_is_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return PyBool_FromLong(is_reading((TransportObject *)op));
+    TransportObject *self = (TransportObject *)op;
+    if (fl_transport_flush(self) < 0) { /* escapes */
+        return NULL;
+    }
+    return PyBool_FromLong(is_reading(self));
 }
 
 const char fl_transport_pause_reading_doc[] =
@@ -387,6 +391,9 @@ PyObject *
 fl_transport_pause_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     TransportObject *self = (TransportObject *)op;
+    if (fl_transport_flush(self) < 0) { /* escapes */
+        return NULL;
+    }
     if (!is_reading(self)) {
         Py_RETURN_NONE;
     }
@@ -406,6 +413,9 @@ PyObject *
 fl_transport_resume_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     TransportObject *self = (TransportObject *)op;
+    if (fl_transport_flush(self) < 0) { /* escapes */
+        return NULL;
+    }
     if (self->closing || !self->paused) {
         Py_RETURN_NONE;
     }

@@ -57,6 +57,8 @@ struct fl_transport_kind {
     void (*discard)(TransportObject *self);
     /* Another protocol is to be used. escapes. 0 or -1. */
     int (*use_protocol)(TransportObject *self, PyObject *protocol);
+    /* The fd's number or its object was given out: others may send there. */
+    void (*shared)(TransportObject *self);
     /* The object for the fd; for one that was closed if it is no longer open. Wanted if
      * the transport was made without. escapes, but not after it took the fd. New or
      * NULL. */
@@ -101,12 +103,24 @@ fl_transport_waits_for_room(const TransportObject *self)
     return (self->source.watch.events & FL_POLL_WRITE) != 0;
 }
 
-/* Sends what a step has deferred. escapes. 0, or -1 with an exception. */
+/* For whoever could tell: sends what a write has put off. escapes. 0, or -1 with an
+ * exception. */
 static inline int
 fl_transport_flush(TransportObject *self)
 {
     int (*flush)(struct fl_source *) = self->source.kind->flush;
     return flush == NULL ? 0 : flush(&self->source);
+}
+
+/* The same for whoever gets the fd's number or its object. */
+static inline int
+fl_transport_share(TransportObject *self)
+{
+    void (*shared)(TransportObject *) = fl_transport_kind(self)->shared;
+    if (shared != NULL) {
+        shared(self);
+    }
+    return fl_transport_flush(self); /* escapes */
 }
 
 /* May what is written wait for the end of a step? Another thread's may not: the loop
@@ -312,8 +326,10 @@ PyObject *fl_transport_get_high(PyObject *op, void *closure);
 PyObject *fl_transport_get_low(PyObject *op, void *closure);
 PyObject *fl_transport_get_unsent(PyObject *op, void *closure);
 
+PyObject *fl_transport_get_flag(PyObject *op, void *closure);
+
 #define FL_TRANSPORT_FLAG(name, type, field) \
-    {name, fl_attr_get_flag, NULL, NULL, (void *)offsetof(type, field)}
+    {name, fl_transport_get_flag, NULL, NULL, (void *)offsetof(type, field)}
 #define FL_TRANSPORT_OBJECT(name, type, field) \
     {name, fl_attr_get_object, NULL, NULL, (void *)offsetof(type, field)}
 

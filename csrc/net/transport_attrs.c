@@ -14,10 +14,19 @@ fl_transport_get_loop(PyObject *op, void *Py_UNUSED(closure))
 }
 
 PyObject *
+fl_transport_get_flag(PyObject *op, void *closure)
+{
+    if (fl_transport_flush((TransportObject *)op) < 0) { /* escapes */
+        return NULL;
+    }
+    return fl_attr_get_flag(op, closure);
+}
+
+PyObject *
 fl_transport_get_file(PyObject *op, void *Py_UNUSED(closure))
 {
     TransportObject *self = (TransportObject *)op;
-    if (fl_transport_flush(self) < 0) { /* escapes */
+    if (fl_transport_share(self) < 0) { /* escapes */
         return NULL;
     }
     return self->open ? fl_transport_file(self) : Py_NewRef(Py_None);
@@ -26,7 +35,11 @@ fl_transport_get_file(PyObject *op, void *Py_UNUSED(closure))
 PyObject *
 fl_transport_get_fd(PyObject *op, void *Py_UNUSED(closure))
 {
-    return PyLong_FromLong(((TransportObject *)op)->source.watch.fd);
+    TransportObject *self = (TransportObject *)op;
+    if (fl_transport_share(self) < 0) { /* escapes */
+        return NULL;
+    }
+    return PyLong_FromLong(self->source.watch.fd);
 }
 
 int
@@ -42,7 +55,11 @@ fl_transport_put_protocol(PyObject *op, PyObject *value, void *Py_UNUSED(closure
 PyObject *
 fl_transport_get_conn_lost(PyObject *op, void *Py_UNUSED(closure))
 {
-    return PyLong_FromUnsignedLong(((TransportObject *)op)->conn_lost);
+    TransportObject *self = (TransportObject *)op;
+    if (fl_transport_flush(self) < 0) { /* escapes */
+        return NULL;
+    }
+    return PyLong_FromUnsignedLong(self->conn_lost);
 }
 
 PyObject *
@@ -85,7 +102,11 @@ const char fl_transport_is_closing_doc[] =
 PyObject *
 fl_transport_is_closing(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return PyBool_FromLong(((TransportObject *)op)->closing);
+    TransportObject *self = (TransportObject *)op;
+    if (fl_transport_flush(self) < 0) { /* escapes */
+        return NULL;
+    }
+    return PyBool_FromLong(self->closing);
 }
 
 /* ---- extra info ---- */
@@ -143,7 +164,11 @@ get_extra(TransportObject *self, bool whole)
 PyObject *
 fl_transport_get_extra(PyObject *op, void *Py_UNUSED(closure))
 {
-    return get_extra((TransportObject *)op, true);
+    TransportObject *self = (TransportObject *)op;
+    if (fl_transport_share(self) < 0) { /* escapes */
+        return NULL;
+    }
+    return get_extra(self, true); /* escapes */
 }
 
 /* Does it take the socket to look name up? -1 with an exception; escapes. */
@@ -176,7 +201,7 @@ fl_transport_get_extra_info(
     }
     /* who has the socket may use it: what was written goes first */
     int is_socket = asks_for_socket(state, values[0]);
-    if (is_socket < 0 || (is_socket && fl_transport_flush(self) < 0)) { /* escapes */
+    if (is_socket < 0 || (is_socket && fl_transport_share(self) < 0)) { /* escapes */
         return NULL;
     }
     PyObject *extra = get_extra(self, is_socket != 0); /* escapes */
@@ -250,6 +275,9 @@ PyObject *
 fl_transport_repr(PyObject *op)
 {
     TransportObject *self = (TransportObject *)op;
+    if (fl_transport_flush(self) < 0) { /* escapes */
+        return NULL;
+    }
     const char *state = !self->open ? " closed" : self->closing ? " closing" : "";
     const char *name = fl_type_short_name(Py_TYPE(op));
     int fd = self->source.watch.fd;

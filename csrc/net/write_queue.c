@@ -22,15 +22,15 @@ queue_first(const struct fl_write_queue *self)
     return (self->pieces != NULL ? self->pieces : self->inline_pieces) + self->first;
 }
 
-/* Room for one more piece at the end. */
+/* Room for n more pieces at the end. */
 static int
-queue_reserve(struct fl_write_queue *self)
+queue_reserve(struct fl_write_queue *self, size_t n)
 {
     size_t capacity = self->pieces != NULL ? self->capacity : FL_QUEUE_N_INLINE;
-    if (self->first + self->count < capacity) {
+    if (self->first + self->count + n <= capacity) {
         return 0;
     }
-    if (self->first * 2 >= capacity) {
+    if (self->first * 2 >= capacity && self->count + n <= capacity) {
         memmove(
             queue_pieces(self), queue_first(self), self->count * sizeof(struct fl_piece)
         );
@@ -38,6 +38,7 @@ queue_reserve(struct fl_write_queue *self)
         return 0;
     }
     size_t wanted = capacity * 4;
+    wanted = wanted < self->count + n ? self->count + n : wanted;
     struct fl_piece *pieces = PyMem_New(struct fl_piece, wanted);
     if (pieces == NULL) {
         PyErr_NoMemory();
@@ -56,13 +57,30 @@ fl_write_queue_add(
     struct fl_write_queue *self, PyObject *owner, const char *data, size_t size
 )
 {
-    if (queue_reserve(self) < 0) {
+    if (queue_reserve(self, 1) < 0) {
         return -1;
     }
     queue_pieces(self)[self->first + self->count] =
         (struct fl_piece){Py_NewRef(owner), data, size};
     self->count++;
     self->size_bytes += size;
+    return 0;
+}
+
+int
+fl_write_queue_move(struct fl_write_queue *self, struct fl_write_queue *from)
+{
+    if (queue_reserve(self, from->count) < 0) {
+        return -1;
+    }
+    memcpy(
+        queue_pieces(self) + self->first + self->count, queue_first(from),
+        from->count * sizeof(struct fl_piece)
+    );
+    self->count += from->count;
+    self->size_bytes += from->size_bytes;
+    PyMem_Free(from->pieces);
+    *from = (struct fl_write_queue){0};
     return 0;
 }
 

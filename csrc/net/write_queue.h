@@ -32,6 +32,10 @@ int fl_write_queue_add(
     struct fl_write_queue *self, PyObject *owner, const char *data, size_t size
 );
 
+/* Appends all of from, which is then empty; of as many pieces as it has. 0, or -1 with
+ * MemoryError and nothing changed. */
+int fl_write_queue_move(struct fl_write_queue *self, struct fl_write_queue *from);
+
 /* Describes the first pieces, at most max of them; returns how many. */
 size_t fl_write_queue_peek(
     const struct fl_write_queue *self, struct iovec *vector, size_t max

@@ -100,6 +100,13 @@ fl_optional_attribute(PyObject *op, PyObject *name, PyObject **value)
 #define FL_SERVER_KNOWS_CLIENTS false
 #endif
 
+/* Does a stream's writelines() join the pieces and write() them? */
+#if PY_VERSION_HEX >= 0x030C0000
+#define FL_WRITELINES_JOINS false
+#else
+#define FL_WRITELINES_JOINS true
+#endif
+
 /* 3.14: what write() says of an argument of another type. */
 #if PY_VERSION_HEX >= 0x030E0000
 #define FL_WRITE_WANTS "a bytes, bytearray, or memoryview object"

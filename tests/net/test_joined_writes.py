@@ -1,0 +1,759 @@
+"""When what was written is sent: inside write(), as asyncio does.
+
+The one exception: on a connection that a server accepted, once an earlier step wrote
+twice or more in a run, a step's first writes wait for the last of as many, or for
+whoever could tell. The tests of `fast_loop` hold that; those of `run` hold that nobody
+can tell.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from tests.net.helpers import Recorder
+from tests.support import child_args, child_env, until
+
+
+class Joined:
+    """A transport over one end of a pair of sockets that keep packets apart."""
+
+    def __init__(self, protocol=None, kind=socket.SOCK_SEQPACKET):
+        left, self.right = socket.socketpair(socket.AF_UNIX, kind)
+        left.setblocking(False)
+        self.right.setblocking(False)
+        loop = asyncio.get_running_loop()
+        self.protocol = protocol or Recorder()
+        self.waiter = loop.create_future()
+        self.transport = loop._make_socket_transport(left, self.protocol, self.waiter)
+
+    async def __aenter__(self):
+        await self.waiter
+        return self
+
+    async def __aexit__(self, *exc_info):
+        self.transport.abort()
+        await self.protocol.closed
+        self.right.close()
+
+    def packets(self):
+        """What has arrived, packet by packet."""
+        found = []
+        while True:
+            try:
+                found.append(self.right.recv(1 << 20))
+            except BlockingIOError:
+                return found
+
+
+class Accepted:
+    """A connection that a server accepted, and its client's socket.
+
+    taught: the server's transport has written twice in a step.
+    """
+
+    def __init__(self, path=None, *, taught=True, protocol=Recorder):
+        self.path, self.taught, self.make_protocol = path, taught, protocol
+
+    async def __aenter__(self):
+        loop = asyncio.get_running_loop()
+        made = loop.create_future()
+        make_protocol = self.make_protocol
+
+        class Protocol(make_protocol):
+            def connection_made(self, transport):
+                super().connection_made(transport)
+                made.set_result(self)
+
+        if self.path is None:
+            self.server = await loop.create_server(Protocol, "127.0.0.1", 0)
+            self.right = socket.socket()
+        else:
+            self.server = await loop.create_unix_server(Protocol, self.path)
+            self.right = socket.socket(socket.AF_UNIX)
+        self.right.setblocking(False)
+        await loop.sock_connect(self.right, self.server.sockets[0].getsockname())
+        self.protocol = await made
+        self.transport = self.protocol.transport
+        if self.taught:
+            await self.teach()
+        return self
+
+    async def teach(self, times=2):
+        """A step that writes some times; what came of it is read."""
+        await asyncio.sleep(0)
+        for _ in range(times):
+            self.transport.write(b"?")
+        await asyncio.sleep(0)
+        await until(lambda: self.arrived())
+
+    async def __aexit__(self, *exc_info):
+        self.transport.abort()
+        await self.protocol.closed
+        self.right.close()
+        self.server.close()
+        await self.server.wait_closed()
+
+    def arrived(self):
+        """What the client has now; None if nothing, and b"" at the end."""
+        try:
+            return self.right.recv(1 << 20)
+        except BlockingIOError:
+            return None
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def family(request, tmp_path):
+    """The path of a server's socket, or None for TCP."""
+    return str(tmp_path / "s") if request.param == "unix" else None
+
+
+# ---- who never waits ----
+
+
+def test_each_write_is_sent_at_once(run):
+    async def main():
+        async with Joined() as joined:
+            for _ in range(3):
+                joined.transport.write(b"head ")
+                joined.transport.write(memoryview(b"[body]")[1:5])
+                joined.transport.write(bytearray(b"tail"))
+                assert joined.packets() == [b"head ", b"body", b"tail"]
+                await asyncio.sleep(0)
+
+    run(main())
+
+
+def test_writelines_is_one_packet(run):
+    async def main():
+        async with Joined() as joined:
+            joined.transport.writelines(
+                [b"a", memoryview(b"[b]")[1:2], bytearray(b"c")]
+            )
+            return joined.packets()
+
+    assert run(main()) == [b"abc"]
+
+
+async def accepted_by_hand(loop):
+    listener = socket.create_server(("127.0.0.1", 0))
+    right = socket.create_connection(listener.getsockname())
+    sock, _ = listener.accept()
+    listener.close()
+    transport, protocol = await loop.connect_accepted_socket(Recorder, sock)
+    return transport, protocol, right
+
+
+async def connected(loop):
+    listener = socket.create_server(("127.0.0.1", 0))
+    transport, protocol = await loop.create_connection(
+        Recorder, *listener.getsockname()
+    )
+    right, _ = listener.accept()
+    listener.close()
+    return transport, protocol, right
+
+
+async def given(loop):
+    left, right = socket.socketpair()
+    transport, protocol = await loop.create_connection(Recorder, sock=left)
+    return transport, protocol, right
+
+
+@pytest.mark.parametrize("make", [accepted_by_hand, connected, given])
+def test_connections_of_ones_own_never_wait(run, make):
+    async def main():
+        transport, protocol, right = await make(asyncio.get_running_loop())
+        right.settimeout(5)
+        for _ in range(4):
+            for piece in (b"head", b"body"):
+                transport.write(piece)
+                assert right.recv(100) == piece
+            await asyncio.sleep(0)
+        transport.abort()
+        await protocol.closed
+        right.close()
+
+    run(main())
+
+
+def test_an_error_is_seen_inside_write(run):
+    async def main():
+        order = []
+
+        class Lost(Recorder):
+            def connection_lost(self, exc):
+                order.append(type(exc))
+                super().connection_lost(exc)
+
+        async with Joined(Lost(), socket.SOCK_STREAM) as joined:
+            joined.right.close()
+            joined.transport.write(b"x")
+            assert joined.transport.is_closing()
+            assert not joined.transport.is_reading()
+            asyncio.get_running_loop().call_soon(order.append, "what is soon")
+            await joined.protocol.closed
+            return order
+
+    assert run(main()) == [BrokenPipeError, "what is soon"]
+
+
+# ---- who does ----
+
+
+def test_writes_are_joined_from_the_second_time_on(fast_loop, family):
+    async def main():
+        async with Accepted(family, taught=False) as pair:
+            seen = []
+            for _ in range(3):
+                pair.transport.write(b"head ")
+                seen.append(pair.arrived())
+                pair.transport.write(b"body")
+                seen.append(pair.arrived())
+                await asyncio.sleep(0)
+                seen.append(pair.arrived())
+            return seen
+
+    first = [b"head ", b"body", None]
+    then = [None, b"head body", None]
+    assert fast_loop.run_until_complete(main()) == first + then + then
+
+
+def test_what_is_not_followed_goes_when_the_step_ends(fast_loop, family):
+    async def main():
+        async with Accepted(family) as pair:
+            pair.transport.write(b"alone")
+            seen = [pair.arrived()]
+            await asyncio.sleep(0)
+            seen.append(pair.arrived())
+            pair.transport.write(b"again")  # one is expected now
+            seen.append(pair.arrived())
+            return seen
+
+    assert fast_loop.run_until_complete(main()) == [None, b"alone", b"again"]
+
+
+def test_lines_and_views_wait_too(fast_loop, family):
+    async def main():
+        async with Accepted(family) as pair:
+            await pair.teach(4)
+            pair.transport.write(memoryview(b"[head]")[1:5])
+            pair.transport.writelines([b" of", memoryview(b" it ")])
+            pair.transport.write(b"body ")
+            seen = [pair.arrived()]
+            pair.transport.write(b"tail")
+            return [*seen, pair.arrived()]
+
+    seen = fast_loop.run_until_complete(main())
+    assert seen == [None, b"head of it body tail"]
+
+
+def test_who_looks_after_each_write_never_waits(run, family):
+    async def main():
+        async with Accepted(family, taught=False) as pair:
+            for _ in range(4):
+                for piece in (b"head", b"body"):
+                    pair.transport.write(piece)
+                    assert not pair.transport.is_closing()
+                    assert pair.arrived() == piece
+                await asyncio.sleep(0)
+
+    run(main())
+
+
+def test_the_switch(fast_loop):
+    fast_loop._may_defer_writes = False
+
+    async def main():
+        async with Accepted() as pair:
+            pair.transport.write(b"x")
+            return pair.arrived()
+
+    assert fast_loop.run_until_complete(main()) == b"x"
+
+
+# ---- who could tell ----
+
+
+def no_more_than(n):
+    def act(pair):
+        pair.transport.set_write_buffer_limits(n)
+
+    return act
+
+
+def ask(name):
+    return lambda pair: getattr(pair.transport, name)()
+
+
+def get(name):
+    return lambda pair: getattr(pair.transport, name)
+
+
+def tell_handler(pair):
+    loop = asyncio.get_running_loop()
+    loop.call_exception_handler({"message": "look"})
+
+
+def kept_socket(name, *args):
+    def act(pair):
+        getattr(pair.transport.get_extra_info("socket"), name)(*args)
+
+    return act
+
+
+LOOKS = {
+    **{
+        name: ask(name)
+        for name in (
+            "close",
+            "abort",
+            "write_eof",
+            "get_write_buffer_size",
+            "is_closing",
+            "is_reading",
+            "pause_reading",
+            "resume_reading",
+            "_make_empty_waiter",
+            "__repr__",
+        )
+    },
+    **{
+        name: get(name)
+        for name in (
+            "_sock",
+            "_sock_fd",
+            "_closing",
+            "_conn_lost",
+            "_paused",
+            "_protocol_paused",
+            "_buffer",
+            "_extra",
+            "_eof",
+        )
+    },
+    "_force_close": lambda pair: pair.transport._force_close(None),
+    "no_more_than_0": no_more_than(0),
+    "set_protocol": lambda pair: pair.transport.set_protocol(pair.protocol),
+    "bytearray": lambda pair: pair.transport.write(bytearray(b"!")),
+    "more_than_the_mark": lambda pair: pair.transport.write(bytes(70_000)),
+    "socket": lambda pair: pair.transport.get_extra_info("socket"),
+    "fileno": kept_socket("fileno"),
+    "getsockname": kept_socket("getsockname"),
+    "shutdown": kept_socket("shutdown", socket.SHUT_RD),
+    "call_exception_handler": tell_handler,
+}
+
+
+@pytest.mark.parametrize("how", sorted(LOOKS))
+def test_who_could_tell_sends_first(run, family, how):
+    async def main():
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        async with Accepted(family) as pair:
+            pair.transport.write(b"x")
+            LOOKS[how](pair)
+            assert pair.arrived()[:1] == b"x"
+            pair.transport._reset_empty_waiter()
+
+    run(main())
+
+
+@pytest.mark.parametrize("how", ["_sock", "_sock_fd", "fileno", "set_protocol"])
+def test_who_can_send_himself_ends_the_joining(run, family, how):
+    async def main():
+        async with Accepted(family) as pair:
+            LOOKS[how](pair)
+            for _ in range(3):
+                for piece in (b"head", b"body"):
+                    pair.transport.write(piece)
+                    assert pair.arrived() == piece
+                await asyncio.sleep(0)
+
+    run(main())
+
+
+def test_the_exception_handler_sees_it_sent(run, loop_kind):
+    """A callback that writes and fails."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        async with Accepted() as pair:
+            seen = []
+            loop.set_exception_handler(lambda *_: seen.append(pair.arrived()))
+
+            def fail():
+                pair.transport.write(b"x")
+                raise ValueError
+
+            loop.call_soon(fail)
+            await asyncio.sleep(0)
+            return seen
+
+    assert run(main()) == [b"x"]
+
+
+def test_sent_before_the_next_callback(run):
+    async def main():
+        async with Accepted() as pair:
+            loop = asyncio.get_running_loop()
+            seen = []
+            loop.call_soon(pair.transport.write, b"x")
+            loop.call_soon(lambda: seen.append(pair.arrived()))
+            await asyncio.sleep(0)
+            return seen
+
+    assert run(main()) == [b"x"]
+
+
+def test_each_of_two_connections_in_the_order_of_its_writes(run):
+    async def main():
+        async with Accepted() as first, Accepted() as second:
+            seen = []
+            for n in range(3):
+                first.transport.write(b"1%d" % n)
+                second.transport.write(b"2%d" % n)
+                seen.append(first.arrived())
+            await asyncio.sleep(0)
+            got = second.arrived()
+            return seen, got
+
+    assert run(main()) == ([b"10", b"11", b"12"], b"202122")
+
+
+class Elsewhere:
+    """Ways to send on something else."""
+
+    @staticmethod
+    async def datagram(loop):
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind(("127.0.0.1", 0))
+        transport, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, remote_addr=sock.getsockname()
+        )
+        return lambda: transport.sendto(b"y"), (transport.abort, sock.close)
+
+    @staticmethod
+    async def pipe(loop):
+        read, write = os.pipe()
+        transport, _ = await loop.connect_write_pipe(
+            asyncio.Protocol, os.fdopen(write, "wb", 0)
+        )
+        return lambda: transport.write(b"y"), (transport.abort, lambda: os.close(read))
+
+    @staticmethod
+    async def stream(loop):
+        left, right = socket.socketpair()
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=left)
+        return lambda: transport.write(b"y"), (transport.abort, right.close)
+
+    @staticmethod
+    async def sock_sendall(loop):
+        left, right = socket.socketpair()
+        left.setblocking(False)
+
+        def act():
+            with contextlib.suppress(StopIteration):
+                loop.sock_sendall(left, b"y").send(None)
+
+        return act, (left.close, right.close)
+
+
+@pytest.mark.parametrize("how", ["datagram", "pipe", "stream", "sock_sendall"])
+def test_sent_before_what_goes_elsewhere(run, how):
+    async def main():
+        loop = asyncio.get_running_loop()
+        act, ends = await getattr(Elsewhere, how)(loop)
+        async with Accepted() as pair:
+            pair.transport.write(b"x")
+            act()
+            seen = pair.arrived()
+        for end in ends:
+            end()
+        await asyncio.sleep(0)
+        return seen
+
+    assert run(main()) == b"x"
+
+
+def test_sent_before_a_child_starts(run, monkeypatch):
+    async def main():
+        async with Accepted() as pair:
+            seen = []
+            popen = subprocess.Popen
+
+            def look(*args, **keywords):
+                seen.append(pair.arrived())
+                return popen(*args, **keywords)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(subprocess, "Popen", look)
+                pair.transport.write(b"x")
+                child = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+            await child.wait()
+            return seen
+
+    assert run(main()) == [b"x"]
+
+
+def test_sent_before_a_child_is_sent_a_signal(run):
+    async def main():
+        async with Accepted() as pair:
+            child = await asyncio.create_subprocess_exec("sleep", "60")
+            sent = []
+
+            class Looking:
+                def __index__(self):
+                    sent.append(pair.arrived())
+                    return int(signal.SIGKILL)
+
+            pair.transport.write(b"x")
+            child.send_signal(Looking())
+            await child.wait()
+            return sent
+
+    assert run(main())[0] == b"x"
+
+
+def test_in_a_nested_iteration(fast_loop):
+    """Whoever runs iterations inside a step finds sent what the step wrote."""
+
+    async def main():
+        async with Accepted() as pair:
+            loop = asyncio.get_running_loop()
+            seen = []
+
+            def nest():
+                pair.transport.write(b"x")
+                loop.call_soon(lambda: seen.append(pair.arrived()))
+                loop._run_once()
+
+            loop.call_soon(nest)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            return seen
+
+    assert fast_loop.run_until_complete(main()) == [b"x"]
+
+
+@pytest.mark.parametrize("leave", [KeyboardInterrupt, SystemExit])
+def test_a_step_that_leaves_the_loop(loop, leave):
+    made = []
+
+    async def main():
+        pair = Accepted()
+        await pair.__aenter__()
+        made.append(pair)
+
+        def interrupted():
+            pair.transport.write(b"x")
+            raise leave
+
+        asyncio.get_running_loop().call_soon(interrupted)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    task = loop.create_task(main())
+    with pytest.raises(leave):
+        loop.run_until_complete(task)
+    (pair,) = made
+    assert pair.arrived() == b"x"
+    loop.run_until_complete(task)
+    loop.run_until_complete(pair.__aexit__())
+
+
+def test_while_the_loop_is_stopped(loop):
+    async def start():
+        return await Accepted().__aenter__()
+
+    pair = loop.run_until_complete(start())
+    pair.transport.write(b"x")
+    assert pair.arrived() == b"x"
+    loop.run_until_complete(pair.__aexit__())
+
+
+def test_from_another_thread(run):
+    """Nobody should, but asyncio sends it; the loop may be asleep."""
+
+    async def main():
+        async with Accepted() as pair:
+            pair.transport.write(b"1")
+            thread = threading.Thread(target=pair.transport.write, args=(b"2",))
+            thread.start()
+            thread.join()
+            return pair.arrived()
+
+    assert run(main()) == b"12"
+
+
+def test_from_a_finalizer_between_steps(run):
+    class Farewell:
+        def __init__(self, transport):
+            self.transport = transport
+
+        def __del__(self):
+            self.transport.write(b"bye")
+
+    async def main():
+        async with Accepted() as pair:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(lambda _: None, Farewell(pair.transport))
+            got = []
+            await until(lambda: got.append(pair.arrived()) or got[-1])
+            return got[-1]
+
+    assert run(main()) == b"bye"
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("how", ["once", "twice"])
+def test_a_fork_in_the_step(run, how):
+    """What was written before it goes once; the child's own writes go at once."""
+
+    async def main():
+        async with Accepted() as pair:
+            pair.transport.write(b"parent;")
+            pid = os.fork()
+            if pid == 0:
+                if how == "twice":
+                    pair.transport.write(b"child;")
+                os._exit(0)
+            os.waitpid(pid, 0)
+            pair.transport.write(b"parent")
+            await asyncio.sleep(0)
+            return pair.arrived()
+
+    child = b"child;" if how == "twice" else b""
+    assert run(main()) == b"parent;" + child + b"parent"
+
+
+ENDS = """
+import asyncio, os
+
+async def handle(reader, writer):
+    while request := await reader.read(1):
+        writer.write(b"head ")
+        writer.write(b"body ")
+        if request == b"2":
+            writer.write(b"bye")
+            await writer.drain()
+            os._exit(0)
+
+async def main():
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.Event().wait()
+
+new_event_loop().run_until_complete(main())
+"""
+
+
+def test_drained_before_the_process_ends(loop_kind):
+    command = child_args(loop_kind, ENDS)
+    with subprocess.Popen(
+        command, env=child_env(), stdout=subprocess.PIPE, text=True
+    ) as child:
+        port = int(child.stdout.readline())
+        got = b""
+        with socket.create_connection(("127.0.0.1", port), 10) as client:
+            client.sendall(b"1")
+            while len(got) < 10:
+                got += client.recv(100)
+            client.sendall(b"2")
+            while data := client.recv(100):
+                got += data
+        assert child.wait() == 0
+    assert got == b"head body head body bye"
+
+
+# ---- what may change, and what waits for room ----
+
+
+def test_mixed_with_what_may_change(run):
+    """Order is kept, and each piece is as it was when it was written."""
+
+    async def main():
+        async with Accepted() as pair:
+            await pair.teach(9)
+            changing = bytearray(b"2")
+            pair.transport.write(b"1")
+            pair.transport.write(changing)
+            changing[:] = b"!"
+            pair.transport.write(b"3")
+            pair.transport.write(memoryview(changing))
+            changing[:] = b"?"
+            pair.transport.writelines([b"5", changing])
+            changing[:] = b"."
+            await asyncio.sleep(0)
+            return pair.arrived()
+
+    assert run(main()) == b"123!5?"
+
+
+def test_a_buffer_is_its_owners_again(fast_loop):
+    """No export of it is held, so it can be resized, also while most of it waits."""
+
+    async def main():
+        async with Joined(kind=socket.SOCK_STREAM) as joined:
+            data = bytearray(3_000_000)
+            joined.transport.write(data)
+            data.clear()
+            assert joined.transport.get_write_buffer_size() > 0
+
+    fast_loop.run_until_complete(main())
+
+
+def test_paused_only_for_what_the_kernel_refused(run):
+    async def main():
+        async with Joined(kind=socket.SOCK_STREAM) as joined:
+            joined.transport.set_write_buffer_limits(high=0)
+            joined.transport.write(b"little")
+            assert "pause_writing" not in joined.protocol.calls
+            joined.transport.write(bytes(3_000_000))
+            assert "pause_writing" in joined.protocol.calls
+            assert 0 < joined.transport.get_write_buffer_size() < 3_000_000
+
+    run(main())
+
+
+@pytest.mark.parametrize("times", [0, 3, 20_000])
+def test_paused_inside_write(run, times):
+    """Code that looks after each write whether it should stop sees it at once."""
+
+    async def main():
+        async with Accepted(taught=False) as pair:
+            if times:
+                await pair.teach(times)
+            total = 0
+            while "pause_writing" not in pair.protocol.calls:
+                pair.transport.write(bytes(1000))
+                total += 1000
+                assert total < 20_000_000
+            return pair.transport.get_write_buffer_size()
+
+    assert 64 * 1024 < run(main()) < 64 * 1024 + 2000
+
+
+def test_more_pieces_than_one_call_takes(run):
+    async def main():
+        async with Joined(kind=socket.SOCK_STREAM) as joined:
+            pieces = [b"%05d" % n for n in range(5000)]
+            joined.transport.writelines(pieces)
+            got = bytearray()
+
+            def take():
+                try:
+                    got.extend(joined.right.recv(1 << 20))
+                except BlockingIOError:
+                    pass
+                return len(got) == 25_000
+
+            await until(take)
+            return bytes(got) == b"".join(pieces)
+
+    assert run(main())
