@@ -22,7 +22,8 @@ INFALLIBLE = {
         PyByteArray_Check PyBytes_Check PyBytes_CheckExact PyCallable_Check
         PyContext_CheckExact PyCoro_CheckExact PyDict_CheckExact
         PyExceptionClass_Check PyExceptionInstance_Check PyExceptionInstance_Class
-        PyFloat_CheckExact PyFunction_Check PyLong_Check PyLong_CheckExact
+        PyBuffer_IsContiguous PyFloat_CheckExact PyFunction_Check PyLong_Check
+        PyLong_CheckExact
         PyMemoryView_Check PyObject_GC_IsFinalized PyObject_TypeCheck
         PyTraceBack_Check PyTuple_Check PyTuple_CheckExact PyType_Check
         PyType_IsSubtype PyUnicode_CheckExact PyUnicode_IS_COMPACT_ASCII Py_IS_TYPE
@@ -31,7 +32,7 @@ INFALLIBLE = {
         PyBytes_AS_STRING PyBytes_GET_SIZE PyDict_GET_SIZE PyException_GetTraceback
         PyException_SetCause PyException_SetContext PyException_SetTraceback
         PyFloat_AS_DOUBLE PyFunction_GET_GLOBALS PyList_GET_ITEM PyList_GET_SIZE
-        PyMemoryView_GET_BASE
+        PyMemoryView_GET_BASE PyMemoryView_GET_BUFFER
         PyModule_GetState PyObject_Init PySequence_Fast_GET_SIZE
         PySequence_Fast_ITEMS PySet_GET_SIZE PyTuple_GET_ITEM PyTuple_GET_SIZE
         PyTuple_SET_ITEM PyUnicode_GET_LENGTH""",
