@@ -87,6 +87,7 @@ SOURCES = {
         "transport_attrs.c",
         "transport_close.c",
         "transport_limits.c",
+        "transport_receive.c",
         "datagram.c",
         "datagram_send.c",
         "listener.c",

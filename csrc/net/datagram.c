@@ -52,10 +52,11 @@ sender_of(DatagramObject *self, const struct sockaddr_storage *address, socklen_
     return object;
 }
 
-/* One datagram by our own system call. *address new. New bytes; NULL with an exception,
- * or without one if there is none to be had. *gone: there never will be. */
+/* At most max bytes of one datagram, by our own system call. *address new. New bytes;
+ * NULL with an exception, or without one if there is none to be had. *gone: there never
+ * will be. */
 static PyObject *
-receive(DatagramObject *self, PyObject **address, bool *gone)
+receive(DatagramObject *self, size_t max, PyObject **address, bool *gone)
 {
     void *buffer = fl_transport_receive_buffer(self->base.source.loop);
     if (buffer == NULL) {
@@ -66,8 +67,7 @@ receive(DatagramObject *self, PyObject **address, bool *gone)
     struct sockaddr_storage sender;
     socklen_t size = sizeof(sender);
     ssize_t n = recvfrom(
-        fd, buffer, FL_RECEIVE_MAX, MSG_DONTWAIT, (struct sockaddr *)(void *)&sender,
-        &size
+        fd, buffer, max, MSG_DONTWAIT, (struct sockaddr *)(void *)&sender, &size
     );
     if (n < 0) {
         *gone = errno == EBADF || errno == ENOTSOCK;
@@ -76,22 +76,24 @@ receive(DatagramObject *self, PyObject **address, bool *gone)
         }
         return NULL;
     }
-    *address = sender_of(self, &sender, size < sizeof(sender) ? size : sizeof(sender));
-    PyObject *data =
-        *address == NULL ? NULL : PyBytes_FromStringAndSize(buffer, (Py_ssize_t)n);
-    if (data == NULL) {
-        Py_CLEAR(*address);
+    /* the address comes second: its making may escape, and the buffer is everybody's */
+    PyObject *data = PyBytes_FromStringAndSize(buffer, (Py_ssize_t)n);
+    if (data != NULL) {
+        size = size < sizeof(sender) ? size : sizeof(sender);
+        *address = sender_of(self, &sender, size);
+    }
+    if (*address == NULL) {
+        Py_CLEAR(data);
     }
     return data;
 }
 
 /* The same by the socket object's method. */
 static PyObject *
-receive_foreign(DatagramObject *self, PyObject **address)
+receive_foreign(DatagramObject *self, Py_ssize_t max, PyObject **address)
 {
-    PyObject *pair = PyObject_CallMethod(
-        self->base.file, "recvfrom", "n", (Py_ssize_t)FL_RECEIVE_MAX
-    ); /* escapes */
+    PyObject *pair =
+        PyObject_CallMethod(self->base.file, "recvfrom", "n", max); /* escapes */
     if (pair == NULL) {
         if (PyErr_ExceptionMatches(PyExc_BlockingIOError) ||
             PyErr_ExceptionMatches(PyExc_InterruptedError)) {
@@ -103,6 +105,14 @@ receive_foreign(DatagramObject *self, PyObject **address)
     *address = Py_NewRef(PyTuple_GET_ITEM(pair, 1));
     Py_DECREF(pair);
     return data;
+}
+
+/* Whether our own system call will do: otherwise the method finds the words. */
+static bool
+may_be_ours(const DatagramObject *self, Py_ssize_t max)
+{
+    return max >= 0 && max <= (Py_ssize_t)FL_RECEIVE_MAX &&
+           fl_address_knows(self->family);
 }
 
 /* The fd was closed behind our back, and says so at each event: tell, and end. */
@@ -122,6 +132,21 @@ end_of_gone(DatagramObject *self)
     return status;
 }
 
+static int
+give(DatagramObject *self, PyObject *data, PyObject *address)
+{
+    if (self->base.protocol == NULL) { /* it has ended meanwhile */
+        return 0;
+    }
+    PyObject *stack[3] = {Py_NewRef(self->base.protocol), data, address};
+    PyObject *result = PyObject_VectorcallMethod(
+        fl_state_of_type(Py_TYPE(self))->str_datagram_received, stack,
+        3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL
+    ); /* escapes */
+    Py_DECREF(stack[0]);
+    return fl_call_status(result);
+}
+
 /* 1 if there was a datagram, 0, or -1 with an exception. */
 static int
 datagram_read(DatagramObject *self)
@@ -131,24 +156,29 @@ datagram_read(DatagramObject *self)
     }
     PyObject *address = NULL;
     bool gone = false;
-    PyObject *data = fl_address_knows(self->family) ? receive(self, &address, &gone)
-                                                    : receive_foreign(self, &address);
+    PyObject *data = NULL;
+    Py_ssize_t max;
+    int status =
+        fl_transport_max_size(&self->base, FL_SIZED_DATAGRAM, &max); /* escapes */
+    if (self->base.source.loop == NULL) {
+        return status;
+    }
+    if (status == 0 && may_be_ours(self, max)) {
+        data = receive(self, (size_t)max, &address, &gone);
+    }
+    else if (status == 0) {
+        data = receive_foreign(self, max, &address); /* escapes */
+    }
     if (data == NULL && gone) {
         return end_of_gone(self); /* escapes */
     }
     if (data == NULL) {
         return PyErr_Occurred() ? fl_datagram_error(self, read_error) : 0;
     }
-    PyObject *stack[3] = {Py_NewRef(self->base.protocol), data, address};
-    PyObject *result = PyObject_VectorcallMethod(
-        self->base.source.loop->state->str_datagram_received, stack,
-        3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL
-    ); /* escapes */
-    Py_DECREF(stack[0]);
+    int told = give(self, data, address); /* escapes */
     Py_DECREF(data);
     Py_XDECREF(address);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 1;
+    return told < 0 ? -1 : 1;
 }
 
 /* fast: where datagrams come in crowds the next ones are read in the same turn, while

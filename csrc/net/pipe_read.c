@@ -48,31 +48,42 @@ receive(ReadPipeObject *self, void *buffer, size_t size)
 
 /* *n as receive has it; new, or NULL with or without an exception. escapes. */
 static PyObject *
-receive_short(ReadPipeObject *self, ssize_t *n)
+receive_short(ReadPipeObject *self, size_t size, ssize_t *n)
 {
     void *buffer = fl_transport_receive_buffer(base_of(self)->source.loop);
-    *n = buffer == NULL ? -ENOMEM : receive(self, buffer, FL_RECEIVE_MAX);
+    *n = buffer == NULL ? -ENOMEM : receive(self, buffer, size); /* escapes */
     return *n <= 0 ? NULL : PyBytes_FromStringAndSize(buffer, *n);
 }
 
 static PyObject *
-receive_long(ReadPipeObject *self, ssize_t *n)
+receive_long(ReadPipeObject *self, size_t size, ssize_t *n)
 {
-    PyObject *data = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)self->expected_bytes);
+    PyObject *data = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
     if (data == NULL) {
-        PyErr_Clear();
         *n = -ENOMEM;
         return NULL;
     }
-    *n = receive(self, PyBytes_AS_STRING(data), self->expected_bytes); /* escapes */
+    *n = receive(self, PyBytes_AS_STRING(data), size); /* escapes */
     if (*n <= 0) {
         Py_DECREF(data);
         return NULL;
     }
-    if ((size_t)*n < self->expected_bytes) {
+    if ((size_t)*n < size) {
         _PyBytes_Resize(&data, *n);
     }
     return data;
+}
+
+/* At most max bytes, as both have them. */
+static PyObject *
+receive_bytes(ReadPipeObject *self, size_t max, ssize_t *n)
+{
+    if (max > FL_RECEIVE_MAX) { /* the program has asked for that much */
+        return receive_long(self, max, n);
+    }
+    size_t expected = self->expected_bytes;
+    return expected == 0 ? receive_short(self, max, n)
+                         : receive_long(self, expected < max ? expected : max, n);
 }
 
 /* What the next read will probably bring, after one that brought n. */
@@ -149,9 +160,17 @@ read_once(ReadPipeObject *self)
     if (base->conn_lost > 0 || base->source.loop == NULL) {
         return 0;
     }
-    ssize_t n;
-    PyObject *data = self->expected_bytes == 0 ? receive_short(self, &n)
-                                               : receive_long(self, &n); /* escapes */
+    Py_ssize_t max;
+    int status = fl_transport_max_size(base, FL_SIZED_PIPE, &max); /* escapes */
+    if (status < 0 || base->source.loop == NULL) {
+        return status;
+    }
+    ssize_t n = -EINVAL;
+    PyObject *data =
+        max < 0 ? NULL : receive_bytes(self, (size_t)max, &n); /* escapes */
+    if (data == NULL && PyErr_Occurred()) {
+        return -1; /* no memory */
+    }
     if (n <= 0) {
         return read_nothing(self, n);
     }

@@ -325,15 +325,13 @@ static int
 add_class_attributes(PyObject *type, const struct fl_state *state)
 {
     PyObject *mode = PyObject_GetAttrString(state->SendfileMode, "TRY_NATIVE");
-    PyObject *max_size = PyLong_FromSize_t(FL_RECEIVE_MAX);
     int status = -1;
-    if (mode != NULL && max_size != NULL) {
+    if (mode != NULL) {
         status = PyObject_SetAttrString(type, "_sendfile_compatible", mode);
         status |= PyObject_SetAttrString(type, "_start_tls_compatible", Py_True);
-        status |= PyObject_SetAttrString(type, "max_size", max_size);
+        status |= fl_transport_add_max_size((PyTypeObject *)type);
     }
     Py_XDECREF(mode);
-    Py_XDECREF(max_size);
     return status;
 }
 

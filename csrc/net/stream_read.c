@@ -54,31 +54,43 @@ expect(const StreamObject *self, size_t n)
 
 /* Bytes through the loop's buffer. *n as receive has it; new, or NULL. */
 static PyObject *
-receive_short(StreamObject *self, ssize_t *n)
+receive_short(StreamObject *self, size_t size, ssize_t *n)
 {
     void *buffer = fl_transport_receive_buffer(self->base.source.loop);
-    *n = buffer == NULL ? -ENOMEM : receive(self, buffer, FL_RECEIVE_MAX);
+    *n = buffer == NULL ? -ENOMEM : receive(self, buffer, size);
     return *n <= 0 ? NULL : PyBytes_FromStringAndSize(buffer, *n);
 }
 
 /* Bytes received in place. */
 static PyObject *
-receive_large(StreamObject *self, ssize_t *n)
+receive_large(StreamObject *self, size_t size, ssize_t *n)
 {
-    PyObject *data = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)self->receive_bytes);
+    PyObject *data = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
     if (data == NULL) {
         *n = -ENOMEM;
         return NULL;
     }
-    *n = receive(self, PyBytes_AS_STRING(data), self->receive_bytes);
+    *n = receive(self, PyBytes_AS_STRING(data), size);
     if (*n <= 0) {
         Py_DECREF(data);
         return NULL;
     }
-    if ((size_t)*n < self->receive_bytes) {
+    if ((size_t)*n < size) {
         _PyBytes_Resize(&data, *n);
     }
     return data;
+}
+
+/* At most max bytes, as both have them. */
+static PyObject *
+receive_bytes(StreamObject *self, size_t max, ssize_t *n)
+{
+    if (max > FL_RECEIVE_MAX) { /* the program has asked for that much */
+        return receive_large(self, max, n);
+    }
+    size_t expected = self->receive_bytes;
+    return expected == 0 ? receive_short(self, max, n)
+                         : receive_large(self, expected < max ? expected : max, n);
 }
 
 /* ---- the protocol ---- */
@@ -130,11 +142,20 @@ read_nothing(StreamObject *self, ssize_t n)
 static int
 read_data(StreamObject *self)
 {
-    ssize_t n;
-    PyObject *data =
-        self->receive_bytes == 0 ? receive_short(self, &n) : receive_large(self, &n);
+    Py_ssize_t max;
+    int status =
+        fl_transport_max_size(&self->base, FL_SIZED_STREAM, &max); /* escapes */
+    if (self->base.source.loop == NULL) {
+        return status;
+    }
+    if (status == 0 && max < 0) {
+        PyErr_SetString(PyExc_ValueError, "negative buffersize in recv");
+        status = -1;
+    }
+    ssize_t n = -ENOMEM;
+    PyObject *data = status < 0 ? NULL : receive_bytes(self, (size_t)max, &n);
     if (data == NULL) {
-        return PyErr_Occurred() /* no memory for the bytes object */
+        return PyErr_Occurred() /* no such size, or no memory for it */
                    ? fl_transport_fatal_error(&self->base, read_error)
                    : read_nothing(self, n);
     }

@@ -4,10 +4,7 @@
 #include "py/call.h"
 #include "py/error.h"
 
-#include <stdlib.h>
 #include <unistd.h>
-
-#define PAGE_BYTES 4096
 
 /* ---- beginning ---- */
 
@@ -319,18 +316,6 @@ fl_transport_finalize(PyObject *op)
         PyErr_WriteUnraisable(op);
     }
     fl_error_restore(exc);
-}
-
-/* ---- receiving ---- */
-
-void *
-fl_transport_receive_buffer(LoopObject *loop)
-{
-    if (loop->receive_buffer == NULL &&
-        posix_memalign(&loop->receive_buffer, PAGE_BYTES, FL_RECEIVE_MAX) != 0) {
-        loop->receive_buffer = NULL;
-    }
-    return loop->receive_buffer;
 }
 
 /* ---- the protocol ---- */

@@ -5,6 +5,7 @@
  *   transport_attrs.c   what users and libraries look at
  *   transport_close.c   close, abort, errors; connection_lost
  *   transport_limits.c  water marks; pausing and resuming the protocol
+ *   transport_receive.c how much one event may bring, and where it is put
  *
  * A transport's type embeds TransportObject at its start and describes itself by a
  * struct fl_transport_kind. Imitates asyncio's _FlowControlMixin and what
@@ -132,11 +133,20 @@ fl_transport_may_defer(const LoopObject *loop)
            loop->thread_id == PyThread_get_thread_ident();
 }
 
+/* ---- transport_receive.c ---- */
+
 /* asyncio's max_size: what one event may bring. */
 #define FL_RECEIVE_MAX ((size_t)256 * 1024)
 
 /* The loop's page-aligned buffer of that size, or NULL if there is no memory. */
 void *fl_transport_receive_buffer(LoopObject *loop);
+
+/* The max_size that the program has set, or the usual one; it may be negative. escapes:
+ * the transport may end. 0, or -1 with an exception. */
+int fl_transport_max_size(TransportObject *self, enum fl_sized sized, Py_ssize_t *size);
+
+/* The type's attribute max_size, as asyncio's. 0 or -1. */
+int fl_transport_add_max_size(PyTypeObject *type);
 
 /* ---- transport.c ---- */
 
@@ -184,9 +194,6 @@ int fl_transport_fill_extra(TransportObject *self, PyObject *given);
 /* Whether base is asyncio's class whose slots come first, up to _extra alone or all of
  * them; else ImportError. 0 or -1. */
 int fl_transport_check_layout(PyObject *base, bool has_limits);
-
-/* The type's attribute max_size, as asyncio's. 0 or -1. */
-int fl_transport_add_max_size(PyTypeObject *type);
 
 /* Slots of a type; dealloc wants the count of live objects and frees the object. */
 int fl_transport_traverse(PyObject *op, visitproc visit, void *arg);

@@ -328,14 +328,3 @@ fl_transport_check_layout(PyObject *base, bool has_limits)
                      base, base_slots, offsetof(TransportObject, high), name
                  );
 }
-
-int
-fl_transport_add_max_size(PyTypeObject *type)
-{
-    PyObject *max_size = PyLong_FromSize_t(FL_RECEIVE_MAX);
-    int status = max_size == NULL
-                     ? -1
-                     : PyObject_SetAttrString((PyObject *)type, "max_size", max_size);
-    Py_XDECREF(max_size);
-    return status;
-}

@@ -76,6 +76,7 @@ int fl_fault_add_methods(PyObject *module);
 #define PyMemoryView_FromObject(...) \
     FL_FAULT_POINTER(PyMemoryView_FromObject, __VA_ARGS__)
 #define PyNumber_Add(...) FL_FAULT_POINTER(PyNumber_Add, __VA_ARGS__)
+#define PyNumber_Index(...) FL_FAULT_POINTER(PyNumber_Index, __VA_ARGS__)
 #define PyNumber_Long(...) FL_FAULT_POINTER(PyNumber_Long, __VA_ARGS__)
 #define PyObject_Call(...) FL_FAULT_POINTER(PyObject_Call, __VA_ARGS__)
 #define PyObject_CallFunction(...) FL_FAULT_POINTER(PyObject_CallFunction, __VA_ARGS__)

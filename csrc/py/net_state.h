@@ -30,6 +30,9 @@
     X(getaddrinfo, "socket", "getaddrinfo")                                         \
     X(socket, "socket", "socket")                                                   \
     X(socket_globals, "socket", "__dict__")                                         \
+    X(SocketModel, "asyncio.selector_events", "_SelectorSocketTransport")           \
+    X(DatagramModel, "asyncio.selector_events", "_SelectorDatagramTransport")       \
+    X(PipeModel, "asyncio.unix_events", "_UnixReadPipeTransport")                   \
     X(SocketKind, "socket", "SocketKind")
 
 #define FL_NET_STATE_NAMES(X)                     \
@@ -58,6 +61,7 @@
     X(str_high, "high")                           \
     X(str_host, "host")                           \
     X(str_low, "low")                             \
+    X(str_max_size, "max_size")                   \
     X(str_n, "n")                                 \
     X(str_nbytes, "nbytes")                       \
     X(str_offset, "offset")                       \
@@ -84,19 +88,31 @@
     X(str__call_connection_lost, "_call_connection_lost")
 
 /* References; all but the last to what _socket.socket has, unbound. */
-#define FL_NET_STATE_OBJECTS(X) \
-    X(socket_init)              \
-    X(socket_detach)            \
-    X(socket_gettimeout)        \
-    X(socket_family)            \
-    X(socket_type)              \
-    X(socket_proto)             \
+#define FL_NET_STATE_OBJECTS(X)                           \
+    X(socket_init)                                        \
+    X(socket_detach)                                      \
+    X(socket_gettimeout)                                  \
+    X(socket_family)                                      \
+    X(socket_type)                                        \
+    X(socket_proto)                                       \
+    X(max_size)    /* as our transports' types have it */ \
     X(kw_fallback) /* ("fallback",) */
+
+/* The types whose transports receive by a max_size. */
+enum fl_sized { FL_SIZED_STREAM, FL_SIZED_DATAGRAM, FL_SIZED_PIPE, FL_N_SIZED };
+
+/* Version tags at which neither the type's nor its model's max_size had been changed.
+ */
+struct fl_usual_size {
+    unsigned int type_version;
+    unsigned int model_version;
+};
 
 struct fl_net_state {
 #define FL_FIELD_OBJECT(field) PyObject *field;
     FL_NET_STATE_OBJECTS(FL_FIELD_OBJECT)
 #undef FL_FIELD_OBJECT
+    struct fl_usual_size usual_sizes[FL_N_SIZED];
     unsigned int socket_version; /* socket.socket was plain at that tag */
     char *receive_buffer;        /* page-aligned; NULL until the first use */
     bool expects_much;           /* the last receive was a long one */
