@@ -50,6 +50,7 @@ SOURCES = {
         "loop.c",
         "loop_attrs.c",
         "loop_check.c",
+        "loop_fork.c",
         "loop_methods.c",
         "loop_poll.c",
         "loop_run.c",

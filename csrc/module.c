@@ -19,14 +19,8 @@
 static PyObject *
 module_after_fork(PyObject *module, PyObject *Py_UNUSED(ignored))
 {
-    struct fl_list *head = &fl_state_of_module(module)->loops;
-    for (struct fl_list *link = head->next; link != head; link = link->next) {
-        PyObject *loop = (PyObject *)FL_CONTAINER_OF(link, LoopObject, live_loops);
-        PyObject *result = fl_loop_after_fork(loop, NULL);
-        if (result == NULL) {
-            PyErr_WriteUnraisable(loop);
-        }
-        Py_XDECREF(result);
+    if (fl_fork_leave_parent(fl_state_of_module(module)) < 0) {
+        return NULL;
     }
     Py_RETURN_NONE;
 }
@@ -40,8 +34,8 @@ module_before_fork(PyObject *module, PyObject *Py_UNUSED(ignored))
     while (link != head) {
         LoopObject *loop = FL_CONTAINER_OF(link, LoopObject, live_loops);
         link = link->next;
-        if (loop->deferred == NULL) {
-            continue;
+        if (loop->deferred == NULL || Py_REFCNT(loop) == 0) {
+            continue; /* one that is dying drops them itself */
         }
         Py_INCREF(loop);
         if (fl_loop_flush(loop) < 0) { /* escapes: loops may come and go */

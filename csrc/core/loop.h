@@ -80,7 +80,7 @@ typedef struct LoopObject {
     char running;  /* between setup and cleanup of run_forever */
     char sleeping; /* in a poll without the GIL */
     char woken;    /* the eventfd was written since the poll began */
-    char forked;   /* a child's copy of a running loop */
+    char forked;   /* not to be polled before it is revived: loop_fork.c */
     char executor_shutdown_called;
     char asyncgens_shutdown_called;
     char coroutine_origin_tracking_enabled;
@@ -298,8 +298,21 @@ PyObject *fl_loop_write_to_self(PyObject *op, PyObject *ignored);
 PyObject *fl_loop_read_from_self(PyObject *op, PyObject *ignored);
 PyObject *fl_loop_handle_signal(PyObject *op, PyObject *signum);
 PyObject *fl_loop_signal_fd(PyObject *op, PyObject *ignored);
-/* In a forked child: a running loop dies there, an idle one gets fds anew. */
-PyObject *fl_loop_after_fork(PyObject *op, PyObject *ignored);
+
+/* loop_fork.c */
+/* In a forked child: each loop lets go of what it shares with the parent's. 0, or -1
+ * with an exception when that is done all the same. */
+int fl_fork_leave_parent(struct fl_state *state);
+/* What that loop needs anew. escapes. 0 or -1. */
+int fl_loop_revive(LoopObject *self);
+
+/* To be called before the poller is told or asked of something new. escapes in a
+ * forked child. 0 or -1. */
+static inline int
+fl_loop_ensure_own(LoopObject *self)
+{
+    return self->forked ? fl_loop_revive(self) : 0;
+}
 
 /* loop_tasks.c */
 PyObject *fl_loop_create_future(PyObject *op, PyObject *ignored);

@@ -263,7 +263,6 @@ PyMethodDef fl_loop_methods[] = {
     {"_ensure_fd_no_transport", fl_loop_ensure_fd_no_transport, METH_O, NULL},
     {"_add_reader", FL_FASTCALL(fl_loop__add_reader), CALLBACK_METHOD, NULL},
     {"_add_writer", FL_FASTCALL(fl_loop__add_writer), CALLBACK_METHOD, NULL},
-    {"_after_fork", fl_loop_after_fork, METH_NOARGS, NULL},
     {"_asyncgen_finalizer_hook", fl_loop_asyncgen_finalizer, METH_O, NULL},
     {"_asyncgen_firstiter_hook", fl_loop_asyncgen_firstiter, METH_O, NULL},
     {"_call_soon", FL_FASTCALL(fl_loop_call_soon_internal), METH_FASTCALL, NULL},

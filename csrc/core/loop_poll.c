@@ -125,6 +125,9 @@ poll_now(LoopObject *self, int64_t timeout_ns, bool only_thread)
 int
 fl_loop_poll(LoopObject *self)
 {
+    if (fl_loop_ensure_own(self) < 0) { /* escapes */
+        return -1;
+    }
     bool only_thread = is_only_thread();
     int64_t timeout_ns = 0;
     if (fl_ring_count(&self->ready) > 0 || self->stopping) {

@@ -98,6 +98,9 @@ fl_loop_close_wakeup(LoopObject *self)
 static int
 open_signal_pair(LoopObject *self)
 {
+    if (fl_loop_ensure_own(self) < 0) { /* escapes */
+        return -1;
+    }
     if (self->wakeup.signal_read_fd >= 0) {
         return 0;
     }
@@ -238,44 +241,6 @@ fl_loop_handle_signal(PyObject *op, PyObject *signum)
     }
     if (handle_signal((LoopObject *)op, number) < 0) {
         return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-/* The parent's epoll and eventfd are shared with this child: get our own. An
- * idle loop keeps its watches; a loop that was running belongs to the parent,
- * so here it only goes on scheduling, for the child to unwind. */
-PyObject *
-fl_loop_after_fork(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    LoopObject *self = (LoopObject *)op;
-    if (!self->is_open) {
-        Py_RETURN_NONE;
-    }
-    self->may_defer_writes = 0; /* nobody would send what waits */
-    /* first of all: until then a removal would reach into the parent's epoll */
-    fl_poller_disown(&self->poller);
-    int err = fl_poller_reopen(&self->poller);
-    bool had_signals = self->wakeup.signal_read_fd >= 0;
-    fl_loop_close_wakeup(self);
-    if (self->running) {
-        fl_loop_drop_watches(self); /* escapes */
-        fl_loop_drop_sources(self);
-    }
-    self->sleeping = 0;
-    self->forked = self->running;
-    if (self->took_wakeup_fd) {
-        self->took_wakeup_fd = 0;
-        if (set_wakeup_fd(self, -1) == -2) {
-            return NULL;
-        }
-    }
-    if (fl_loop_open_wakeup(self) < 0 || (had_signals && open_signal_pair(self) < 0) ||
-        (self->running && fl_loop_take_wakeup_fd(self) < 0)) {
-        return NULL;
-    }
-    if (err < 0 && err != -EBADF && err != -EPERM) {
-        return fl_raise_errno(err);
     }
     Py_RETURN_NONE;
 }

@@ -195,6 +195,10 @@ fl_reader_watch_want(
     struct fl_watch_party who
 )
 {
+    if (fl_loop_ensure_own(self) < 0) { /* escapes */
+        party_drop(who);
+        return -1;
+    }
     struct fl_reader_watch *watch = fl_reader_watch_find(self, fd);
     bool is_new = watch == NULL;
     int err;

@@ -93,7 +93,8 @@ fl_source_want(struct fl_source *self, uint32_t events)
         fl_source_ignore(self); /* escapes */
         return 0;
     }
-    if (fl_loop_check_closed(self->loop) < 0) {
+    if (fl_loop_check_closed(self->loop) < 0 ||
+        fl_loop_ensure_own(self->loop) < 0) { /* escapes */
         return -1;
     }
     struct fl_poller *poller = &self->loop->poller;

@@ -87,13 +87,13 @@ int fl_poller_wait(struct fl_poller *poller, int64_t timeout_ns);
 /* Calls on_ready for what the last wait fetched; returns how many were called. */
 int fl_poller_dispatch(struct fl_poller *poller);
 
-/* After fork, in the child: leaves the kernel object to the parent. Until a new one is
- * there, what asks the kernel fails with -EBADF. */
+/* After fork, in the child: leaves the kernel object to the parent, which costs the
+ * same however many watches there are. Until a new one is there changes and removals
+ * are noted, what asks the kernel fails with -EBADF. */
 void fl_poller_disown(struct fl_poller *poller);
 
-/* A new kernel object with the same watches. Returns
- * 0 or the first -errno; watches the kernel refuses stay in the table. If no new
- * object can be had the old one stays. */
+/* A new kernel object with the same watches, but for those whose fd is closed by now.
+ * 0 or -errno, and then the old one stays. */
 int fl_poller_reopen(struct fl_poller *poller);
 
 #endif

@@ -98,7 +98,7 @@ poller_register(
 static void
 poller_unregister(struct fl_poller *poller, const struct fl_watch *watch)
 {
-    if (poller_ctl(poller, EPOLL_CTL_DEL, watch, 0) < 0) {
+    if (poller->epoll_fd >= 0 && poller_ctl(poller, EPOLL_CTL_DEL, watch, 0) < 0) {
         poller->ghosts = true; /* the fd is gone, its file may live on */
     }
 }
@@ -169,7 +169,10 @@ static int
 poller_change(struct fl_poller *poller, struct fl_watch *watch, uint32_t events)
 {
     int err = 0;
-    if (events == 0) {
+    if (poller->epoll_fd < 0) {
+        /* disowned: reopen registers it */
+    }
+    else if (events == 0) {
         poller_unregister(poller, watch);
     }
     else if (watch->events == 0) {
@@ -340,23 +343,44 @@ fl_poller_disown(struct fl_poller *poller)
     close_epoll(poller);
 }
 
-int
-fl_poller_reopen(struct fl_poller *poller)
+static bool
+is_lack(int err)
 {
-    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll_fd < 0) {
-        return -errno;
-    }
-    close_epoll(poller);
-    poller->epoll_fd = epoll_fd;
-    poller->ghosts = false;
-    int first_err = 0;
+    return err == -ENOMEM || err == -ENOSPC;
+}
+
+/* Registers every watch; those whose fd is no longer what it was are left out. 0 or
+ * -errno for want of room. */
+static int
+register_all(const struct fl_poller *poller)
+{
     for (size_t fd = 0; fd < poller->watches.size; fd++) {
         const struct fl_watch *watch = poller->watches.slots[fd];
         if (watch != NULL && watch->events != 0) {
             int err = poller_register(poller, watch, watch->events);
-            first_err = first_err < 0 ? first_err : err;
+            if (is_lack(err)) {
+                return err;
+            }
         }
     }
-    return first_err;
+    return 0;
+}
+
+int
+fl_poller_reopen(struct fl_poller *poller)
+{
+    struct fl_poller fresh = *poller;
+    fresh.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (fresh.epoll_fd < 0) {
+        return -errno;
+    }
+    int err = register_all(&fresh);
+    if (err < 0) {
+        close_epoll(&fresh);
+        return err;
+    }
+    close_epoll(poller);
+    poller->epoll_fd = fresh.epoll_fd;
+    poller->ghosts = false;
+    return 0;
 }

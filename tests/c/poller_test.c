@@ -557,6 +557,41 @@ CASE(a_child_reopens_without_touching_its_parent)
     fl_poller_close(&poller);
 }
 
+CASE(a_disowned_poller_leaves_the_kernel_alone)
+{
+    CHECK(fl_poller_open(&poller) == 0);
+    CHECK(add(&one, eventfd(1, 0), READ) == 0);
+    CHECK(add(&two, eventfd(1, 0), READ) == 0);
+    int n_before = fault_count(FAULT_EPOLL_CTL);
+    fl_poller_disown(&poller);
+    CHECK(modify(&one, READ | WRITE) == 0);
+    CHECK(remove_probe(&two) == 0);
+    CHECK(!poller.ghosts);
+    CHECK(fault_count(FAULT_EPOLL_CTL) == n_before);
+    CHECK(fl_poller_wait(&poller, 0) == -EBADF);
+    CHECK(fl_poller_reopen(&poller) == 0);
+    CHECK(poll_once() == 1 && told(&one, READ | WRITE));
+    fl_poller_close(&poller);
+}
+
+CASE(reopen_wants_room_for_all)
+{
+    CHECK(fl_poller_open(&poller) == 0);
+    CHECK(add(&one, eventfd(1, 0), READ) == 0);
+    CHECK(add(&two, eventfd(1, 0), READ) == 0);
+    int epoll_fd = poller.epoll_fd;
+    fault_inject(FAULT_EPOLL_CTL, 1, ENOSPC);
+    CHECK(fl_poller_reopen(&poller) == -ENOSPC);
+    CHECK(poller.epoll_fd == epoll_fd);
+    CHECK(poll_once() == 2);
+    int next = dup(0); /* nothing was left open */
+    CHECK(close(next) == 0);
+    CHECK(fl_poller_reopen(&poller) == 0);
+    CHECK(poller.epoll_fd == next);
+    CHECK(poll_once() == 2);
+    fl_poller_close(&poller);
+}
+
 CASE(reopen_keeps_what_the_kernel_refuses)
 {
     int closed = fcntl(0, F_DUPFD, 100); /* not the next number to be taken */
@@ -566,7 +601,7 @@ CASE(reopen_keeps_what_the_kernel_refuses)
     CHECK(add(&two, eventfd(1, 0), READ) == 0);
     CHECK(close(closed) == 0);
     int old_epoll_fd = poller.epoll_fd;
-    CHECK(fl_poller_reopen(&poller) == -EBADF);
+    CHECK(fl_poller_reopen(&poller) == 0);
     CHECK(fcntl(old_epoll_fd, F_GETFD) < 0);
     CHECK(poll_once() == 1 && told(&two, READ));
     CHECK(fl_poller_find(&poller, closed) == &one.watch);

@@ -171,6 +171,299 @@ loop.close()
     assert forking(loop_kind, source) == expected
 
 
+def test_an_idle_loop_with_watches_of_its_own(loop_kind):
+    """What was watched before the fork is watched in the child."""
+    source = """
+loop = new_event_loop()
+left, right = socket.socketpair()
+seen = []
+loop.add_reader(left, lambda: seen.append(left.recv(9)))
+def run():
+    right.send(b"to the child")
+    while len(seen) < 2:
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+    print(seen)
+    loop.remove_reader(left)
+    loop.close()
+print(child(run))
+loop.remove_reader(left)
+loop.close()
+"""
+    expected = "[b'to the ch', b'ild']\n0\n"
+    assert forking(loop_kind, source, flags=()) == expected
+
+
+def test_a_loop_that_dies_in_the_child(loop_kind):
+    """An idle loop that nothing keeps but its own watch, which is of a closed fd."""
+    source = """
+import gc
+gc.disable()
+class Holder:
+    def __init__(self, loop):
+        self.loop = loop
+    def ready(self):
+        pass
+def held(fd):
+    loop = new_event_loop()
+    loop.add_reader(fd, Holder(loop).ready)
+pipes = [os.pipe() for _ in range(4)]
+others = []
+for read, write in pipes:
+    held(read)
+    others.append(new_event_loop())
+for read, write in pipes:
+    os.close(read)
+def run():
+    for other in others:
+        other.run_until_complete(asyncio.sleep(0))
+        other.close()
+    print("well")
+print(child(run))
+for other in others:
+    other.close()
+"""
+    options = {"flags": ("-W", "ignore"), "PYTHONMALLOC": "debug"}
+    assert forking(loop_kind, source, **options) == "well\n0\n"
+
+
+def test_a_fork_while_a_loop_dies(loop_kind):
+    source = """
+import gc
+class Last:
+    def ready(self):
+        pass
+    def __del__(self):
+        print(child(run))
+def run():
+    loop = new_event_loop()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    print("child")
+read, write = os.pipe()
+loop = new_event_loop()
+loop.add_reader(read, Last().ready)
+loop.call_soon(Last().ready)
+loop.close()
+del loop
+gc.collect()
+"""
+    options = {"flags": (), "PYTHONMALLOC": "debug"}
+    assert forking(loop_kind, source, **options) == "child\n0\nchild\n0\n"
+
+
+OWN = """
+def own():
+    kinds = []
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            kinds.append(os.readlink("/proc/self/fd/" + fd))
+        except OSError:
+            pass
+    return sorted(k for k in kinds if "eventpoll" in k or "eventfd" in k)
+"""
+
+
+def test_a_child_has_none_of_its_parents_loops_fds(fast_kind):
+    """asyncio's child keeps the epoll, and the pair that wakes its parent."""
+    source = (
+        OWN
+        + """
+loop = new_event_loop()
+async def main():
+    before = own()
+    print(child(lambda: print(own())))
+    print(own() == before, len(before))
+with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    runner.run(main())
+loop.close()
+"""
+    )
+    assert forking(fast_kind, source) == "[]\n0\nTrue 4\n"
+
+
+def test_a_child_asks_the_kernel_nothing_per_watch(fast_kind):
+    source = """
+import ctypes, resource, time
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+core = sys.modules["fastloop"]._core
+loops = [new_event_loop(), new_event_loop()]
+held = []
+for i in range(0, min(8000, hard - 100), 2):
+    held += socket.socketpair()
+for sock in held:
+    loops[1].add_reader(sock, print)
+def hook():
+    took = []
+    for _ in range(3):
+        start = time.thread_time_ns()
+        core._after_fork()
+        took.append(time.thread_time_ns() - start)
+    return took[0]
+def run():
+    took = hook()
+    print("cheap" if took < 1_000_000 else took)
+async def main():
+    loop = asyncio.get_running_loop()
+    for sock in held:
+        loop.add_reader(sock, print)
+    print(child(run))
+    for sock in held:
+        loop.remove_reader(sock)
+with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    runner.run(main())
+for sock in held:
+    loops[1].remove_reader(sock)
+    sock.close()
+for loop in loops:
+    loop.close()
+"""
+    assert forking(fast_kind, source) == "cheap\n0\n"
+
+
+def test_a_child_without_room_for_the_loops_fds_is_told(fast_kind):
+    """asyncio's child needs none: it shares its parent's."""
+    source = """
+import errno, resource
+loop = new_event_loop()
+left, right = socket.socketpair()
+left.setblocking(False)
+loop.add_reader(left, print)
+def run():
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    for ask in (
+        lambda: loop.add_writer(left, print),
+        lambda: loop.run_until_complete(asyncio.sleep(0)),
+    ):
+        try:
+            ask()
+        except OSError as exc:
+            print(errno.errorcode[exc.errno])
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    print(loop.run_until_complete(asyncio.sleep(0, "then it works")))
+    loop.remove_reader(left)
+    loop.close()
+print(child(run))
+loop.remove_reader(left)
+loop.close()
+"""
+    expected = "EMFILE\nEMFILE\nthen it works\n0\n"
+    assert forking(fast_kind, source, flags=("-W", "ignore")) == expected
+
+
+def test_a_child_that_goes_on_in_its_parents_running_loop(fast_kind):
+    """It schedules; asyncio's takes events from its parent as well."""
+    source = """
+async def main():
+    left, right = socket.socketpair()
+    loop = asyncio.get_running_loop()
+    seen = []
+    loop.add_reader(left, lambda: seen.append(left.recv(9)))
+    pid = os.fork()
+    if pid:
+        status = wait(pid)
+        right.send(b"x")
+        while not seen:
+            await asyncio.sleep(0)
+        loop.remove_reader(left)
+        left.close()
+        right.close()
+        print(status, seen)
+        return
+    asyncio.events._set_running_loop(loop)
+    one, two = socket.socketpair()
+    one.setblocking(False)
+    two.send(b"two")
+    print(await loop.sock_recv(one, 9), await asyncio.to_thread(int))
+    await asyncio.sleep(0.001)
+    print("watched:", seen, loop.remove_reader(left))
+    sys.stdout.flush()
+    os._exit(0)
+run_main()
+"""
+    expected = "b'two' 0\nwatched: [] False\n0 [b'x']\n"
+    assert forking(fast_kind, source) == expected
+
+
+def test_a_signal_in_a_child_touches_no_file(loop_kind):
+    """The number of the wake-up fd may be any file's in the child."""
+    source = """
+import signal
+loop = new_event_loop()
+loop.add_signal_handler(signal.SIGUSR1, int)
+loop.run_until_complete(asyncio.sleep(0))
+def run():
+    if sys.version_info >= (3, 12) or "fastloop" in sys.modules:
+        print(signal.set_wakeup_fd(-1))
+    else:
+        print(-1)
+    mine = [os.pipe2(os.O_NONBLOCK) for _ in range(8)]
+    os.kill(os.getpid(), signal.SIGUSR1)
+    for read, write in mine:
+        try:
+            print(os.read(read, 9))
+        except BlockingIOError:
+            pass
+print(child(run))
+loop.close()
+"""
+    assert forking(loop_kind, source, flags=()) == "-1\n0\n"
+
+
+def test_a_fork_in_a_thread(loop_kind):
+    source = """
+def run():
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        print(runner.run(asyncio.sleep(0.001, "child of a thread")))
+async def main():
+    print(await asyncio.to_thread(child, run))
+    await asyncio.sleep(0.001)
+run_main()
+"""
+    assert forking(loop_kind, source, flags=()) == "child of a thread\n0\n"
+
+
+def test_a_grandchild_of_a_running_loop(loop_kind):
+    source = """
+def grandchild():
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        print(runner.run(asyncio.sleep(0.001, "grandchild")))
+def run():
+    print(child(grandchild))
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        print(runner.run(asyncio.sleep(0.001, "child")))
+async def main():
+    print(child(run))
+    await asyncio.sleep(0.001)
+run_main()
+"""
+    assert forking(loop_kind, source) == "grandchild\n0\nchild\n0\n"
+
+
+def test_a_program_spawned_from_a_running_loop(loop_kind):
+    source = """
+import subprocess
+async def main():
+    loop = asyncio.get_running_loop()
+    left, right = socket.socketpair()
+    left.setblocking(False)
+    waiting = asyncio.ensure_future(loop.sock_recv(left, 5))
+    await asyncio.sleep(0)
+    pid = os.posix_spawn("/bin/true", ["true"], {})
+    print(wait(pid), subprocess.run(["/bin/true"]).returncode)
+    print(subprocess.run(["/bin/true"], preexec_fn=int).returncode)
+    right.send(b"still")
+    print(await waiting)
+    left.close()
+    right.close()
+run_main()
+"""
+    expected = "0 0\n0\nb'still'\n"
+    assert forking(loop_kind, source, flags=("-W", "ignore")) == expected
+
+
 def test_many_loops_and_a_fork(loop_kind):
     source = """
 loops = [new_event_loop() for _ in range(5)]
