@@ -346,9 +346,13 @@ fl_handle_free_lists(LoopObject *loop)
 static int
 tell_exception_handler(LoopObject *loop, HandleObject *self, PyObject *exc)
 {
-    return fl_call_status(
+    struct fl_handling handling;
+    fl_handling_begin(&handling, exc);
+    int status = fl_call_status(
         PyObject_CallMethod((PyObject *)loop, "_callback_failed", "OO", self, exc)
     ); /* escapes */
+    fl_handling_end(&handling);
+    return status;
 }
 
 static int
@@ -431,17 +435,58 @@ fl_handle_own_context(HandleObject *self)
     return 0;
 }
 
+/* context.run(callback, *args) of a context that is none: asyncio asks no more. */
+static PyObject *
+handle_call_by_run(HandleObject *self)
+{
+    PyObject *run = PyObject_GetAttrString(self->context, "run"); /* escapes */
+    if (run == NULL) {
+        return NULL;
+    }
+    bool inlined = self->args == NULL;
+    Py_ssize_t n_args = inlined ? self->n_inline : PyTuple_GET_SIZE(self->args);
+    PyObject *args = PyTuple_New(1 + n_args);
+    PyObject *result = NULL;
+    if (args != NULL) {
+        PyTuple_SET_ITEM(args, 0, fl_or_none(self->callback));
+        for (Py_ssize_t i = 0; i < n_args; i++) {
+            PyObject *arg =
+                inlined ? self->vector[1 + i] : PyTuple_GET_ITEM(self->args, i);
+            PyTuple_SET_ITEM(args, 1 + i, Py_NewRef(arg));
+        }
+        result = PyObject_Call(run, args, NULL); /* escapes */
+        Py_DECREF(args);
+    }
+    Py_DECREF(run);
+    return result;
+}
+
+static PyObject *
+handle_call_in_context(HandleObject *self)
+{
+    PyObject *context = self->context; /* the thread holds it while it is entered */
+    if (PyContext_Enter(context) < 0) {
+        if (PyContext_CheckExact(context)) {
+            return NULL;
+        }
+        PyErr_Clear();
+        return handle_call_by_run(self); /* escapes */
+    }
+    PyObject *result = handle_call(self); /* escapes */
+    if (PyContext_Exit(context) < 0) {
+        Py_CLEAR(result);
+    }
+    return result;
+}
+
 int
 fl_handle_run(HandleObject *self)
 {
     if (fl_handle_own_context(self) < 0) {
         return handle_report(self);
     }
-    PyObject *context = self->context; /* the thread holds it while it is entered */
-    if (self->callback == NULL || PyContext_Enter(context) < 0) {
-        if (self->callback == NULL) {
-            PyErr_SetString(PyExc_TypeError, "the handle was cancelled");
-        }
+    if (self->callback == NULL) {
+        PyErr_SetString(PyExc_TypeError, "the handle was cancelled");
         return handle_report(self);
     }
     char outer = self->running;
@@ -449,13 +494,10 @@ fl_handle_run(HandleObject *self)
         fl_handle_run_begins(self);
     }
     self->running = 1;
-    PyObject *result = handle_call(self);
+    PyObject *result = handle_call_in_context(self); /* escapes */
     self->running = outer;
     if (self->threadsafe && !outer) {
         fl_handle_run_ended(self);
-    }
-    if (PyContext_Exit(context) < 0) {
-        Py_CLEAR(result);
     }
     int status = result == NULL ? handle_report(self) : 0;
     Py_XDECREF(result);

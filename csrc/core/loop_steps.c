@@ -35,6 +35,31 @@ report(LoopObject *self, TaskObject *task, bool waking)
     return fl_handle_report_as(handle, self, exc); /* escapes */
 }
 
+/* Whether a step failed because the task was given a context that is none. */
+static bool
+has_foreign_context(const TaskObject *task)
+{
+    PyObject *context = task->base.context;
+    return context != NULL && !PyContext_CheckExact(context) &&
+           PyErr_ExceptionMatches(PyExc_TypeError);
+}
+
+/* The step by a Handle, which knows what to do with such a context. */
+static int
+run_by_handle(LoopObject *self, TaskObject *task, bool waking)
+{
+    PyErr_Clear();
+    fl_current_retract(self); /* escapes */
+    HandleObject *handle = handle_of_step(self, task, waking);
+    if (handle == NULL) {
+        return -1;
+    }
+    fl_handle_settle(handle);
+    int status = fl_handle_run(handle); /* escapes */
+    Py_DECREF(handle);                  /* escapes */
+    return status;
+}
+
 int
 fl_loop_run_task(LoopObject *self, uintptr_t word)
 {
@@ -42,7 +67,8 @@ fl_loop_run_task(LoopObject *self, uintptr_t word)
     bool waking = (word & FL_ENTRY_KIND_MASK) == FL_ENTRY_WAKEUP;
     int status = fl_task_run(self, task, waking); /* escapes */
     if (status < 0) {
-        status = report(self, task, waking);
+        status = has_foreign_context(task) ? run_by_handle(self, task, waking)
+                                           : report(self, task, waking); /* escapes */
     }
     Py_DECREF(task); /* escapes */
     return status;

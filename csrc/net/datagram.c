@@ -22,12 +22,15 @@ fl_datagram_error(DatagramObject *self, const char *fatal_message)
     }
     PyObject *exc = fl_error_take();
     PyObject *protocol = Py_XNewRef(self->base.protocol);
+    struct fl_handling handling;
+    fl_handling_begin(&handling, exc);
     PyObject *result =
         protocol == NULL
             ? Py_NewRef(Py_None)
             : PyObject_CallMethodOneArg(
                   protocol, fl_state_of_type(Py_TYPE(self))->str_error_received, exc
               ); /* escapes */
+    fl_handling_end(&handling);
     Py_XDECREF(protocol);
     Py_DECREF(exc);
     return fl_call_status(result);

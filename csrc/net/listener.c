@@ -181,6 +181,8 @@ connection_failed(ListenerObject *self, PyObject *sock)
         return exits ? -1 : 0;
     }
     if (result != NULL) {
+        struct fl_handling handling;
+        fl_handling_begin(&handling, exc);
         Py_SETREF(
             result,
             PyObject_CallMethod(
@@ -189,6 +191,7 @@ connection_failed(ListenerObject *self, PyObject *sock)
                 "exception", exc
             ) /* escapes */
         );
+        fl_handling_end(&handling);
     }
     Py_DECREF(exc);
     return fl_call_status(result);
@@ -311,10 +314,13 @@ wait_and_retry(ListenerObject *self, const char *message)
     PyObject *sock = PyObject_CallOneArg(loop->state->TransportSocket, self->sock);
     PyObject *result = NULL;
     if (sock != NULL) {
+        struct fl_handling handling;
+        fl_handling_begin(&handling, exc);
         result = PyObject_CallMethod(
             (PyObject *)loop, "call_exception_handler", "({s:s,s:O,s:O})", "message",
             message, "exception", exc, "socket", sock
         ); /* escapes */
+        fl_handling_end(&handling);
     }
     Py_DECREF(exc);
     Py_XDECREF(sock);

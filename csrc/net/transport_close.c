@@ -16,6 +16,8 @@
 int
 fl_transport_report(TransportObject *self, const char *message, PyObject *exc)
 {
+    struct fl_handling handling;
+    fl_handling_begin(&handling, exc);
     PyObject *protocol = self->protocol != NULL ? self->protocol : Py_None;
     PyObject *context = Py_BuildValue(
         "{s:s,s:O,s:O,s:O}", "message", message, "exception", exc, "transport", self,
@@ -29,6 +31,7 @@ fl_transport_report(TransportObject *self, const char *message, PyObject *exc)
                   self->source.loop->state->str_call_exception_handler, context
               ); /* escapes */
     Py_XDECREF(context);
+    fl_handling_end(&handling);
     return fl_call_status(result);
 }
 
@@ -156,6 +159,8 @@ fl_transport_fatal_error(TransportObject *self, const char *message)
         return -1;
     }
     PyObject *exc = fl_error_take();
+    struct fl_handling handling;
+    fl_handling_begin(&handling, exc);
     int status = 0;
     if (self->source.loop == NULL || fl_transport_flush(self) < 0) { /* escapes */
         status = PyErr_Occurred() ? -1 : 0;
@@ -172,6 +177,7 @@ fl_transport_fatal_error(TransportObject *self, const char *message)
     if (status == 0) {
         status = fl_transport_force_close(self, exc);
     }
+    fl_handling_end(&handling);
     Py_DECREF(exc);
     return status;
 }

@@ -18,6 +18,27 @@ fl_error_is_exit(void)
            PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
 }
 
+/* An item of its own, as a generator has: PyErr_SetHandledException would overwrite the
+ * running frame's, and could not tell its own from one further out. */
+
+void
+fl_handling_begin(struct fl_handling *self, PyObject *exc)
+{
+    PyThreadState *thread = PyThreadState_Get();
+    self->item = (_PyErr_StackItem){
+        .exc_value = Py_NewRef(exc),
+        .previous_item = thread->exc_info,
+    };
+    thread->exc_info = &self->item;
+}
+
+void
+fl_handling_end(struct fl_handling *self)
+{
+    PyThreadState_Get()->exc_info = self->item.previous_item;
+    Py_XDECREF(self->item.exc_value); /* escapes */
+}
+
 PyObject *
 fl_error_first(PyObject *exc)
 {

@@ -19,4 +19,18 @@ bool fl_error_is_exit(void);
  * Steals exc; new, or NULL. */
 PyObject *fl_error_first(PyObject *exc);
 
+/* An exception that is being handled, as in an except block: sys.exc_info() answers
+ * it, and what is raised meanwhile has it as its __context__. Where asyncio reports
+ * from inside such a block, so do we. Lies on the C stack: begin and end are of one
+ * function. */
+struct fl_handling {
+    _PyErr_StackItem item;
+};
+
+/* exc: borrowed. */
+void fl_handling_begin(struct fl_handling *self, PyObject *exc);
+
+/* What is raised, if anything, stays raised. escapes. */
+void fl_handling_end(struct fl_handling *self);
+
 #endif
