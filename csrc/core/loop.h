@@ -105,6 +105,7 @@ typedef struct LoopObject {
     uint64_t n_polls;
     uint64_t n_steps;
     int64_t longest_step_ticks;
+    double longest_step_s; /* as it was last told */
 
     /* attributes, see the table in loop_attrs.c */
     PyObject *exception_handler;

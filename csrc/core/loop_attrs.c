@@ -238,13 +238,17 @@ PyObject *
 fl_loop_stats(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     LoopObject *self = (LoopObject *)op;
-    fl_tick_rate_update(&self->tick_rate, fl_clock_ticks(), fl_clock_monotonic_ns());
+    fl_tick_rate_settle(&self->tick_rate, fl_clock_ticks(), fl_clock_monotonic_ns());
+    double longest_s = ticks_to_seconds(self, self->longest_step_ticks);
+    if (longest_s > self->longest_step_s) {
+        self->longest_step_s = longest_s; /* a rate known better never lowers it */
+    }
     return Py_BuildValue(
         "{s:K,s:K,s:n,s:n,s:n,s:K,s:d}", "iterations", self->n_iterations, "polls",
         self->n_polls, "ready", (Py_ssize_t)fl_ring_count(&self->ready), "timers",
         (Py_ssize_t)self->timers.count, "watches",
         (Py_ssize_t)fl_loop_count_watches(self), "steps", self->n_steps,
-        "longest_step_s", ticks_to_seconds(self, self->longest_step_ticks)
+        "longest_step_s", self->longest_step_s
     );
 }
 

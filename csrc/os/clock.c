@@ -10,6 +10,10 @@
 #define WINDOW_MIN_NS 1000000
 #define WINDOW_MAX_NS 1000000000
 
+/* No counter is faster: a window with a higher rate is one in which the counter went on
+ * and the clock stood still. */
+#define MAX_TICKS_PER_NS 10.0
+
 /* A counter is never slower than this. Too low a rate makes spans look too long,
  * so what is done after a span is done too early rather than too late. */
 static double
@@ -35,17 +39,33 @@ fl_tick_rate_init(struct fl_tick_rate *rate)
     rate->ticks_per_ns = tick_rate_guess();
 }
 
+static void
+tick_rate_measure(struct fl_tick_rate *rate, int64_t now_ticks, int64_t now_ns)
+{
+    double elapsed_ticks = (double)(now_ticks - rate->start_ticks);
+    double elapsed_ns = (double)(now_ns - rate->start_ns);
+    if (elapsed_ticks > 0.0 && elapsed_ns > 0.0 &&
+        elapsed_ticks <= MAX_TICKS_PER_NS * elapsed_ns) {
+        rate->ticks_per_ns = elapsed_ticks / elapsed_ns;
+    }
+}
+
+void
+fl_tick_rate_settle(struct fl_tick_rate *rate, int64_t now_ticks, int64_t now_ns)
+{
+    if (rate->window_ns == WINDOW_MIN_NS) {
+        tick_rate_measure(rate, now_ticks, now_ns);
+    }
+    fl_tick_rate_update(rate, now_ticks, now_ns);
+}
+
 void
 fl_tick_rate_update(struct fl_tick_rate *rate, int64_t now_ticks, int64_t now_ns)
 {
-    int64_t elapsed_ns = now_ns - rate->start_ns;
-    if (elapsed_ns < rate->window_ns) {
+    if (now_ns - rate->start_ns < rate->window_ns) {
         return;
     }
-    int64_t elapsed_ticks = now_ticks - rate->start_ticks;
-    if (elapsed_ticks > 0) {
-        rate->ticks_per_ns = (double)elapsed_ticks / (double)elapsed_ns;
-    }
+    tick_rate_measure(rate, now_ticks, now_ns);
     rate->start_ticks = now_ticks;
     rate->start_ns = now_ns;
     if (rate->window_ns < WINDOW_MAX_NS) {

@@ -12,6 +12,7 @@
 #ifndef FASTLOOP_OS_CLOCK_H
 #define FASTLOOP_OS_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -53,8 +54,20 @@ struct fl_tick_rate {
 
 void fl_tick_rate_init(struct fl_tick_rate *rate);
 
+/* Whether the window under way may be over, or the counter was set back: for who has
+ * read the ticks and has no other reason to read the clock. */
+static inline bool
+fl_tick_rate_is_due(const struct fl_tick_rate *rate, int64_t now_ticks)
+{
+    double elapsed = (double)(now_ticks - rate->start_ticks);
+    return elapsed < 0.0 || elapsed >= (double)rate->window_ns * rate->ticks_per_ns;
+}
+
 /* Refines the rate; cheap enough for every poll. now_ns: CLOCK_MONOTONIC, read
  * next to now_ticks. */
 void fl_tick_rate_update(struct fl_tick_rate *rate, int64_t now_ticks, int64_t now_ns);
+
+/* The same though the first window is not over yet: for who shows spans to people. */
+void fl_tick_rate_settle(struct fl_tick_rate *rate, int64_t now_ticks, int64_t now_ns);
 
 #endif

@@ -65,10 +65,39 @@ CASE(a_spoilt_window_is_forgotten)
 {
     struct fl_tick_rate rate = rate_at_zero();
     fl_tick_rate_update(&rate, 3 * MS, MS);
+    fl_tick_rate_update(&rate, 27 * MS, 4 * MS); /* suspended for a while */
+    CHECK(rate.ticks_per_ns == 8.0);
+    fl_tick_rate_update(&rate, 57 * MS, 14 * MS);
+    CHECK(rate.ticks_per_ns == 3.0);
+}
+
+CASE(a_rate_that_no_counter_has_is_not_believed)
+{
+    struct fl_tick_rate rate = rate_at_zero();
+    fl_tick_rate_update(&rate, 3 * MS, MS);
     fl_tick_rate_update(&rate, 3000000 * MS, 4 * MS); /* suspended for long */
-    CHECK(rate.ticks_per_ns > 1000);
+    CHECK(rate.ticks_per_ns == 3.0);
     fl_tick_rate_update(&rate, 3000030 * MS, 14 * MS);
     CHECK(rate.ticks_per_ns == 3.0);
+}
+
+CASE(who_has_the_ticks_knows_when_to_look_at_the_clock)
+{
+    struct fl_tick_rate rate = rate_at_zero();
+    fl_tick_rate_update(&rate, 3 * MS, MS); /* and a window of 2 ms begins */
+    CHECK(!fl_tick_rate_is_due(&rate, 8 * MS));
+    CHECK(fl_tick_rate_is_due(&rate, 9 * MS));
+    CHECK(fl_tick_rate_is_due(&rate, 2 * MS)); /* set back */
+}
+
+CASE(a_span_to_show_does_not_wait_for_the_first_window)
+{
+    struct fl_tick_rate rate = rate_at_zero();
+    fl_tick_rate_settle(&rate, 3000, 1000);
+    CHECK(rate.ticks_per_ns == 3.0);
+    fl_tick_rate_update(&rate, 2 * MS, MS);
+    fl_tick_rate_settle(&rate, 2 * MS + 9000, MS + 1000);
+    CHECK(rate.ticks_per_ns == 2.0);
 }
 
 CASE(ticks_that_run_back_teach_nothing)
