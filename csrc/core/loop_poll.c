@@ -36,7 +36,7 @@ static bool
 polled_lately(const LoopObject *self)
 {
     double elapsed = (double)(fl_clock_ticks() - self->last_poll_ticks);
-    return elapsed < POLL_PERIOD_NS * self->tick_rate.ticks_per_ns;
+    return elapsed >= 0.0 && elapsed < POLL_PERIOD_NS * self->tick_rate.ticks_per_ns;
 }
 
 static bool
@@ -66,19 +66,21 @@ fl_loop_may_stay(const LoopObject *self)
            self->may_skip_polls && !self->stopping && polled_lately(self);
 }
 
-/* Nanoseconds to sleep; -1 for ever, -2 with an exception. */
-static int64_t
-sleep_time(LoopObject *self)
+/* Is there anything to do before the next sleep? */
+static bool
+is_busy(const LoopObject *self)
 {
-    double next_s = fl_timers_next(&self->timers);
+    return fl_ring_count(&self->ready) > 0 || self->stopping || self->deferred != NULL;
+}
+
+/* Nanoseconds from now_s to the next timer; -1 for ever. */
+static int64_t
+time_to_timer(LoopObject *self, double now_s)
+{
     if (self->timers.count == 0) {
         return -1;
     }
-    double now_s = fl_loop_now(self); /* escapes if loop.time is replaced */
-    if (now_s == -1.0 && PyErr_Occurred()) {
-        return -2;
-    }
-    double timeout_s = next_s - now_s;
+    double timeout_s = fl_timers_next(&self->timers) - now_s;
     if (!(timeout_s > 0.0)) {
         return 0;
     }
@@ -86,6 +88,31 @@ sleep_time(LoopObject *self)
         timeout_s = MAX_TIMEOUT_S;
     }
     return (int64_t)ceil(timeout_s * 1e9);
+}
+
+/* Does what is left for a loop that has nothing to do, and may give it something: a
+ * task dies, a signal handler runs, loop.time may be anybody's. Sets the nanoseconds
+ * to sleep, -1 for ever, as things stand after the last of them: between this and the
+ * poll no more code of others runs. escapes. 0, or -1 with an exception. */
+static int
+prepare_to_sleep(LoopObject *self, int64_t *timeout_ns)
+{
+    fl_current_retract(self);         /* escapes */
+    fl_context_trim(&self->contexts); /* escapes */
+    fl_handle_trim_lists(self);       /* escapes */
+    fl_task_trim(self->state, FL_FREELIST_IDLE);
+    if (PyErr_CheckSignals() < 0) { /* escapes; the wake-up fd may be another's */
+        return -1;
+    }
+    double now_s = 0.0;
+    if (self->timers.count > 0 && !is_busy(self)) {
+        now_s = fl_loop_now(self); /* escapes if loop.time is replaced */
+        if (now_s == -1.0 && PyErr_Occurred()) {
+            return -1;
+        }
+    }
+    *timeout_ns = is_busy(self) ? 0 : time_to_timer(self, now_s);
+    return 0;
 }
 
 static int
@@ -106,6 +133,11 @@ poll_now(LoopObject *self, int64_t timeout_ns, bool only_thread)
     self->n_polls++;
     self->last_step_ticks = 0;
     self->last_poll_ticks = fl_clock_ticks();
+    if (fl_tick_rate_is_due(&self->tick_rate, self->last_poll_ticks)) {
+        fl_tick_rate_update(
+            &self->tick_rate, self->last_poll_ticks, fl_clock_monotonic_ns()
+        );
+    }
     if (n_events < 0 && n_events != -EINTR) {
         fl_raise_errno(n_events);
         return -1;
@@ -130,7 +162,7 @@ fl_loop_poll(LoopObject *self)
     }
     bool only_thread = is_only_thread();
     int64_t timeout_ns = 0;
-    if (fl_ring_count(&self->ready) > 0 || self->stopping) {
+    if (is_busy(self)) {
         if (may_skip_poll(self, only_thread)) {
             if (self->skipped_polls % SIGNAL_PERIOD != 0) {
                 return 0;
@@ -143,23 +175,12 @@ fl_loop_poll(LoopObject *self)
             return PyErr_CheckSignals(); /* escapes */
         }
     }
-    else {
-        fl_current_retract(self);
-        fl_handle_trim_lists(self);
-        fl_task_trim(self->state, FL_FREELIST_IDLE);
-        timeout_ns = sleep_time(self);
-        if (timeout_ns == -2) {
-            return -1;
-        }
+    else if (prepare_to_sleep(self, &timeout_ns) < 0) { /* escapes */
+        return -1;
     }
     if (!self->is_open) {
         PyErr_SetString(PyExc_RuntimeError, "Event loop is closed");
         return -1;
-    }
-    if (self->tick_rate.ticks_per_ns == 0.0 || timeout_ns != 0) {
-        fl_tick_rate_update(
-            &self->tick_rate, fl_clock_ticks(), fl_clock_monotonic_ns()
-        );
     }
     return poll_now(self, timeout_ns, only_thread);
 }

@@ -13,6 +13,8 @@
 #include "py/call.h"
 #include "py/error.h"
 
+#include <math.h>
+
 /* ---- one iteration ---- */
 
 static int
@@ -23,6 +25,10 @@ queue_due_timers(LoopObject *self)
         return -1;
     }
     double end_s = now_s + self->clock_resolution;
+    if (end_s <= now_s) {
+        /* lost in a large clock: what equals it is due all the same */
+        end_s = nextafter(now_s, INFINITY);
+    }
     for (;;) {
         /* room first: a timer that got in neither here nor there would be lost */
         if (fl_ring_reserve(&self->ready) < 0) {
@@ -157,10 +163,13 @@ iterate(LoopObject *self)
 PyObject *
 fl_loop_run_once(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    if (fl_loop_check_closed((LoopObject *)op) < 0 || iterate((LoopObject *)op) < 0) {
+    LoopObject *self = (LoopObject *)op;
+    if (fl_loop_check_closed(self) < 0) {
         return NULL;
     }
-    Py_RETURN_NONE;
+    int status = iterate(self); /* escapes */
+    fl_current_retract(self);   /* escapes */
+    return status < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* ---- before and after ---- */
