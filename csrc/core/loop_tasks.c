@@ -26,24 +26,30 @@ create_task_by_factory(
 )
 {
     struct fl_state *state = ((LoopObject *)op)->state;
-    PyObject *method = PyObject_GetAttr(state->BaseEventLoop, state->str_create_task);
-    if (method == NULL) {
-        return NULL;
-    }
-    Py_ssize_t n_keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
-    PyObject *stack[8];
-    PyObject *result = NULL;
-    if (1 + n_args + n_keywords > 8) {
-        PyErr_SetString(PyExc_TypeError, "create_task() got too many arguments");
-    }
-    else {
-        stack[0] = op;
-        for (Py_ssize_t i = 0; i < n_args + n_keywords; i++) {
-            stack[1 + i] = args[i];
+    Py_ssize_t n = n_args + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    PyObject *few[8];
+    PyObject **stack = few;
+    if (1 + n > (Py_ssize_t)Py_ARRAY_LENGTH(few)) {
+        stack = PyMem_Malloc((size_t)(1 + n) * sizeof(*stack));
+        if (stack == NULL) {
+            return PyErr_NoMemory();
         }
-        result = PyObject_Vectorcall(method, stack, (size_t)(1 + n_args), kwnames);
     }
-    Py_DECREF(method);
+    stack[0] = op;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        stack[1 + i] = args[i];
+    }
+    PyObject *method = PyObject_GetAttr(state->BaseEventLoop, state->str_create_task);
+    PyObject *result = NULL;
+    if (method != NULL) {
+        result = PyObject_Vectorcall(
+            method, stack, (size_t)(1 + n_args), kwnames
+        ); /* escapes */
+        Py_DECREF(method);
+    }
+    if (stack != few) {
+        PyMem_Free(stack);
+    }
     return result;
 }
 
