@@ -80,7 +80,9 @@ class Signals:
 
     def _keep_or_release_wakeup_fd(self: Any) -> None:
         """A running loop goes on listening for Ctrl-C."""
-        if not self._took_wakeup_fd:
+        if self._took_wakeup_fd:
+            signal.set_wakeup_fd(self._signal_fd(), warn_on_full_buffer=False)
+        else:
             _release_wakeup_fd()
 
     def _drop_signal_handlers(self: Any) -> None:

@@ -58,8 +58,8 @@ INFALLIBLE = {
         PyThread_free_lock PyThread_get_thread_ident PyThread_release_lock
         Py_LeaveRecursiveCall""",
     "is made of a call that is wrapped": "PyMem_New",
-    "tells the interpreter, which returns nothing": """
-        PyModuleDef_Init PyType_Modified""",
+    "tells the interpreter, which has nothing to say against it": """
+        PyModuleDef_Init PySignal_SetWakeupFd PyType_Modified""",
     "is no call": """
         PyDoc_STRVAR PyInit__core Py_ARRAY_LENGTH Py_UNUSED""",
 }

@@ -237,6 +237,18 @@ close_executor(LoopObject *self)
     return fl_call_status(result);
 }
 
+/* The last that can fail, as in another thread it does: the loop is closed by then. */
+static int
+drop_signal_handlers(LoopObject *self)
+{
+    if (self->signal_handlers == NULL) {
+        return 0;
+    }
+    return fl_call_status(
+        PyObject_CallMethod((PyObject *)self, "_drop_signal_handlers", NULL)
+    ); /* escapes */
+}
+
 static int
 log_close(PyObject *op)
 {
@@ -259,21 +271,17 @@ fl_loop_close(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (self->debug && log_close(op) < 0) { /* escapes */
         return NULL;
     }
-    if (self->signal_handlers != NULL && PyDict_GET_SIZE(self->signal_handlers) > 0) {
-        PyObject *result = PyObject_CallMethod(op, "_drop_signal_handlers", NULL);
-        if (result == NULL) {
-            return NULL;
-        }
-        Py_DECREF(result);
-    }
     self->closed = 1;
-    fl_loop_drop_queued(self, false);
+    fl_loop_drop_queued(self, false); /* escapes */
     fl_loop_drop_watches(self);
     fl_loop_drop_sources(self);
     fl_context_drop(&self->contexts);
+    int status = close_executor(self) < 0 ? -1 : drop_signal_handlers(self);
+    PyObject *exc = fl_error_take();
     loop_close_fds(self);
     fl_handle_free_lists(self);
-    return close_executor(self) < 0 ? NULL : Py_NewRef(Py_None);
+    fl_error_restore(exc);
+    return status < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* ---- the type ---- */

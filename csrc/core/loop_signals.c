@@ -51,12 +51,15 @@ signal_on_ready(struct fl_watch *watch, uint32_t Py_UNUSED(events))
 {
     LoopObject *self = FL_CONTAINER_OF(watch, LoopObject, signal_watch);
     unsigned char numbers[256];
-    int n_read = fl_wakeup_read_signals(&self->wakeup, numbers, sizeof(numbers));
-    for (int i = 0; i < n_read; i++) {
-        if (numbers[i] != 0 && handle_signal(self, numbers[i]) < 0) { /* escapes */
-            PyErr_WriteUnraisable((PyObject *)self);
+    int n_read;
+    do {
+        n_read = fl_wakeup_read_signals(&self->wakeup, numbers, sizeof(numbers));
+        for (int i = 0; i < n_read; i++) {
+            if (numbers[i] != 0 && handle_signal(self, numbers[i]) < 0) { /* escapes */
+                PyErr_WriteUnraisable((PyObject *)self);
+            }
         }
-    }
+    } while (n_read == (int)sizeof(numbers));
 }
 
 static int
@@ -134,12 +137,21 @@ in_main_thread(LoopObject *self)
     return main_id == PyThread_get_thread_ident();
 }
 
-/* signal.set_wakeup_fd(fd): the previous fd, or -2 with an exception. (The C
- * function of that name is not exported before 3.13.) */
+/* signal.set_wakeup_fd(fd, warn_on_full_buffer=False): the previous fd, or -2 with an
+ * exception. Nobody listens to a full pair's warning: the loop wakes all the same, and
+ * what has a handler of ours is read in time. */
 static int
 set_wakeup_fd(LoopObject *self, int fd)
 {
-    PyObject *previous = PyObject_CallFunction(self->state->set_wakeup_fd, "i", fd);
+    PyObject *number_of = PyLong_FromLong(fd);
+    if (number_of == NULL) {
+        return -2;
+    }
+    PyObject *stack[2] = {number_of, Py_False};
+    PyObject *previous = PyObject_Vectorcall(
+        self->state->set_wakeup_fd, stack, 1, self->state->kw_warn_on_full_buffer
+    );
+    Py_DECREF(number_of);
     if (previous == NULL) {
         return -2;
     }
@@ -149,6 +161,23 @@ set_wakeup_fd(LoopObject *self, int fd)
         PyErr_Clear(); /* fd is set; as if there had been none before */
     }
     return (int)number;
+}
+
+/* Another's fd is put back, as far as Python lets us without the flag that went with
+ * it. One that was closed meanwhile it refuses: then there is none. */
+static int
+leave_wakeup_fd(LoopObject *self, int previous)
+{
+    if (set_wakeup_fd(self, previous) != -2) {
+        return 0;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_OSError) &&
+        !PyErr_ExceptionMatches(PyExc_ValueError)) {
+        return -1;
+    }
+    PyErr_Clear();
+    self->took_wakeup_fd = 1;
+    return 0;
 }
 
 int
@@ -162,12 +191,16 @@ fl_loop_take_wakeup_fd(LoopObject *self)
         return -1;
     }
     int ours = self->wakeup.signal_write_fd;
-    int previous = set_wakeup_fd(self, ours);
-    if (previous == -1 || previous == ours) {
-        self->took_wakeup_fd = 1;
+    int previous = fl_wakeup_fd_peek();
+    if (previous != -2 && previous != -1 && previous != ours) {
         return 0;
     }
-    return previous == -2 || set_wakeup_fd(self, previous) == -2 ? -1 : 0;
+    previous = set_wakeup_fd(self, ours);
+    if (previous == -2) {
+        return -1;
+    }
+    self->took_wakeup_fd = previous == -1 || previous == ours;
+    return self->took_wakeup_fd ? 0 : leave_wakeup_fd(self, previous);
 }
 
 /* Between runs the fd stays only for signal handlers: what they are to hear
@@ -180,15 +213,23 @@ fl_loop_return_wakeup_fd(LoopObject *self)
     }
     bool stays =
         self->signal_handlers != NULL && PyDict_GET_SIZE(self->signal_handlers) > 0;
-    int current = stays ? -1 : set_wakeup_fd(self, -1);
+    int ours = self->wakeup.signal_write_fd;
+    int current = fl_wakeup_fd_peek();
+    if (stays || (current != -2 && current != ours)) {
+        self->took_wakeup_fd = 0; /* somebody else's by now */
+        return 0;
+    }
+    current = set_wakeup_fd(self, -1);
     if (current == -2) {
         return -1; /* and may be tried again */
     }
     self->took_wakeup_fd = 0;
-    if (current >= 0 && current != self->wakeup.signal_write_fd) {
-        current = set_wakeup_fd(self, current); /* somebody else's by now */
+    if (current < 0 || current == ours) {
+        return 0;
     }
-    return current == -2 ? -1 : 0;
+    int status = leave_wakeup_fd(self, current);
+    self->took_wakeup_fd = 0;
+    return status;
 }
 
 /* _signal_fd(): the fd to give to signal.set_wakeup_fd; opened on demand. */

@@ -74,6 +74,7 @@
     X(str_run_forever, "run_forever")                       \
     X(str_source_traceback, "source_traceback")             \
     X(str_time, "time")                                     \
+    X(str_warn_on_full_buffer, "warn_on_full_buffer")       \
     X(str_when, "when")                                     \
     X(str__add_reader, "_add_reader")                       \
     X(str__add_writer, "_add_writer")                       \
@@ -87,10 +88,11 @@
     FL_NET_STATE_NAMES(X)
 
 /* Tuples of names, for vectorcalls. */
-#define FL_STATE_KEYWORDS(X)         \
-    X(kw_context) /* ("context",) */ \
-    X(kw_loop)    /* ("loop",) */    \
-    X(kw_hooks)   /* ("firstiter", "finalizer") */
+#define FL_STATE_KEYWORDS(X)                       \
+    X(kw_context) /* ("context",) */               \
+    X(kw_loop)    /* ("loop",) */                  \
+    X(kw_hooks)   /* ("firstiter", "finalizer") */ \
+    X(kw_warn_on_full_buffer)
 
 struct fl_state {
 #define FL_FIELD_OBJECT(field) PyObject *field;
