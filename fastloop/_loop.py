@@ -17,6 +17,7 @@ from ._names import Names
 from ._processes import Processes
 from ._reports import Reports
 from ._signals import Signals
+from ._sockets import TransportSocket
 
 if sys.version_info >= (3, 14):
     from asyncio import unix_events
@@ -103,6 +104,9 @@ class Loop(
         return super()._make_socket_transport(  # type: ignore[misc]
             sock, protocol, waiter, extra=extra, server=server, **keywords
         )
+
+    def _show_socket(self, transport: Any, sock: Any) -> Any:
+        return TransportSocket(sock, transport)
 
     def _make_datagram_transport(
         self,

@@ -54,6 +54,7 @@ fl_stream_create(LoopObject *loop, int fd, const struct fl_stream_parts *parts)
     StreamObject *stream = (StreamObject *)self;
     stream->proto = parts->proto;
     fl_writer_init(&stream->writer, self, &fl_stream_writer_kind);
+    stream->writer.may_join = parts->accepted;
     if (fl_stream_note_extra(stream, parts) < 0 ||
         fl_transport_use_protocol(self, parts->protocol) < 0 ||
         attach_to_server(stream, parts->server) < 0 ||
@@ -62,7 +63,6 @@ fl_stream_create(LoopObject *loop, int fd, const struct fl_stream_parts *parts)
         Py_DECREF(self);
         return NULL;
     }
-    stream->writer.may_join = parts->accepted;
     return (PyObject *)self;
 }
 
@@ -127,9 +127,11 @@ stream_use_protocol(TransportObject *base, PyObject *protocol)
     }
     StreamObject *self = (StreamObject *)base;
     self->buffered = (char)buffered;
-    /* it may put a transport of its own before us, as TLS does, whose users we do not
-     * hear of */
-    fl_stream_stop_joining(self);
+    if (base->protocol != NULL) {
+        /* the new one may put a transport of its own before us, as TLS does, whose
+         * users we do not hear of */
+        fl_stream_stop_joining(self);
+    }
     return fl_stream_flush(self); /* escapes */
 }
 
@@ -162,6 +164,12 @@ stream_ended(TransportObject *base)
     return PyErr_Occurred() ? -1 : 0;
 }
 
+static bool
+stream_may_put_off(const TransportObject *base)
+{
+    return ((const StreamObject *)base)->writer.may_join;
+}
+
 static void
 stream_shared(TransportObject *base)
 {
@@ -173,6 +181,7 @@ static const struct fl_transport_kind stream_kind = {
     .unsent = stream_unsent,
     .discard = stream_discard,
     .use_protocol = stream_use_protocol,
+    .may_put_off = stream_may_put_off,
     .shared = stream_shared,
     .make_file = fl_stream_make_socket,
     .disown_file = fl_stream_disown_socket,
@@ -285,9 +294,11 @@ static PyMethodDef stream_methods[] = {
     {"writelines", fl_stream_writelines, METH_O, writelines_doc},
     {"write_eof", fl_stream_write_eof, METH_NOARGS, write_eof_doc},
     {"can_write_eof", stream_can_write_eof, METH_NOARGS, can_write_eof_doc},
+    {"_flush", fl_transport_flush_now, METH_NOARGS, NULL},
     {"_make_empty_waiter", fl_stream_make_empty_waiter, METH_NOARGS, NULL},
     {"_read_ready", fl_stream_read_ready, METH_NOARGS, NULL},
     {"_reset_empty_waiter", fl_stream_reset_empty_waiter, METH_NOARGS, NULL},
+    {"_share", fl_transport_share_now, METH_NOARGS, NULL},
     {"_write_ready", fl_stream_write_ready, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -12,8 +12,9 @@
  * no socket object until somebody asks for one.
  *
  * Writes are joined (net/writer.h) on connections that a server of ours accepted, as
- * long as nobody else can send on them: not once the fd's number or the socket object
- * was given out, nor for a protocol that was not the first.
+ * long as nobody else can send on them: not once the fd's number or the socket was
+ * given out (what get_extra_info shows is an object of ours that sends first), nor for
+ * a protocol that was not the first.
  *
  * Every method of the protocol may close, abort, write, pause or replace the
  * protocol: after a call that escapes, only what is read again is trusted.

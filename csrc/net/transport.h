@@ -58,6 +58,8 @@ struct fl_transport_kind {
     void (*discard)(TransportObject *self);
     /* Another protocol is to be used. escapes. 0 or -1. */
     int (*use_protocol)(TransportObject *self, PyObject *protocol);
+    /* May a write be put off, so that the socket shown must send first? */
+    bool (*may_put_off)(const TransportObject *self);
     /* The fd's number or its object was given out: others may send there. */
     void (*shared)(TransportObject *self);
     /* The object for the fd; for one that was closed if it is no longer open. Wanted if
@@ -252,6 +254,8 @@ void fl_transport_default_limits(TransportObject *self);
 
 PyObject *fl_transport_begin(PyObject *op, PyObject *waiter);
 PyObject *fl_transport_is_closing(PyObject *op, PyObject *ignored);
+PyObject *fl_transport_flush_now(PyObject *op, PyObject *ignored);
+PyObject *fl_transport_share_now(PyObject *op, PyObject *ignored);
 PyObject *fl_transport_get_protocol(PyObject *op, PyObject *ignored);
 PyObject *fl_transport_set_protocol(PyObject *op, PyObject *protocol);
 PyObject *fl_transport_get_extra_info(

@@ -109,6 +109,19 @@ fl_transport_is_closing(PyObject *op, PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(self->closing);
 }
 
+/* For the socket that is shown. */
+PyObject *
+fl_transport_flush_now(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return fl_transport_flush((TransportObject *)op) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+PyObject *
+fl_transport_share_now(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return fl_transport_share((TransportObject *)op) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
 /* ---- extra info ---- */
 
 /* A TransportSocket, as it is shown. escapes. New or NULL. */
@@ -116,12 +129,22 @@ static PyObject *
 show_socket(TransportObject *self)
 {
     PyObject *sock = fl_transport_file(self); /* escapes */
-    PyObject *shown = sock == NULL
-                          ? NULL
-                          : PyObject_CallOneArg(
-                                fl_state_of_type(Py_TYPE(self))->TransportSocket, sock
-                            ); /* escapes */
-    Py_XDECREF(sock);
+    if (sock == NULL) {
+        return NULL;
+    }
+    bool (*may_put_off)(const TransportObject *) = fl_transport_kind(self)->may_put_off;
+    PyObject *shown;
+    if (may_put_off != NULL && self->source.loop != NULL && may_put_off(self)) {
+        shown = PyObject_CallMethod(
+            (PyObject *)self->source.loop, "_show_socket", "OO", self, sock
+        ); /* escapes */
+    }
+    else {
+        shown = PyObject_CallOneArg(
+            fl_state_of_type(Py_TYPE(self))->TransportSocket, sock
+        ); /* escapes */
+    }
+    Py_DECREF(sock);
     return shown;
 }
 
@@ -165,7 +188,7 @@ PyObject *
 fl_transport_get_extra(PyObject *op, void *Py_UNUSED(closure))
 {
     TransportObject *self = (TransportObject *)op;
-    if (fl_transport_share(self) < 0) { /* escapes */
+    if (fl_transport_flush(self) < 0) { /* escapes */
         return NULL;
     }
     return get_extra(self, true); /* escapes */
@@ -199,9 +222,8 @@ fl_transport_get_extra_info(
     if (fl_keywords_parse(&expected, args, n_args, kwnames, values) < 0) {
         return NULL;
     }
-    /* who has the socket may use it: what was written goes first */
     int is_socket = asks_for_socket(state, values[0]);
-    if (is_socket < 0 || (is_socket && fl_transport_share(self) < 0)) { /* escapes */
+    if (is_socket < 0 || (is_socket && fl_transport_flush(self) < 0)) { /* escapes */
         return NULL;
     }
     PyObject *extra = get_extra(self, is_socket != 0); /* escapes */

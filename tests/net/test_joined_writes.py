@@ -8,12 +8,15 @@ can tell.
 
 import asyncio
 import contextlib
+import gc
 import os
+import pickle
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import weakref
 
 import pytest
 
@@ -81,6 +84,7 @@ class Accepted:
         await loop.sock_connect(self.right, self.server.sockets[0].getsockname())
         self.protocol = await made
         self.transport = self.protocol.transport
+        self.socket = self.transport.get_extra_info("socket")
         if self.taught:
             await self.teach()
         return self
@@ -301,11 +305,9 @@ def tell_handler(pair):
     loop.call_exception_handler({"message": "look"})
 
 
-def kept_socket(name, *args):
-    def act(pair):
-        getattr(pair.transport.get_extra_info("socket"), name)(*args)
-
-    return act
+def kept(name, *args):
+    """By the socket that was asked for before."""
+    return lambda pair: getattr(pair.socket, name)(*args)
 
 
 LOOKS = {
@@ -344,9 +346,16 @@ LOOKS = {
     "bytearray": lambda pair: pair.transport.write(bytearray(b"!")),
     "more_than_the_mark": lambda pair: pair.transport.write(bytes(70_000)),
     "socket": lambda pair: pair.transport.get_extra_info("socket"),
-    "fileno": kept_socket("fileno"),
-    "getsockname": kept_socket("getsockname"),
-    "shutdown": kept_socket("shutdown", socket.SHUT_RD),
+    "fileno": kept("fileno"),
+    "dup": lambda pair: pair.socket.dup().close(),
+    "socket's _sock": lambda pair: pair.socket._sock,
+    "socket's repr": kept("__repr__"),
+    "getsockname": kept("getsockname"),
+    "getpeername": kept("getpeername"),
+    "get_inheritable": kept("get_inheritable"),
+    "getsockopt": kept("getsockopt", socket.SOL_SOCKET, socket.SO_ERROR),
+    "setsockopt": kept("setsockopt", socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    "shutdown": kept("shutdown", socket.SHUT_RD),
     "call_exception_handler": tell_handler,
 }
 
@@ -364,7 +373,10 @@ def test_who_could_tell_sends_first(run, family, how):
     run(main())
 
 
-@pytest.mark.parametrize("how", ["_sock", "_sock_fd", "fileno", "set_protocol"])
+SHARED = ["_sock", "_sock_fd", "fileno", "dup", "socket's _sock", "set_protocol"]
+
+
+@pytest.mark.parametrize("how", SHARED)
 def test_who_can_send_himself_ends_the_joining(run, family, how):
     async def main():
         async with Accepted(family) as pair:
@@ -378,7 +390,62 @@ def test_who_can_send_himself_ends_the_joining(run, family, how):
     run(main())
 
 
-def test_the_exception_handler_sees_it_sent(run, loop_kind):
+def test_the_socket_that_is_shown(run, family):
+    """It is asyncio's to the eye."""
+
+    async def main():
+        async with Accepted(family) as pair:
+            shown = pair.socket
+            assert isinstance(shown, asyncio.trsock.TransportSocket)
+            assert type(shown).__name__ == "TransportSocket"
+            assert pair.transport.get_extra_info("socket") is shown
+            assert shown.family == (
+                socket.AF_INET if family is None else socket.AF_UNIX
+            )
+            assert shown.type == socket.SOCK_STREAM
+            assert (shown.proto, shown.gettimeout()) == (shown._sock.proto, 0)
+            assert repr(shown).startswith(
+                f"<asyncio.TransportSocket fd={shown.fileno()}"
+            )
+            with pytest.raises(TypeError, match="Cannot serialize"):
+                pickle.dumps(shown)
+            with pytest.raises(ValueError, match="cannot be blocking"):
+                shown.setblocking(True)
+        await asyncio.sleep(0)
+        assert shown.fileno() == -1
+
+    run(main())
+
+
+def test_asking_for_the_socket_ends_no_joining(fast_loop, family):
+    async def main():
+        async with Accepted(family) as pair:
+            shown = pair.transport.get_extra_info("socket")
+            shown.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            pair.transport.write(b"head ")
+            seen = [pair.arrived()]
+            pair.transport.write(b"body")
+            return [*seen, pair.arrived()]
+
+    assert fast_loop.run_until_complete(main()) == [None, b"head body"]
+
+
+def test_the_socket_does_not_keep_its_transport(run, family):
+    async def main():
+        pair = Accepted(family)
+        async with pair:
+            pass
+        shown, gone = pair.socket, weakref.ref(pair.transport)
+        pair.transport = pair.protocol.transport = pair.protocol = None
+        await asyncio.sleep(0)
+        gc.collect()
+        assert gone() is None
+        return shown.fileno()
+
+    assert run(main()) == -1
+
+
+def test_the_exception_handler_sees_it_sent(run):
     """A callback that writes and fails."""
 
     async def main():
