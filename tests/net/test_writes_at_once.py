@@ -1,0 +1,191 @@
+"""What is written is sent inside write(), as far as the kernel takes it.
+
+The pair of sockets keeps packets apart, so the peer sees which writes were sent
+together.
+"""
+
+import asyncio
+import socket
+
+import pytest
+
+from tests.net.accepted import Accepted, Joined
+from tests.net.helpers import Recorder
+from tests.support import until
+
+# ---- who never waits ----
+
+
+def test_each_write_is_sent_at_once(run):
+    async def main():
+        async with Joined() as joined:
+            for _ in range(3):
+                joined.transport.write(b"head ")
+                joined.transport.write(memoryview(b"[body]")[1:5])
+                joined.transport.write(bytearray(b"tail"))
+                assert joined.packets() == [b"head ", b"body", b"tail"]
+                await asyncio.sleep(0)
+
+    run(main())
+
+
+def test_writelines_is_one_packet(run):
+    async def main():
+        async with Joined() as joined:
+            joined.transport.writelines(
+                [b"a", memoryview(b"[b]")[1:2], bytearray(b"c")]
+            )
+            return joined.packets()
+
+    assert run(main()) == [b"abc"]
+
+
+async def accepted_by_hand(loop):
+    listener = socket.create_server(("127.0.0.1", 0))
+    right = socket.create_connection(listener.getsockname())
+    sock, _ = listener.accept()
+    listener.close()
+    transport, protocol = await loop.connect_accepted_socket(Recorder, sock)
+    return transport, protocol, right
+
+
+async def connected(loop):
+    listener = socket.create_server(("127.0.0.1", 0))
+    transport, protocol = await loop.create_connection(
+        Recorder, *listener.getsockname()
+    )
+    right, _ = listener.accept()
+    listener.close()
+    return transport, protocol, right
+
+
+async def given(loop):
+    left, right = socket.socketpair()
+    transport, protocol = await loop.create_connection(Recorder, sock=left)
+    return transport, protocol, right
+
+
+@pytest.mark.parametrize("make", [accepted_by_hand, connected, given])
+def test_connections_of_ones_own_never_wait(run, make):
+    async def main():
+        transport, protocol, right = await make(asyncio.get_running_loop())
+        right.settimeout(5)
+        for _ in range(4):
+            for piece in (b"head", b"body"):
+                transport.write(piece)
+                assert right.recv(100) == piece
+            await asyncio.sleep(0)
+        transport.abort()
+        await protocol.closed
+        right.close()
+
+    run(main())
+
+
+def test_an_error_is_seen_inside_write(run):
+    async def main():
+        order = []
+
+        class Lost(Recorder):
+            def connection_lost(self, exc):
+                order.append(type(exc))
+                super().connection_lost(exc)
+
+        async with Joined(Lost(), socket.SOCK_STREAM) as joined:
+            joined.right.close()
+            joined.transport.write(b"x")
+            assert joined.transport.is_closing()
+            assert not joined.transport.is_reading()
+            asyncio.get_running_loop().call_soon(order.append, "what is soon")
+            await joined.protocol.closed
+            return order
+
+    assert run(main()) == [BrokenPipeError, "what is soon"]
+
+
+# ---- what may change, and what waits for room ----
+
+
+def test_mixed_with_what_may_change(run):
+    """Order is kept, and each piece is as it was when it was written."""
+
+    async def main():
+        async with Accepted() as pair:
+            await pair.teach(9)
+            changing = bytearray(b"2")
+            pair.transport.write(b"1")
+            pair.transport.write(changing)
+            changing[:] = b"!"
+            pair.transport.write(b"3")
+            pair.transport.write(memoryview(changing))
+            changing[:] = b"?"
+            pair.transport.writelines([b"5", changing])
+            changing[:] = b"."
+            await asyncio.sleep(0)
+            return pair.arrived()
+
+    assert run(main()) == b"123!5?"
+
+
+def test_a_buffer_is_its_owners_again(fast_loop):
+    """No export of it is held, so it can be resized, also while most of it waits."""
+
+    async def main():
+        async with Joined(kind=socket.SOCK_STREAM) as joined:
+            data = bytearray(3_000_000)
+            joined.transport.write(data)
+            data.clear()
+            assert joined.transport.get_write_buffer_size() > 0
+
+    fast_loop.run_until_complete(main())
+
+
+def test_paused_only_for_what_the_kernel_refused(run):
+    async def main():
+        async with Joined(kind=socket.SOCK_STREAM) as joined:
+            joined.transport.set_write_buffer_limits(high=0)
+            joined.transport.write(b"little")
+            assert "pause_writing" not in joined.protocol.calls
+            joined.transport.write(bytes(3_000_000))
+            assert "pause_writing" in joined.protocol.calls
+            assert 0 < joined.transport.get_write_buffer_size() < 3_000_000
+
+    run(main())
+
+
+@pytest.mark.parametrize("times", [0, 3, 20_000])
+def test_paused_inside_write(run, times):
+    """Code that looks after each write whether it should stop sees it at once."""
+
+    async def main():
+        async with Accepted(taught=False) as pair:
+            if times:
+                await pair.teach(times)
+            total = 0
+            while "pause_writing" not in pair.protocol.calls:
+                pair.transport.write(bytes(1000))
+                total += 1000
+                assert total < 20_000_000
+            return pair.transport.get_write_buffer_size()
+
+    assert 64 * 1024 < run(main()) < 64 * 1024 + 2000
+
+
+def test_more_pieces_than_one_call_takes(run):
+    async def main():
+        async with Joined(kind=socket.SOCK_STREAM) as joined:
+            pieces = [b"%05d" % n for n in range(5000)]
+            joined.transport.writelines(pieces)
+            got = bytearray()
+
+            def take():
+                try:
+                    got.extend(joined.right.recv(1 << 20))
+                except BlockingIOError:
+                    pass
+                return len(got) == 25_000
+
+            await until(take)
+            return bytes(got) == b"".join(pieces)
+
+    assert run(main())
