@@ -1,4 +1,4 @@
-/* Accepting: up to a backlog of connections per event, each a transport at once.
+/* Accepting: a backlog of connections per event, each a transport at once.
  *
  * Imitates asyncio.selector_events' _accept_connection and _accept_connection2, but
  * makes no task: the protocol's factory runs in the turn that accepts. Connections
@@ -20,9 +20,6 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* No more in one turn, whatever the backlog: others are waiting. */
-#define ACCEPT_MAX 128
-
 typedef struct {
     PyObject_HEAD
     struct fl_source source; /* owns its loop and context */
@@ -36,9 +33,7 @@ typedef struct {
     int proto_number;
     bool streams; /* its type is SOCK_STREAM */
     long backlog;
-    long limit;              /* connections in this turn */
-    uint64_t last_iteration; /* of the last turn */
-    char own_context;        /* it was given: each connection runs in a copy of it */
+    char own_context; /* it was given: each connection runs in a copy of it */
 } ListenerObject;
 
 /* ---- one connection ---- */
@@ -365,20 +360,62 @@ accept_one(ListenerObject *self)
     return -1;
 }
 
+/* asyncio's arguments for serving this socket, and all that it has of its own behind
+ * the loop; new, or NULL. */
+static PyObject *
+serving_arguments(ListenerObject *self)
+{
+    PyObject *tls = self->tls;
+    bool none = tls == Py_None;
+    PyObject *first = Py_BuildValue(
+        "(OOOOOl)", self->source.loop, self->factory, self->sock,
+        none ? Py_None : PyTuple_GET_ITEM(tls, 0), self->server, self->backlog
+    );
+    PyObject *timeouts =
+        none ? PyTuple_New(0) : PyTuple_GetSlice(tls, 2, PyTuple_GET_SIZE(tls));
+    PyObject *all =
+        first == NULL || timeouts == NULL ? NULL : PySequence_Concat(first, timeouts);
+    Py_XDECREF(first);
+    Py_XDECREF(timeouts);
+    return all;
+}
+
+/* Somebody has patched socket.socket: asyncio's own code accepts from here on. */
+static int
+leave_to_asyncio(ListenerObject *self)
+{
+    PyObject *args = serving_arguments(self);
+    PyObject *keywords = args == NULL ? NULL
+                         : self->own_context
+                             ? Py_BuildValue("{s:O}", "context", self->source.context)
+                             : PyDict_New();
+    PyObject *method =
+        keywords == NULL
+            ? NULL
+            : PyObject_GetAttrString(
+                  self->source.loop->state->SelectorEventLoop, "_start_serving"
+              );
+    PyObject *result = NULL;
+    if (method != NULL) {
+        fl_source_ignore(&self->source);
+        result = PyObject_Call(method, args, keywords); /* escapes */
+    }
+    Py_XDECREF(method);
+    Py_XDECREF(keywords);
+    Py_XDECREF(args);
+    return fl_call_status(result);
+}
+
 static int
 accept_ready(ListenerObject *self)
 {
-    /* Most events mean one connection, and asking whether there is another is a
-     * system call: ask only while the listener was ready in the iteration before. */
-    uint64_t now = self->source.loop->n_iterations;
-    long max = self->backlog < ACCEPT_MAX ? self->backlog + 1 : ACCEPT_MAX;
-    self->limit = now == self->last_iteration + 1 ? self->limit * 2 : 1;
-    self->limit = self->limit < max ? self->limit : max;
-    self->last_iteration = now;
-    long n = self->limit;
     int more = 1;
-    /* user code may close the server or the loop */
-    while (more > 0 && n-- > 0 && self->source.watch.events != 0) {
+    /* user code may close the server or the loop, or patch the class */
+    for (long n = 0; more > 0 && n <= self->backlog && self->source.watch.events != 0;
+         n++) {
+        if (!fl_socket_class_is_plain(self->source.loop->state)) {
+            return leave_to_asyncio(self); /* escapes */
+        }
         more = accept_one(self); /* escapes */
     }
     return more < 0 ? -1 : 0;
@@ -519,8 +556,12 @@ fl_listener_start(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
     }
     int fd;
     int plain = fl_socket_is_plain(state, args[1], &fd); /* escapes */
-    if (plain <= 0) {
-        return plain < 0 ? NULL : Py_NewRef(Py_False);
+    if (plain < 0) {
+        return NULL;
+    }
+    if (plain == 0 || !fl_socket_is_unpatched(state, args[1]) ||
+        !fl_socket_class_is_plain(state)) {
+        return Py_NewRef(Py_False);
     }
     PyTypeObject *type = state->listener_type;
     ListenerObject *self = (ListenerObject *)FL_SLOT_POINTER(type->tp_alloc(type, 0));

@@ -104,6 +104,7 @@ int fl_fault_add_methods(PyObject *module);
 #define PySequence_Fast(...) FL_FAULT_POINTER(PySequence_Fast, __VA_ARGS__)
 #define PySequence_List(...) FL_FAULT_POINTER(PySequence_List, __VA_ARGS__)
 #define PySet_New(...) FL_FAULT_POINTER(PySet_New, __VA_ARGS__)
+#define PyTuple_GetSlice(...) FL_FAULT_POINTER(PyTuple_GetSlice, __VA_ARGS__)
 #define PyTuple_New(...) FL_FAULT_POINTER(PyTuple_New, __VA_ARGS__)
 #define PyTuple_Pack(...) FL_FAULT_POINTER(PyTuple_Pack, __VA_ARGS__)
 #define PyType_FromModuleAndSpec(...) \

@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from tests.net.helpers import Recorder
-from tests.support import run_child, until
+from tests.support import run_child, run_once, until
 
 
 async def serve(factory, **options):
@@ -392,3 +392,105 @@ def test_the_loop_names_the_transport_of_an_fd(run):
         await finish(server)
 
     run(main())
+
+
+@pytest.mark.parametrize("count", [2, 20, 90])
+def test_a_burst_is_accepted_at_once(loop, count):
+    """In as few iterations as asyncio takes, though it has come at once."""
+    made = []
+
+    class Counts(asyncio.Protocol):
+        def connection_made(self, transport):
+            made.append(transport)
+
+    server = loop.run_until_complete(loop.create_server(Counts, "127.0.0.1", 0))
+    address = server.sockets[0].getsockname()
+    clients = [socket.create_connection(address) for _ in range(count)]
+    iterations = 0
+    while len(made) < count:
+        run_once(loop)
+        iterations += 1
+        assert iterations <= 4
+    for transport in made:
+        transport.abort()
+    server.close()
+    for client in clients:
+        client.close()
+    for _ in range(4):
+        run_once(loop)
+
+
+PATCHES = ["class", "method"]
+
+
+def patched(monkeypatch, how, seen):
+    """Has accept() noted: by a class in socket.socket's place, or by a method there."""
+    if how == "method":
+        accept = socket.socket.accept
+
+        def noting(self):
+            seen.append("accept")
+            return accept(self)
+
+        monkeypatch.setattr(socket.socket, "accept", noting)
+        return
+
+    class Noting(socket.socket):
+        def close(self):
+            seen.append("close")
+            super().close()
+
+    monkeypatch.setattr(socket, "socket", Noting)
+
+
+@pytest.mark.parametrize("when", ["before", "later"])
+@pytest.mark.parametrize("how", PATCHES)
+def test_a_patched_class_is_used(run, monkeypatch, how, when):
+    seen = []
+    client_of = socket.socket
+
+    async def main():
+        protocols = []
+
+        def factory():
+            protocols.append(Recorder())
+            return protocols[-1]
+
+        if when == "before":
+            patched(monkeypatch, how, seen)
+        server, address = await serve(factory)
+        if when == "later":
+            patched(monkeypatch, how, seen)
+        with client_of() as client:
+            client.connect(address)
+            await until(lambda: protocols and protocols[0].transport)
+            client.send(b"x")
+            await until(lambda: protocols[0].data == b"x")
+            protocols[0].transport.close()
+            await protocols[0].closed
+            await asyncio.sleep(0)
+        await finish(server)
+
+    run(main())
+    monkeypatch.undo()
+    assert ("accept" if how == "method" else "close") in seen
+
+
+@pytest.mark.parametrize("how", PATCHES)
+def test_a_patched_class_is_used_by_sock_accept(run, monkeypatch, how):
+    seen = []
+    client_of = socket.socket
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listener, client_of() as client:
+            listener.setblocking(False)
+            client.connect(listener.getsockname())
+            patched(monkeypatch, how, seen)
+            accepted, address = await loop.sock_accept(listener)
+            assert address == client.getsockname()
+            accepted.close()
+
+    run(main())
+    monkeypatch.undo()
+    assert ("accept" if how == "method" else "close") in seen
