@@ -569,12 +569,12 @@ static const struct fl_slot inherited_slots[] = {
 int
 fl_handle_add_type(PyObject *module, struct fl_state *state)
 {
-    PyObject *base = state->asyncio_Handle;
-    if (fl_layout_check(
+    PyObject **base = &state->asyncio_Handle;
+    if (fl_layout_provide(
             base, inherited_slots, offsetof(HandleObject, slot_scheduled),
-            "asyncio.Handle"
+            FL_HANDLE_SLOTS
         ) < 0) {
         return -1;
     }
-    return fl_make_type(&state->handle_type, module, &handle_spec, base);
+    return fl_make_type(&state->handle_type, module, &handle_spec, *base);
 }

@@ -57,6 +57,10 @@ typedef struct {
     char context_made;   /* it was one, and nobody was given it */
 } HandleObject;
 
+/* The names of the first of them, in order. */
+#define FL_HANDLE_SLOTS \
+    "_args _callback _cancelled _context _loop _repr _source_traceback __weakref__"
+
 typedef struct {
     HandleObject base;
     struct fl_timer timer;

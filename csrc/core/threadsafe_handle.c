@@ -163,15 +163,14 @@ fl_threadsafe_handle_add_type(PyObject *module, struct fl_state *state)
         PyErr_Clear(); /* before 3.14 there is none */
         return 0;
     }
-    int status = 0;
-    if (fl_layout_matches(
-            base, inherited_slots,
-            offsetof(HandleObject, slot_scheduled) + sizeof(void *)
-        )) {
-        PyTypeObject **type = &state->threadsafe_handle_type;
+    PyTypeObject **type = &state->threadsafe_handle_type;
+    int status = fl_layout_provide(
+        &base, inherited_slots, offsetof(HandleObject, slot_scheduled) + sizeof(void *),
+        FL_HANDLE_SLOTS " _lock"
+    );
+    if (status == 0) {
         status = fl_make_type(type, module, &threadsafe_handle_spec, base);
-        status = status < 0 ? -1 : fl_handle_add_inherited(*type);
     }
     Py_DECREF(base);
-    return status;
+    return status < 0 ? -1 : fl_handle_add_inherited(*type);
 }

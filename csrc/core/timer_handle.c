@@ -132,12 +132,13 @@ static const struct fl_slot inherited_slots[] = {
 int
 fl_timer_handle_add_type(PyObject *module, struct fl_state *state)
 {
-    PyObject *base = state->asyncio_TimerHandle;
+    PyObject **base = &state->asyncio_TimerHandle;
     PyTypeObject **type = &state->timer_handle_type;
-    if (fl_layout_check(
-            base, inherited_slots, offsetof(HandleObject, loop), "asyncio.TimerHandle"
+    if (fl_layout_provide(
+            base, inherited_slots, offsetof(HandleObject, loop),
+            FL_HANDLE_SLOTS " _scheduled _when"
         ) < 0 ||
-        fl_make_type(type, module, &timer_handle_spec, base) < 0) {
+        fl_make_type(type, module, &timer_handle_spec, *base) < 0) {
         return -1;
     }
     return fl_handle_add_inherited(*type);

@@ -4,6 +4,7 @@
 #include "net/address.h"
 #include "py/call.h"
 #include "py/error.h"
+#include "py/layout.h"
 #include "py/tables.h"
 
 #include <errno.h>
@@ -419,11 +420,10 @@ static PyType_Spec datagram_spec = {
 int
 fl_datagram_add_type(PyObject *module, struct fl_state *state)
 {
-    if (fl_transport_check_layout(state->FlowControlMixin, true) < 0) {
+    if (fl_transport_provide_base(&state->FlowControlMixin, true) < 0) {
         return -1;
     }
-    PyObject *bases =
-        PyTuple_Pack(2, state->FlowControlMixin, state->DatagramTransport);
+    PyObject *bases = fl_layout_join(state->FlowControlMixin, state->DatagramTransport);
     int status =
         bases == NULL
             ? -1

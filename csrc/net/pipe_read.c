@@ -288,7 +288,7 @@ static PyType_Spec read_pipe_spec = {
 int
 fl_pipe_read_add_type(PyObject *module, struct fl_state *state)
 {
-    if (fl_transport_check_layout(state->ReadTransport, false) < 0) {
+    if (fl_transport_provide_base(&state->ReadTransport, false) < 0) {
         return -1;
     }
     if (fl_make_type(

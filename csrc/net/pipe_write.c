@@ -316,7 +316,7 @@ static PyType_Spec write_pipe_spec = {
 int
 fl_pipe_write_add_type(PyObject *module, struct fl_state *state)
 {
-    if (fl_transport_check_layout(state->FlowControlMixin, true) < 0) {
+    if (fl_transport_provide_base(&state->FlowControlMixin, true) < 0) {
         return -1;
     }
     return fl_make_type(

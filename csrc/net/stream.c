@@ -349,7 +349,7 @@ add_class_attributes(PyObject *type, const struct fl_state *state)
 int
 fl_stream_add_type(PyObject *module, struct fl_state *state)
 {
-    if (fl_transport_check_layout(state->FlowControlMixin, true) < 0) {
+    if (fl_transport_provide_base(&state->FlowControlMixin, true) < 0) {
         return -1;
     }
     PyObject *type =

@@ -193,9 +193,9 @@ int fl_transport_use_protocol(TransportObject *self, PyObject *protocol);
  * 0 or -1. */
 int fl_transport_fill_extra(TransportObject *self, PyObject *given);
 
-/* Whether base is asyncio's class whose slots come first, up to _extra alone or all of
- * them; else ImportError. 0 or -1. */
-int fl_transport_check_layout(PyObject *base, bool has_limits);
+/* Sees to it that *base, asyncio's class whose slots come first, has them, up to _extra
+ * alone or all of them: see py/layout.h. 0 or -1. */
+int fl_transport_provide_base(PyObject **base, bool has_limits);
 
 /* Slots of a type; dealloc wants the count of live objects and frees the object. */
 int fl_transport_traverse(PyObject *op, visitproc visit, void *arg);

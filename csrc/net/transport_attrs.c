@@ -339,14 +339,14 @@ static const struct fl_slot flow_control_slots[] = {
 };
 
 int
-fl_transport_check_layout(PyObject *base, bool has_limits)
+fl_transport_provide_base(PyObject **base, bool has_limits)
 {
-    static const char name[] = "asyncio transports";
     return has_limits
-               ? fl_layout_check(
-                     base, flow_control_slots, offsetof(TransportObject, weakrefs), name
+               ? fl_layout_provide(
+                     base, flow_control_slots, offsetof(TransportObject, weakrefs),
+                     "_extra _high_water _loop _low_water _protocol_paused"
                  )
-               : fl_layout_check(
-                     base, base_slots, offsetof(TransportObject, high), name
+               : fl_layout_provide(
+                     base, base_slots, offsetof(TransportObject, high), "_extra"
                  );
 }

@@ -20,16 +20,48 @@ fl_layout_matches(PyObject *base, const struct fl_slot *slots, Py_ssize_t basics
     return true;
 }
 
+/* What a function of fastloop._layout returns for these; new, or NULL. */
+static PyObject *
+call_layout(const char *function, const char *format, PyObject *base, const void *more)
+{
+    PyObject *module = PyImport_ImportModule("fastloop._layout");
+    PyObject *result = module == NULL
+                           ? NULL
+                           : PyObject_CallMethod(module, function, format, base, more);
+    Py_XDECREF(module);
+    return result;
+}
+
 int
-fl_layout_check(
-    PyObject *base, const struct fl_slot *slots, Py_ssize_t basicsize, const char *name
+fl_layout_provide(
+    PyObject **base, const struct fl_slot *slots, Py_ssize_t basicsize,
+    const char *in_order
 )
 {
-    if (fl_layout_matches(base, slots, basicsize)) {
+    if (fl_layout_matches(*base, slots, basicsize)) {
         return 0;
     }
-    PyErr_Format(
-        PyExc_ImportError, "fastloop does not know the %s of this Python", name
-    );
-    return -1;
+    PyObject *made = call_layout("stand_in", "Os", *base, in_order);
+    if (made == NULL) {
+        return -1;
+    }
+    Py_SETREF(*base, made);
+    if (!fl_layout_matches(made, slots, basicsize)) {
+        PyErr_SetString(
+            PyExc_ImportError, "fastloop does not know how this Python lays out objects"
+        );
+        return -1;
+    }
+    return 0;
+}
+
+PyObject *
+fl_layout_join(PyObject *base, PyObject *other)
+{
+    /* fast: what is asyncio's has the same root; the module need not be imported */
+    if (PyType_Check(base) && PyType_Check(other) &&
+        PyType_IsSubtype((PyTypeObject *)base, ((PyTypeObject *)other)->tp_base)) {
+        return PyTuple_Pack(2, base, other);
+    }
+    return call_layout("join", "OO", base, other);
 }
