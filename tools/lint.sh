@@ -33,6 +33,7 @@ parse_scripts() {
 
 check "floors" python tools/check_layers.py
 check "faults" python tools/check_faults.py
+check "stores" python tools/check_stores.py
 check "file sizes" python tools/check_sizes.py
 check "words" python tools/check_words.py
 check "shell scripts" parse_scripts

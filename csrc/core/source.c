@@ -97,6 +97,9 @@ fl_source_want(struct fl_source *self, uint32_t events)
         fl_loop_ensure_own(self->loop) < 0) { /* escapes */
         return -1;
     }
+    if (self->loop == NULL) { /* it has ended meanwhile */
+        return 0;
+    }
     struct fl_poller *poller = &self->loop->poller;
     bool first = fl_list_empty(&self->link);
     int err;

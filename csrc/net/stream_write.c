@@ -293,13 +293,19 @@ fl_stream_write_eof(PyObject *op, PyObject *Py_UNUSED(ignored))
 
 /* ---- sendfile ---- */
 
+static PyObject *
+refuse_second_waiter(void)
+{
+    PyErr_SetString(PyExc_RuntimeError, "Empty waiter is already set");
+    return NULL;
+}
+
 PyObject *
 fl_stream_make_empty_waiter(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     StreamObject *self = (StreamObject *)op;
     if (self->empty_waiter != NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "Empty waiter is already set");
-        return NULL;
+        return refuse_second_waiter();
     }
     if (fl_stream_flush(self) < 0) { /* escapes */
         return NULL;
@@ -314,7 +320,11 @@ fl_stream_make_empty_waiter(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (waiter == NULL) {
         return NULL;
     }
-    Py_XSETREF(self->empty_waiter, Py_NewRef(waiter));
+    if (self->empty_waiter != NULL) { /* looked again */
+        Py_DECREF(waiter);
+        return refuse_second_waiter();
+    }
+    self->empty_waiter = Py_NewRef(waiter);
     if (self->writer.queue.count == 0 && finish_waiter(self) < 0) {
         Py_CLEAR(waiter);
     }

@@ -14,9 +14,9 @@ def check(name, folder):
     return getattr(module, f"check_{name}")(folder)
 
 
-@pytest.mark.parametrize("name", ["faults", "layers", "sizes", "words"])
+@pytest.mark.parametrize("name", ["faults", "layers", "sizes", "stores", "words"])
 def test_the_project_passes(name):
-    folder = ROOT / "csrc" if name in ("faults", "layers") else ROOT
+    folder = ROOT / "csrc" if name in ("faults", "layers", "stores") else ROOT
     assert check(name, folder) == []
 
 
@@ -129,3 +129,99 @@ def test_an_allocation_below_python_includes_the_faults(write):
     assert found == ["csrc/base/ring.c: allocates without base/fault.h"]
     text = '#include "base/fault.h"\nx = malloc(1);\n'
     assert check("faults", write("base/ring.c", text)) == []
+
+
+MADE = """static PyObject *
+made(struct thing *self)
+{
+%s
+    return self->file;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # the store's own call escapes
+        """
+    if (self->file == NULL) {
+        self->file = make(self); /* escapes */
+    }""",
+        # an earlier one does, and what was seen before it is forgotten
+        """
+    if (self->file == NULL) {
+        PyObject *file = make(self); /* escapes */
+        self->file = file;
+    }""",
+        # nothing was seen at all
+        """
+    PyObject *file = make(self); /* escapes */
+    Py_XSETREF(self->base.file, file);""",
+        # by way of a pointer to the field
+        """
+    PyObject **place = open ? &self->file : &self->closed_file;
+    if (*place == NULL) {
+        *place = make(self); /* escapes */
+    }""",
+        # the call is marked where it is made, in another function
+        """
+    PyObject *file = made_by_class(self);
+    self->file = file;""",
+        # one look is not for two escapes
+        """
+    PyObject *file = make(self); /* escapes */
+    if (self->file == NULL) {
+        tell(self); /* the protocol; escapes */
+        self->file = file;
+    }""",
+    ],
+)
+def test_stores_without_a_look_are_found(write, body):
+    other = MADE.replace("made(", "made_by_class(") % "    call(); /* escapes */"
+    folder = write("net/made.c", other + "\n" + MADE % body)
+    (found,) = check("stores", folder)
+    assert found.startswith("csrc/net/made.c:") and "without a look" in found
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        """
+    self->file = borrowed;
+    PyObject *file = make(self); /* escapes */""",
+        """
+    PyObject *file = make(self); /* escapes */
+    if (self->file != NULL) {
+        Py_DECREF(file);
+        return 0;
+    }
+    self->file = file;""",
+        """
+    PyObject **place = open ? &self->file : &self->closed_file;
+    PyObject *file = make(self); /* escapes */
+    if (*place == NULL) {
+        *place = file;
+    }""",
+        """
+    tell(self); /* escapes */
+    self->file = NULL;
+    self->closing = 1;
+    *result = file;""",
+    ],
+)
+def test_stores_with_a_look_are_not(write, body):
+    assert check("stores", write("net/made.c", MADE % body)) == []
+
+
+def test_stores_that_need_no_look_are_there():
+    """The list names no function that is gone."""
+    listed = importlib.import_module("check_stores").NO_LOOK.values()
+    text = "".join(path.read_text() for path in (ROOT / "csrc").rglob("*.c"))
+    gone = [
+        each
+        for each in " ".join(listed).split()
+        if f"\n{each.partition(':')[0]}(" not in text
+        or each.partition(":")[2] not in text
+    ]
+    assert gone == []

@@ -1,0 +1,138 @@
+"""Check that nothing is stored after a call that may run user code without a look.
+
+A call marked `/* escapes */`, or one of a function with such a call inside, may run
+Python code: other threads, finalizers, the program. It may make, end or replace what
+the function has looked at. So a field that is stored after such a call must have been
+looked at between the two. Those that need no look are listed below, with the reason.
+
+Followed are the statements of a function from top to bottom: what comes around a loop,
+or through a pointer that was handed on, is not seen. Stores of a constant are left out:
+they mark an end, which no look makes undone.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from project_files import ROOT, report
+
+NO_LOOK = {
+    "the last to come wins, and gives up what it finds": """
+        fl_future_init:own->loop fl_future_init:own->loop_is_ours
+        fl_future_set_exception:own->trace fl_handle_cancel:self->repr
+        fl_source_want:self->watch.events fl_stream_wait_for_room:self->room_waiter
+        fl_task_cancel:self->own.cancel_message
+        fl_transport_resume_reading:self->source.context
+        fl_transport_use_protocol:self->protocol loop_set_debug:self->debug
+        set_marks:self->high set_marks:self->high_bytes set_marks:self->low
+        set_marks:self->low_bytes start_in_debug:own->source_traceback
+        stream_use_protocol:self->buffered task_init:self->base.context
+        task_init:self->base.coro task_init:self->base.name
+        wait_for_foreign:self->waiter wait_for_own:self->waiter""",
+    "nobody else has the object yet": """
+        fl_pipe_write_make:self->base.paused fl_reader_watch_want:watch->watch.events
+        fl_transport_fill_extra:self->extra look_at_socket:self->address
+        look_at_socket:self->has_address look_at_socket:self->is_connected
+        open_signal_pair:self->signal_watch.on_ready take_task_keyword:args->eager_start
+        watch_internal:watch->fd""",
+    "one at a time can get there": """
+        fl_current_publish:loop->stale_task fl_loop_take_wakeup_fd:self->took_wakeup_fd
+        op_wait:self->future""",
+    "what came in between has gone before": "fl_handle_run:self->running",
+    "a guess, which decides nothing": """
+        read_data:self->receive_bytes read_more:self->turns_alone
+        read_once:self->expected_bytes""",
+    "asyncio's does so": "fl_future_set_exception:own->outcome",
+}
+
+COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+STRING = re.compile(r'"(?:\\.|[^"\\\n])*"')
+FUNCTION = re.compile(
+    r"^(\w+)\((?:[^;{}()]|\([^()]*\))*\)\n\{\n(.*?)^\}", re.MULTILINE | re.DOTALL
+)
+MARK = re.compile(r"/\*[^*]*\bescapes?\b")
+CALL = re.compile(r"\b([a-z]\w+)\(")
+FIELD = r"\b[a-z]\w*->\w+(?:(?:->|\.)\w+)*"
+PLACE = rf"(?:{FIELD}|\*[a-z]\w*)"
+STORE = re.compile(rf"(?:(?:^|[\s(])({FIELD})|^\s*(\*[a-z]\w*))\s*=(?!=)")
+REPLACE = re.compile(rf"\bPy_X?SETREF\(\s*({PLACE})\s*,")
+CONSTANT = re.compile(r"=\s*(?:\(\w+\))?(?:NULL|-?[01]|true|false|[A-Z][A-Z0-9_]+)\s*;")
+ADDRESS = re.compile(r"\*([a-z]\w*)\s*=(?:[^;(]*[?:])?\s*&[a-z]\w*->")
+
+
+def blanked(text: str) -> str:
+    """Return C text with comments and strings made blank, place for place."""
+    text = COMMENT.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), text)
+    return STRING.sub(lambda m: '"' * len(m[0]), text)
+
+
+def functions(text: str) -> Iterator[tuple[int, str, str]]:
+    """Yield the first line, the name and the body of each function of a C file."""
+    for match in FUNCTION.finditer(text):
+        yield text.count("\n", 0, match.start(2)) + 1, match[1], match[2]
+
+
+def statements(body: str) -> Iterator[tuple[int, str]]:
+    """Yield (offset, text) of the pieces up to a ; { or }, with what is said behind."""
+    plain, start, depth = blanked(body), 0, 0
+    for place, char in enumerate(plain):
+        depth += (char == "(") - (char == ")")
+        if (char == ";" and depth == 0) or char in "{}":
+            behind = re.match(r"[ \t]*/\*.*?\*/", body[place + 1 :], re.DOTALL)
+            end = place + 1 + (behind.end() if behind else 0)
+            if end > start:
+                yield start, body[start:end]
+                start = end
+
+
+def escaping(texts: list[str]) -> set[str]:
+    """Return the functions that have an escaping call inside, at any depth."""
+    marked, calls = set(), {}
+    for text in texts:
+        for _, name, body in functions(text):
+            calls[name] = set(CALL.findall(blanked(body)))
+            if MARK.search(body):
+                marked.add(name)
+    while more := {n for n in calls if n not in marked and calls[n] & marked}:
+        marked |= more
+    return marked
+
+
+def check_function(body: str, marked: set[str]) -> Iterator[tuple[int, str]]:
+    """Yield (offset, place) of each store without a look since the last escape."""
+    escaped, seen = False, set()
+    local = set(ADDRESS.findall(blanked(body)))
+    for offset, piece in statements(body):
+        code = blanked(piece)
+        escapes = bool(MARK.search(piece)) or bool(set(CALL.findall(code)) & marked)
+        if escapes:
+            escaped, seen = True, set()
+        stores = {*REPLACE.findall(code), *("".join(s) for s in STORE.findall(code))}
+        stores -= {s for s in stores if s[0] == "*" and s[1:] not in local}
+        if escaped and not CONSTANT.search(code):
+            for place in sorted(stores - seen):
+                yield offset + len(code) - len(code.lstrip()), place
+        read = STORE.sub(" ", code)
+        if not escapes:
+            seen |= {*re.findall(PLACE, read), *stores}
+
+
+def check_stores(csrc: Path) -> list[str]:
+    """Return one line for each store below csrc that no look comes before."""
+    texts = {path: path.read_text() for path in sorted(csrc.rglob("*.c"))}
+    marked = escaping(list(texts.values()))
+    spared = {name for listed in NO_LOOK.values() for name in listed.split()}
+    found = []
+    for path, text in texts.items():
+        for line, name, body in functions(text):
+            for offset, place in check_function(body, marked):
+                if f"{name}:{place}" not in spared:
+                    number = line + body.count("\n", 0, offset)
+                    where = f"csrc/{path.relative_to(csrc)}:{number}"
+                    found.append(f"{where}: {name} stores {place} without a look")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(report(check_stores(ROOT / "csrc")))
