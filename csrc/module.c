@@ -53,6 +53,12 @@ module_pending_tasks(PyObject *module, PyObject *Py_UNUSED(ignored))
     return fl_task_list_pending(fl_state_of_module(module));
 }
 
+static PyObject *
+module_loops_run(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    return PyLong_FromSsize_t(fl_state_of_module(module)->runs);
+}
+
 #ifdef FASTLOOP_DEBUG
 static PyObject *
 module_debug_counts(PyObject *module, PyObject *Py_UNUSED(ignored))
@@ -109,6 +115,10 @@ PyDoc_STRVAR(
     "_make_datagram(loop, sock, protocol, address, waiter, extra, /)\n--\n\n"
     "Return a transport, or None if asyncio's own must drive that kind of socket."
 );
+PyDoc_STRVAR(
+    loops_run_doc,
+    "_loops_run($module, /)\n--\n\nReturn how often a loop of ours has begun to run."
+);
 
 static PyMethodDef module_methods[] = {
     {"_after_fork", module_after_fork, METH_NOARGS, NULL},
@@ -120,6 +130,7 @@ static PyMethodDef module_methods[] = {
      make_write_pipe_doc},
     {"_make_datagram", FL_FASTCALL(fl_datagram_make), METH_FASTCALL, make_datagram_doc},
     {"_make_stream", FL_FASTCALL(fl_stream_make), METH_FASTCALL, make_stream_doc},
+    {"_loops_run", module_loops_run, METH_NOARGS, loops_run_doc},
     {"_pending_tasks", module_pending_tasks, METH_NOARGS, NULL},
 #ifdef FASTLOOP_DEBUG
     {"_debug_check", module_debug_check, METH_NOARGS, NULL},

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
+from selectors import BaseSelector
 from socket import socket
 from typing import IO, Any, Protocol, TypedDict, TypeVar, TypeVarTuple, Unpack
 
@@ -27,7 +28,7 @@ _ExceptionHandler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object
 @disjoint_base
 class EventLoop:
     slow_callback_duration: float
-    def __init__(self) -> None: ...
+    def __init__(self, selector: BaseSelector | None = None) -> None: ...
     def call_soon(
         self,
         callback: Callable[[Unpack[_Ts]], object],
@@ -167,4 +168,5 @@ class Future(asyncio.Future[_T]): ...
 @disjoint_base
 class Task(asyncio.Task[_T]): ...
 
+def _loops_run() -> int: ...
 def _pending_tasks() -> list[Any]: ...

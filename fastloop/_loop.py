@@ -31,7 +31,7 @@ INHERITED = {
     for reason, names in {
         "runs once per loop or program": (
             "shutdown_asyncgens shutdown_default_executor run_in_executor"
-            " set_default_executor __repr__ _check_callback _check_default_executor"
+            " set_default_executor _check_callback _check_default_executor"
             " _check_running _check_signal _set_coroutine_origin_tracking"
             " _do_shutdown"
         ),
@@ -76,11 +76,16 @@ class Loop(
 ):
     """An asyncio event loop whose scheduling is written in C.
 
-    Takes no arguments. Every method of asyncio.AbstractEventLoop is there and
-    behaves as in the asyncio of the running Python; stats() is an addition.
+    selector: what subclasses of asyncio's loop hand on; the loop polls by itself and
+    does not look at it. Every method of asyncio.AbstractEventLoop is there and behaves
+    as in the asyncio of the running Python; stats() is an addition.
     """
 
     _thread_id: int | None = None
+
+    def __repr__(self) -> str:
+        text = super().__repr__()
+        return f"<fastloop.{text[1:]}" if type(self) is Loop else text
 
     # --- transports: asyncio's connecting and accepting code makes them by these ---
 
@@ -203,6 +208,8 @@ class Loop(
                 self.__dict__["_watcher"] = watcher
             return watcher
 
+
+Loop.__module__ = "fastloop"
 
 # The parent's epoll is of no use to a forked child, and harmful to the parent.
 os.register_at_fork(before=_core._before_fork, after_in_child=_core._after_fork)

@@ -35,9 +35,12 @@ def run(
     debug: as for asyncio.run.  loop_factory: makes the loop; None means asyncio's own.
     Returns or raises what main does, and RuntimeError inside a running loop.
     """
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError(
+            "fastloop.run() cannot be called from a running event loop: there, await"
+            " the coroutine"
+        )
     if sys.version_info >= (3, 12):
         return asyncio.run(main, debug=debug, loop_factory=loop_factory)
-    if asyncio._get_running_loop() is not None:
-        raise RuntimeError("asyncio.run() cannot be called from a running event loop")
     with asyncio.Runner(debug=debug, loop_factory=loop_factory) as runner:
         return runner.run(main)

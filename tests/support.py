@@ -133,7 +133,7 @@ def outcome(call, *args, **kwargs):
 def plain(text):
     """The text without what may differ between two loops: addresses, class names."""
     text = re.sub(r"0x[0-9a-f]+", "0x...", text)
-    return re.sub(r"<(_UnixSelectorEventLoop|Loop) ", "<LOOP ", text)
+    return re.sub(r"<(_UnixSelectorEventLoop|fastloop.Loop|Loop) ", "<LOOP ", text)
 
 
 # AddressSanitizer makes all code slower and keeps freed memory for a while; valgrind,

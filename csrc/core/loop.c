@@ -81,15 +81,14 @@ loop_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwar
     return (PyObject *)self;
 }
 
+/* What subclasses of asyncio's loop hand on is taken, and ignored. */
 static int
-loop_init(PyObject *op, PyObject *args, PyObject *kwargs)
+loop_init(PyObject *Py_UNUSED(op), PyObject *args, PyObject *kwargs)
 {
-    if (PyTuple_GET_SIZE(args) != 0 ||
-        (kwargs != NULL && PyDict_GET_SIZE(kwargs) != 0)) {
-        PyErr_Format(PyExc_TypeError, "%s() takes no arguments", Py_TYPE(op)->tp_name);
-        return -1;
-    }
-    return 0;
+    static char *names[] = {"selector", NULL};
+    PyObject *selector;
+    return PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Loop", names, &selector) ? 0
+                                                                                  : -1;
 }
 
 static int

@@ -277,6 +277,7 @@ setup(LoopObject *self)
     }
     self->thread_id = PyThread_get_thread_ident();
     self->running = 1;
+    self->state->runs++;
     self->quiet_iterations = 0;
     self->last_step_ticks = 0;
     if (set_thread_id(self, PyLong_FromUnsignedLong(self->thread_id)) < 0 ||

@@ -115,6 +115,8 @@ struct fl_state {
     struct fl_types_state types; /* futures and tasks */
     struct fl_net_state net;
 
+    Py_ssize_t runs; /* of loops, begun since the module was made */
+
     struct fl_counts { /* live objects, for the debug build */
         Py_ssize_t loops;
         Py_ssize_t handles;

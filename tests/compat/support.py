@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 TIMEOUT_S = 50
 LOOPS = {
     "asyncio": "asyncio.unix_events._UnixSelectorEventLoop",
-    "fastloop": "fastloop._loop.Loop",
+    "fastloop": "fastloop.Loop",
 }
 # What goes between `python` and a program.
 DOORS = {"asyncio": [], "fastloop": ["-m", "fastloop"]}

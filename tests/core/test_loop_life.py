@@ -24,7 +24,8 @@ def test_it_is_an_asyncio_loop(loop):
 
 
 def test_repr_names_its_state(loop, loop_factory):
-    name = type(loop).__name__
+    ours = type(loop).__module__ == "fastloop"
+    name = "fastloop.Loop" if ours else type(loop).__name__
     assert repr(loop) == f"<{name} running=False closed=False debug=False>"
     seen = []
     loop.set_debug(True)

@@ -2,6 +2,8 @@
 
 import asyncio
 import inspect
+import pickle
+import selectors
 import sys
 import threading
 
@@ -92,9 +94,14 @@ def test_run_inside_a_running_loop():
         finally:
             coroutine.close()
 
-    expected = asyncio.run(main(asyncio.run))
-    assert expected[0] is RuntimeError
-    assert fastloop.run(main(fastloop.run)) == expected
+    for run_outer in asyncio.run, fastloop.run:
+        assert run_outer(main(asyncio.run))[0] is RuntimeError
+        error, text = run_outer(main(fastloop.run))
+        assert error is RuntimeError
+        assert text.startswith(
+            "fastloop.run() cannot be called from a running event loop"
+        )
+        assert "await" in text
 
 
 def test_run_in_another_thread():
@@ -132,6 +139,52 @@ def test_loop_class_is_a_factory_and_can_be_subclassed():
     for factory in fastloop.Loop, Named:
         with asyncio.Runner(loop_factory=factory) as runner:
             assert type(runner.run(running_loop())) is factory
+
+
+def test_a_selector_is_taken_and_ignored():
+    class Own(fastloop.Loop):
+        def __init__(self):
+            super().__init__(selectors.SelectSelector())
+
+    with selectors.DefaultSelector() as selector:
+        for make in (
+            Own,
+            lambda: fastloop.Loop(None),
+            lambda: fastloop.Loop(selector),
+            lambda: fastloop.Loop(selector=selector),
+        ):
+            loop = make()
+            try:
+                assert loop.run_until_complete(asyncio.sleep(0, "ran")) == "ran"
+            finally:
+                loop.close()
+        assert not selector.get_map()
+
+
+@pytest.mark.parametrize("args, keywords", [((1, 2), {}), ((), {"selectors": None})])
+def test_what_asyncios_loop_refuses_is_refused(args, keywords, unraisable):
+    for loop_class in asyncio.SelectorEventLoop, fastloop.Loop:
+        with pytest.raises(TypeError):
+            loop_class(*args, **keywords)
+    unraisable.take()  # ours was open already
+
+
+def test_the_loop_names_fastloop():
+    class Own(fastloop.Loop):
+        pass
+
+    loop, own, asyncios = fastloop.Loop(), Own(), asyncio.SelectorEventLoop()
+    state = " running=False closed=False debug=False>"
+    try:
+        assert repr(asyncios) == f"<_UnixSelectorEventLoop{state}"
+        assert repr(loop) == f"<fastloop.Loop{state}"
+        assert repr(own) == f"<Own{state}"
+        assert repr(fastloop.Loop) == "<class 'fastloop.Loop'>"
+        assert pickle.loads(pickle.dumps(fastloop.Loop)) is fastloop.Loop
+    finally:
+        loop.close()
+        own.close()
+        asyncios.close()
 
 
 def test_runner_runs_several_times_on_one_loop():
