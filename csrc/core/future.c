@@ -1,8 +1,7 @@
 /* Future: the type and its methods.
  *
- * Every method, getter and slot of asyncio.Future is here again, so that none of
- * asyncio's code ever runs on our objects but through an unbound call, which
- * finds a struct of zeros and says "not initialized".
+ * Every method, getter and slot of asyncio.Future is here again; asyncio's own run on
+ * our objects when they are called by their full name.
  */
 #include "core/future.h"
 
@@ -12,7 +11,7 @@
 
 /* ---- life ---- */
 
-#define LINK offsetof(FutureObject, own.loop)
+#define LINK offsetof(FutureObject, loop)
 
 static PyObject *
 future_alloc(struct fl_state *state, PyTypeObject *type)
@@ -21,13 +20,9 @@ future_alloc(struct fl_state *state, PyTypeObject *type)
         type == state->future_type ? &state->types.free_futures : NULL;
     bool fresh;
     PyObject *op = fl_freelist_alloc(list, type, LINK, &fresh);
-    if (op == NULL) {
-        return NULL;
+    if (op != NULL) {
+        state->counts.futures++;
     }
-    if (fresh) {
-        fl_future_own(op)->state = state;
-    }
-    state->counts.futures++;
     return op;
 }
 
@@ -35,7 +30,7 @@ PyObject *
 fl_future_new(LoopObject *loop)
 {
     PyObject *op = future_alloc(loop->state, loop->state->future_type);
-    if (op != NULL && fl_future_init_fresh(fl_future_own(op), loop) < 0) {
+    if (op != NULL && fl_future_init_fresh(fl_future(op), loop) < 0) {
         Py_CLEAR(op);
     }
     return op;
@@ -56,55 +51,39 @@ future_tp_init(PyObject *op, PyObject *args, PyObject *kwds)
     if (!PyArg_ParseTupleAndKeywords(args, kwds, "|$O:Future", names, &loop)) {
         return -1;
     }
-    return fl_future_init(op, fl_future_own(op), loop);
-}
-
-static int
-future_traverse(PyObject *op, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(op));
-#if defined(FL_HAVE_THREAD_TASKS)
-    Py_VISIT(fl_base_future(op)->awaited_by);
-#endif
-    int status = fl_future_traverse_own(fl_future_own(op), visit, arg);
-    return status != 0 ? status : fl_mirror_traverse_dict(op, visit, arg);
+    return fl_future_init(fl_future(op), loop);
 }
 
 static int
 future_clear(PyObject *op)
 {
-    fl_future_clear_own(fl_future_own(op));
-    if (fl_base_future(op)->loop != NULL) {
-        fl_mirror_clear_base(fl_base_future(op)); /* escapes */
-    }
-#if defined(FL_HAVE_THREAD_TASKS)
-    Py_CLEAR(fl_base_future(op)->awaited_by);
-    fl_base_future(op)->awaited_by_is_set = 0;
-#endif
-    fl_mirror_clear_dict(op);
+    fl_future_clear_base(op); /* escapes */
     return 0;
 }
 
 static void
 future_finalize(PyObject *op)
 {
-    fl_future_report_unretrieved(op, fl_future_own(op));
+    fl_future_report_unretrieved(fl_future(op)); /* escapes */
 }
 
 static void
 future_dealloc(PyObject *op)
 {
-    if (fl_future_own(op)->log_traceback && PyObject_CallFinalizerFromDealloc(op) < 0) {
+    FutureObject *self = fl_future(op);
+    if (self->log_tb && PyObject_CallFinalizerFromDealloc(op) < 0) {
         return; /* resurrected */
     }
     PyTypeObject *type = Py_TYPE(op);
-    struct fl_state *state = fl_future_own(op)->state;
     PyObject_GC_UnTrack(op);
     PyObject_ClearWeakRefs(op);
-    future_clear(op); /* escapes */
-    state->counts.futures--;
-    fl_future_own_reset(fl_future_own(op));
-    if (type != state->future_type ||
+    struct fl_state *state = fl_future_dying_state(self);
+    fl_future_clear_base(op); /* escapes */
+    fl_future_reset(self);
+    if (state != NULL) {
+        state->counts.futures--;
+    }
+    if (state == NULL || type != state->future_type ||
         !fl_freelist_keep(&state->types.free_futures, op, LINK)) {
         type->tp_free(op);
     }
@@ -120,17 +99,19 @@ fl_future_trim(struct fl_state *state, int max)
 static PyObject *
 future_repr(PyObject *op)
 {
-    const struct fl_future_state *own = fl_future_own(op);
-    if (fl_future_check_alive(own) < 0) {
+    FutureObject *self = fl_future(op);
+    if (fl_future_check_alive(self) < 0) {
         return NULL;
     }
-    return PyObject_CallOneArg(own->state->future_repr, op); /* escapes */
+    const struct fl_state *state = fl_future_state(self);
+    return state == NULL ? NULL
+                         : PyObject_CallOneArg(state->future_repr, op); /* escapes */
 }
 
 static PyObject *
 future_iter(PyObject *op)
 {
-    return fl_future_iter_new(op, fl_future_own(op));
+    return fl_future_iter_new(op);
 }
 
 /* ---- methods, in asyncio's order ---- */
@@ -145,7 +126,7 @@ PyDoc_STRVAR(
 static PyObject *
 future_result(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return fl_future_result(fl_future_own(op));
+    return fl_future_result(fl_future(op));
 }
 
 PyDoc_STRVAR(
@@ -158,7 +139,7 @@ PyDoc_STRVAR(
 static PyObject *
 future_exception(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return fl_future_exception(fl_future_own(op));
+    return fl_future_exception(fl_future(op));
 }
 
 PyDoc_STRVAR(
@@ -171,9 +152,9 @@ PyDoc_STRVAR(
 static PyObject *
 future_set_result(PyObject *op, PyObject *result)
 {
-    struct fl_future_state *own = fl_future_own(op);
-    if (fl_future_check_alive(own) < 0 ||
-        fl_future_set_result(op, own, result) < 0) { /* escapes */
+    FutureObject *self = fl_future(op);
+    if (fl_future_check_alive(self) < 0 ||
+        fl_future_set_result(self, result) < 0) { /* escapes */
         return NULL;
     }
     Py_RETURN_NONE;
@@ -190,9 +171,9 @@ PyDoc_STRVAR(
 static PyObject *
 future_set_exception(PyObject *op, PyObject *exception)
 {
-    struct fl_future_state *own = fl_future_own(op);
-    if (fl_future_check_alive(own) < 0 ||
-        fl_future_set_exception(op, own, exception) < 0) { /* escapes */
+    FutureObject *self = fl_future(op);
+    if (fl_future_check_alive(self) < 0 ||
+        fl_future_set_exception(self, exception) < 0) { /* escapes */
         return NULL;
     }
     Py_RETURN_NONE;
@@ -211,7 +192,7 @@ future_add_done_callback(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 )
 {
-    return fl_future_add_done_callback(op, fl_future_own(op), args, n_args, kwnames);
+    return fl_future_add_done_callback(fl_future(op), args, n_args, kwnames);
 }
 
 PyDoc_STRVAR(
@@ -223,7 +204,7 @@ PyDoc_STRVAR(
 static PyObject *
 future_remove_done_callback(PyObject *op, PyObject *callback)
 {
-    return fl_future_remove_callback(op, fl_future_own(op), callback);
+    return fl_future_remove_callback(fl_future(op), callback);
 }
 
 PyDoc_STRVAR(
@@ -236,15 +217,17 @@ PyDoc_STRVAR(
 static PyObject *
 future_cancel(PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames)
 {
-    struct fl_future_state *own = fl_future_own(op);
+    FutureObject *self = fl_future(op);
+    const struct fl_state *state = fl_future_state(self);
     PyObject *message = Py_None;
-    if (fl_keywords_parse_optional(
-            "cancel", own->state->str_msg, args, n_args, kwnames, &message
+    if (state == NULL ||
+        fl_keywords_parse_optional(
+            "cancel", state->str_msg, args, n_args, kwnames, &message
         ) < 0 ||
-        fl_future_check_alive(own) < 0) {
+        fl_future_check_alive(self) < 0) {
         return NULL;
     }
-    int cancelled = fl_future_cancel(op, own, message); /* escapes */
+    int cancelled = fl_future_cancel(self, message); /* escapes */
     return cancelled < 0 ? NULL : PyBool_FromLong(cancelled);
 }
 
@@ -256,7 +239,7 @@ PyDoc_STRVAR(
 static PyObject *
 future_cancelled(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return PyBool_FromLong(fl_future_own(op)->status == FL_FUTURE_CANCELLED);
+    return PyBool_FromLong(fl_future(op)->status == FL_FUTURE_CANCELLED);
 }
 
 PyDoc_STRVAR(
@@ -267,7 +250,7 @@ PyDoc_STRVAR(
 static PyObject *
 future_done(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return PyBool_FromLong(fl_future_own(op)->status != FL_FUTURE_PENDING);
+    return PyBool_FromLong(fl_future(op)->status != FL_FUTURE_PENDING);
 }
 
 PyDoc_STRVAR(
@@ -278,8 +261,8 @@ PyDoc_STRVAR(
 static PyObject *
 future_get_loop(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    const struct fl_future_state *own = fl_future_own(op);
-    return fl_future_check_alive(own) < 0 ? NULL : Py_NewRef(own->loop);
+    const FutureObject *self = fl_future(op);
+    return fl_future_check_alive(self) < 0 ? NULL : Py_NewRef(self->loop);
 }
 
 PyDoc_STRVAR(
@@ -292,7 +275,7 @@ PyDoc_STRVAR(
 static PyObject *
 future_make_cancelled_error(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return fl_future_cancelled_error(fl_future_own(op));
+    return fl_future_cancelled_error(fl_future(op));
 }
 
 PyDoc_STRVAR(class_getitem_doc, "See PEP 585");
@@ -317,7 +300,7 @@ static PyMethodDef future_methods[] = {
 };
 
 static PyGetSetDef future_getset[] = {
-    FL_FUTURE_GETSET(FutureObject),
+    FL_FUTURE_GETSET,
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -332,7 +315,7 @@ static PyType_Slot future_slots[] = {
     {Py_tp_doc, (void *)future_doc},
     {Py_tp_new, future_tp_new},
     {Py_tp_init, future_tp_init},
-    {Py_tp_traverse, future_traverse},
+    {Py_tp_traverse, fl_future_traverse_base},
     {Py_tp_clear, future_clear},
     {Py_tp_finalize, future_finalize},
     {Py_tp_dealloc, future_dealloc},

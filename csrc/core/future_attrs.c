@@ -7,93 +7,90 @@
 
 #include "py/tables.h"
 
-static struct fl_future_state *
-own_at(PyObject *op, void *closure)
-{
-    return (struct fl_future_state *)(void *)((char *)op + (Py_ssize_t)closure);
-}
-
 PyObject *
-fl_future_get_state(PyObject *op, void *closure)
+fl_future_get_state(PyObject *op, void *Py_UNUSED(closure))
 {
-    const struct fl_future_state *own = own_at(op, closure);
-    if (fl_future_check_alive(own) < 0) {
+    FutureObject *self = fl_future(op);
+    if (fl_future_check_alive(self) < 0) {
         return NULL;
     }
-    const struct fl_state *state = own->state;
+    const struct fl_state *state = fl_future_state(self);
+    if (state == NULL) {
+        return NULL;
+    }
     PyObject *const names[] = {
         state->str_PENDING, state->str_CANCELLED, state->str_FINISHED
     };
-    return Py_NewRef(names[own->status]);
+    return Py_NewRef(names[self->status]);
 }
 
 PyObject *
-fl_future_get_blocking(PyObject *op, void *closure)
+fl_future_get_blocking(PyObject *op, void *Py_UNUSED(closure))
 {
-    const struct fl_future_state *own = own_at(op, closure);
-    return PyBool_FromLong(own->loop != NULL && own->blocking);
+    FutureObject *self = fl_future(op);
+    return PyBool_FromLong(self->loop != NULL && self->blocking);
 }
 
 int
-fl_future_set_blocking(PyObject *op, PyObject *value, void *closure)
+fl_future_set_blocking(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
 {
-    struct fl_future_state *own = own_at(op, closure);
-    if (fl_future_check_alive(own) < 0) {
+    FutureObject *self = fl_future(op);
+    if (fl_future_check_alive(self) < 0) {
         return -1;
     }
     int truth = fl_attr_truth(value);
     if (truth < 0) {
         return -1;
     }
-    own->blocking = truth != 0;
+    self->blocking = truth != 0;
     return 0;
 }
 
 PyObject *
-fl_future_get_loop_attr(PyObject *op, void *closure)
+fl_future_get_loop_attr(PyObject *op, void *Py_UNUSED(closure))
 {
-    return fl_or_none(own_at(op, closure)->loop);
+    return fl_or_none(fl_future(op)->loop);
 }
 
 PyObject *
-fl_future_get_callbacks(PyObject *op, void *closure)
+fl_future_get_callbacks(PyObject *op, void *Py_UNUSED(closure))
 {
-    struct fl_future_state *own = own_at(op, closure);
-    return fl_future_check_alive(own) < 0 ? NULL : fl_future_list_callbacks(own);
+    FutureObject *self = fl_future(op);
+    return fl_future_check_alive(self) < 0 ? NULL : fl_future_list_callbacks(self);
 }
 
 PyObject *
-fl_future_get_result_attr(PyObject *op, void *closure)
+fl_future_get_result_attr(PyObject *op, void *Py_UNUSED(closure))
 {
-    const struct fl_future_state *own = own_at(op, closure);
-    if (fl_future_check_alive(own) < 0) {
+    FutureObject *self = fl_future(op);
+    if (fl_future_check_alive(self) < 0) {
         return NULL;
     }
-    return fl_or_none(own->failed ? NULL : own->outcome);
+    return fl_or_none(self->result);
 }
 
 PyObject *
-fl_future_get_exception_attr(PyObject *op, void *closure)
+fl_future_get_exception_attr(PyObject *op, void *Py_UNUSED(closure))
 {
-    const struct fl_future_state *own = own_at(op, closure);
-    if (fl_future_check_alive(own) < 0) {
+    FutureObject *self = fl_future(op);
+    if (fl_future_check_alive(self) < 0) {
         return NULL;
     }
-    return fl_or_none(own->failed ? own->outcome : NULL);
+    return fl_or_none(self->exception);
 }
 
 PyObject *
-fl_future_get_log_traceback(PyObject *op, void *closure)
+fl_future_get_log_traceback(PyObject *op, void *Py_UNUSED(closure))
 {
-    const struct fl_future_state *own = own_at(op, closure);
-    if (fl_future_check_alive(own) < 0) {
+    FutureObject *self = fl_future(op);
+    if (fl_future_check_alive(self) < 0) {
         return NULL;
     }
-    return PyBool_FromLong(own->log_traceback);
+    return PyBool_FromLong(self->log_tb);
 }
 
 int
-fl_future_set_log_traceback(PyObject *op, PyObject *value, void *closure)
+fl_future_set_log_traceback(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
 {
     int truth = fl_attr_truth(value);
     if (truth < 0) {
@@ -103,31 +100,31 @@ fl_future_set_log_traceback(PyObject *op, PyObject *value, void *closure)
         PyErr_SetString(PyExc_ValueError, "_log_traceback can only be set to False");
         return -1;
     }
-    own_at(op, closure)->log_traceback = false;
+    fl_future(op)->log_tb = 0;
     return 0;
 }
 
 PyObject *
-fl_future_get_source_traceback(PyObject *op, void *closure)
+fl_future_get_source_traceback(PyObject *op, void *Py_UNUSED(closure))
 {
-    const struct fl_future_state *own = own_at(op, closure);
-    return fl_or_none(own->loop == NULL ? NULL : own->source_traceback);
+    FutureObject *self = fl_future(op);
+    return fl_or_none(self->loop == NULL ? NULL : self->source_tb);
 }
 
 PyObject *
-fl_future_get_cancel_message(PyObject *op, void *closure)
+fl_future_get_cancel_message(PyObject *op, void *Py_UNUSED(closure))
 {
-    return fl_or_none(own_at(op, closure)->cancel_message);
+    return fl_or_none(fl_future(op)->cancel_msg);
 }
 
 int
-fl_future_set_cancel_message(PyObject *op, PyObject *value, void *closure)
+fl_future_set_cancel_message(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
 {
     if (value == NULL) {
         PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
         return -1;
     }
-    Py_XSETREF(own_at(op, closure)->cancel_message, Py_NewRef(value));
+    Py_XSETREF(fl_future(op)->cancel_msg, Py_NewRef(value));
     return 0;
 }
 

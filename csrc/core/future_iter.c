@@ -9,20 +9,22 @@
 
 typedef struct {
     PyObject_HEAD
-    PyObject *future;            /* NULL once it has ended */
-    struct fl_future_state *own; /* of future, as long as that is not NULL */
+    PyObject *future; /* NULL once it has ended */
     struct fl_state *state;
 } FutureIterObject;
 
 #define LINK offsetof(FutureIterObject, future)
 
 PyObject *
-fl_future_iter_new(PyObject *future, struct fl_future_state *own)
+fl_future_iter_new(PyObject *future)
 {
-    if (fl_future_check_alive(own) < 0) {
+    if (fl_future_check_alive(fl_future(future)) < 0) {
         return NULL;
     }
-    struct fl_state *state = own->state;
+    struct fl_state *state = fl_future_state(fl_future(future));
+    if (state == NULL) {
+        return NULL;
+    }
     FutureIterObject *self = (FutureIterObject *)(void *)fl_freelist_take(
         &state->types.free_iters, state->future_iter_type, LINK
     );
@@ -33,7 +35,6 @@ fl_future_iter_new(PyObject *future, struct fl_future_state *own)
         return NULL;
     }
     self->future = Py_NewRef(future);
-    self->own = own;
     self->state = state;
     PyObject_GC_Track(self);
     return (PyObject *)self;
@@ -83,19 +84,19 @@ iter_am_send(PyObject *op, PyObject *Py_UNUSED(sent), PyObject **result)
         *result = Py_NewRef(Py_None); /* as a generator that has ended */
         return PYGEN_RETURN;
     }
-    struct fl_future_state *own = self->own;
-    if (own->status == FL_FUTURE_PENDING) {
-        if (own->blocking) {
+    FutureObject *awaited = fl_future(self->future);
+    if (awaited->status == FL_FUTURE_PENDING) {
+        if (awaited->blocking) {
             PyErr_SetString(PyExc_RuntimeError, "await wasn't used with future");
             return PYGEN_ERROR;
         }
-        own->blocking = true;
+        awaited->blocking = 1;
         *result = Py_NewRef(self->future);
         return PYGEN_NEXT;
     }
     PyObject *future = self->future;
     self->future = NULL;
-    *result = fl_future_result(own);
+    *result = fl_future_result(awaited);
     Py_DECREF(future); /* escapes */
     return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
 }

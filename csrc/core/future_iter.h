@@ -10,9 +10,8 @@
 
 int fl_future_iter_add_type(PyObject *module, struct fl_state *state);
 
-/* own: the state of future, which outlives it because the iterator owns future.
- * New reference; NULL with RuntimeError if the future is not initialised. */
-PyObject *fl_future_iter_new(PyObject *future, struct fl_future_state *own);
+/* New reference; NULL with RuntimeError if the future is not initialised. */
+PyObject *fl_future_iter_new(PyObject *future);
 
 /* Frees all but max of the dead iterators that are kept. */
 void fl_future_iter_trim(struct fl_state *state, int max);

@@ -7,72 +7,110 @@
 #include "core/future.h"
 
 #include "py/call.h"
+#include "py/error.h"
+#include "py/tables.h"
 
 int
-fl_future_check_alive(const struct fl_future_state *own)
+fl_future_check_alive(const FutureObject *self)
 {
-    if (own->loop == NULL) {
+    if (self->loop == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "Future object is not initialized.");
         return -1;
     }
     return 0;
 }
 
+struct fl_state *
+fl_future_dying_state(FutureObject *self)
+{
+    const LoopObject *loop = fl_future_loop(self);
+    if (loop != NULL) {
+        return loop->state;
+    }
+    PyObject *exc = fl_error_take();
+    struct fl_state *state = fl_state_of_type(Py_TYPE(self));
+    fl_error_restore(exc);
+    return state;
+}
+
 /* ---- starting ---- */
 
+/* All that __init__ forgets, but the loop. */
+static void
+clear_references(FutureObject *self)
+{
+    Py_CLEAR(self->callback0); /* escapes, as do all of these */
+    Py_CLEAR(self->context0);
+    Py_CLEAR(self->callbacks);
+    Py_CLEAR(self->exception);
+    Py_CLEAR(self->exception_tb);
+    Py_CLEAR(self->result);
+    Py_CLEAR(self->source_tb);
+    Py_CLEAR(self->cancel_msg);
+    Py_CLEAR(self->cancelled_exc);
+#if defined(FL_HAVE_THREAD_TASKS)
+    Py_CLEAR(self->awaited_by);
+    self->awaited_by_is_set = 0;
+#endif
+}
+
 static int
-start_in_debug(struct fl_future_state *own)
+start_in_debug(FutureObject *self, const struct fl_state *state)
 {
     if (fl_is_finalizing()) {
         return 0; /* a finalizer's, when traceback is gone already */
     }
     PyObject *frames =
-        PyObject_CallNoArgs(own->state->traceback_extract_stack); /* escapes */
+        PyObject_CallNoArgs(state->traceback_extract_stack); /* escapes */
     if (frames == NULL) {
         return -1;
     }
-    Py_XSETREF(own->source_traceback, frames);
+    Py_XSETREF(self->source_tb, frames);
     return 0;
 }
 
 /* What loop.get_debug() says: 1, 0 or -1. */
 static int
-loop_is_in_debug(struct fl_future_state *own)
+loop_is_in_debug(FutureObject *self, const struct fl_state *state)
 {
+    const LoopObject *loop = fl_future_loop(self);
+    if (loop != NULL) {
+        return loop->debug;
+    }
     return fl_call_truth(
-        PyObject_CallMethodNoArgs(own->loop, own->state->str_get_debug)
+        PyObject_CallMethodNoArgs(self->loop, state->str_get_debug)
     ); /* escapes */
 }
 
 static void
-start_over(PyObject *op, struct fl_future_state *own)
+start_over(FutureObject *self)
 {
-    fl_future_clear_own(own); /* escapes */
-    fl_future_own_reset(own);
-#if defined(FL_HAVE_THREAD_TASKS)
-    fl_base_future(op)->is_task = 0;
-    fl_base_future(op)->awaited_by_is_set = 0;
-    Py_CLEAR(fl_base_future(op)->awaited_by);
-#else
-    (void)op;
-#endif
+    PyObject *loop = self->loop;
+    self->loop = NULL;
+    clear_references(self); /* escapes */
+    fl_future_reset(self);
+    Py_XDECREF(loop); /* escapes */
 }
 
 int
-fl_future_init(PyObject *op, struct fl_future_state *own, PyObject *loop)
+fl_future_init(FutureObject *self, PyObject *loop)
 {
-    if (own->loop != NULL) {
-        if (own->state->types.refuses_init_again) {
+    const struct fl_state *state = fl_state_of_type(Py_TYPE(self));
+    if (state == NULL) {
+        return -1;
+    }
+    if (self->loop != NULL) {
+        if (state->types.refuses_init_again) {
             PyErr_Format(
                 PyExc_RuntimeError, "%s object is already initialized",
-                Py_TYPE(op)->tp_name
+                Py_TYPE(self)->tp_name
             );
             return -1;
         }
-        start_over(op, own);
+        start_over(self);
     }
     if (loop == NULL || loop == Py_None) {
-        loop = PyObject_CallNoArgs(own->state->get_event_loop); /* escapes */
+        loop = PyObject_CallNoArgs(state->get_event_loop); /* escapes */
         if (loop == NULL) {
             return -1;
         }
@@ -80,52 +118,56 @@ fl_future_init(PyObject *op, struct fl_future_state *own, PyObject *loop)
     else {
         Py_INCREF(loop);
     }
-    Py_XSETREF(own->loop, loop);
-    own->loop_is_ours = PyObject_TypeCheck(loop, own->state->loop_type);
-    int debug =
-        own->loop_is_ours ? ((LoopObject *)(void *)loop)->debug : loop_is_in_debug(own);
-    return debug <= 0 ? debug : start_in_debug(own);
+    Py_XSETREF(self->loop, loop);
+    int debug = loop_is_in_debug(self, state);
+    return debug <= 0 ? debug : start_in_debug(self, state);
 }
 
 int
-fl_future_init_fresh(struct fl_future_state *own, LoopObject *loop)
+fl_future_init_fresh(FutureObject *self, LoopObject *loop)
 {
-    own->loop = Py_NewRef((PyObject *)loop);
-    own->loop_is_ours = true;
-    return loop->debug ? start_in_debug(own) : 0;
+    self->loop = Py_NewRef((PyObject *)loop);
+    return loop->debug ? start_in_debug(self, loop->state) : 0;
 }
 
 /* ---- ending ---- */
 
+/* Raises InvalidStateError(message); returns -1. */
 static int
-check_pending(const struct fl_future_state *own)
+raise_invalid(FutureObject *self, const char *message)
 {
-    if (own->status != FL_FUTURE_PENDING) {
-        PyErr_SetString(own->state->InvalidStateError, "invalid state");
-        return -1;
+    const struct fl_state *state = fl_future_state(self);
+    if (state != NULL) {
+        PyErr_SetString(state->InvalidStateError, message);
     }
-    return 0;
+    return -1;
+}
+
+static int
+check_pending(FutureObject *self)
+{
+    return self->status == FL_FUTURE_PENDING ? 0 : raise_invalid(self, "invalid state");
 }
 
 int
-fl_future_set_result(PyObject *op, struct fl_future_state *own, PyObject *result)
+fl_future_set_result(FutureObject *self, PyObject *result)
 {
-    if (check_pending(own) < 0) {
+    if (check_pending(self) < 0) {
         return -1;
     }
-    own->outcome = Py_NewRef(result);
-    own->status = FL_FUTURE_FINISHED;
-    return fl_future_schedule_callbacks(op, own);
+    Py_XSETREF(self->result, Py_NewRef(result)); /* it was NULL: does not escape */
+    self->status = FL_FUTURE_FINISHED;
+    return fl_future_schedule_callbacks(self);
 }
 
 /* RuntimeError(...) from stop, which a coroutine cannot raise: new, or NULL.
  * Steals stop. */
 static PyObject *
-wrap_stop_iteration(const struct fl_future_state *own, PyObject *stop)
+wrap_stop_iteration(const struct fl_state *state, PyObject *stop)
 {
     static const char text[] = "StopIteration interacts badly with generators "
                                "and cannot be raised into a Future";
-    if (!own->state->types.stop_iteration_becomes_runtime_error) {
+    if (!state->types.stop_iteration_becomes_runtime_error) {
         Py_DECREF(stop);
         PyErr_SetString(PyExc_TypeError, text);
         return NULL;
@@ -142,21 +184,21 @@ wrap_stop_iteration(const struct fl_future_state *own, PyObject *stop)
 
 /* An exception instance from what set_exception was given: new, or NULL. */
 static PyObject *
-exception_instance(const struct fl_future_state *own, PyObject *exception)
+exception_instance(FutureObject *self, const struct fl_state *state, PyObject *given)
 {
     PyObject *value;
-    if (PyExceptionClass_Check(exception)) {
-        value = PyObject_CallNoArgs(exception); /* escapes */
+    if (PyExceptionClass_Check(given)) {
+        value = PyObject_CallNoArgs(given); /* escapes */
         if (value == NULL) {
             return NULL;
         }
-        if (check_pending(own) < 0) {
+        if (check_pending(self) < 0) {
             Py_DECREF(value);
             return NULL;
         }
     }
     else {
-        value = Py_NewRef(exception);
+        value = Py_NewRef(given);
     }
     if (!PyExceptionInstance_Check(value)) {
         Py_DECREF(value);
@@ -164,109 +206,110 @@ exception_instance(const struct fl_future_state *own, PyObject *exception)
         return NULL;
     }
     /* releases that refuse it look at the exact type only */
-    bool is_stop = own->state->types.stop_iteration_becomes_runtime_error
+    bool is_stop = state->types.stop_iteration_becomes_runtime_error
                        ? PyErr_GivenExceptionMatches(value, PyExc_StopIteration)
                        : Py_IS_TYPE(value, (PyTypeObject *)PyExc_StopIteration);
-    return is_stop ? wrap_stop_iteration(own, value) : value;
+    return is_stop ? wrap_stop_iteration(state, value) : value;
 }
 
 int
-fl_future_set_exception(PyObject *op, struct fl_future_state *own, PyObject *exception)
+fl_future_set_exception(FutureObject *self, PyObject *exception)
 {
-    if (check_pending(own) < 0) {
+    const struct fl_state *state = fl_future_state(self);
+    if (state == NULL || check_pending(self) < 0) {
         return -1;
     }
-    PyObject *value = exception_instance(own, exception);
+    PyObject *value = exception_instance(self, state, exception);
     if (value == NULL) {
         return -1;
     }
-    own->outcome = value;
-    own->failed = true;
-    Py_XSETREF(own->trace, PyException_GetTraceback(value));
-    own->status = FL_FUTURE_FINISHED;
-    if (fl_future_schedule_callbacks(op, own) < 0) {
+    Py_XSETREF(self->exception, value);
+    Py_XSETREF(self->exception_tb, PyException_GetTraceback(value));
+    self->status = FL_FUTURE_FINISHED;
+    if (fl_future_schedule_callbacks(self) < 0) {
         return -1;
     }
-    own->log_traceback = true;
+    self->log_tb = 1;
     return 0;
 }
 
 int
-fl_future_cancel(PyObject *op, struct fl_future_state *own, PyObject *message)
+fl_future_cancel(FutureObject *self, PyObject *message)
 {
-    own->log_traceback = false;
-    if (own->status != FL_FUTURE_PENDING) {
+    self->log_tb = 0;
+    if (self->status != FL_FUTURE_PENDING) {
         return 0;
     }
-    own->status = FL_FUTURE_CANCELLED;
-    Py_XSETREF(own->cancel_message, Py_XNewRef(message));
-    return fl_future_schedule_callbacks(op, own) < 0 ? -1 : 1;
+    self->status = FL_FUTURE_CANCELLED;
+    Py_XSETREF(self->cancel_msg, Py_XNewRef(message)); /* escapes */
+    return fl_future_schedule_callbacks(self) < 0 ? -1 : 1;
 }
 
 /* ---- asking ---- */
 
 PyObject *
-fl_future_cancelled_error(struct fl_future_state *own)
+fl_future_cancelled_error(FutureObject *self)
 {
-    if (own->trace != NULL && own->status != FL_FUTURE_FINISHED) {
-        PyObject *kept = own->trace;
-        own->trace = NULL;
+    if (self->cancelled_exc != NULL) {
+        PyObject *kept = self->cancelled_exc;
+        self->cancelled_exc = NULL;
         return kept;
     }
-    PyObject *message = own->cancel_message;
-    if (message == NULL || message == Py_None) {
-        return PyObject_CallNoArgs(own->state->CancelledError);
+    const struct fl_state *state = fl_future_state(self);
+    if (state == NULL) {
+        return NULL;
     }
-    return PyObject_CallOneArg(own->state->CancelledError, message);
+    PyObject *message = self->cancel_msg;
+    if (message == NULL || message == Py_None) {
+        return PyObject_CallNoArgs(state->CancelledError);
+    }
+    return PyObject_CallOneArg(state->CancelledError, message);
 }
 
 static void
-raise_cancelled(struct fl_future_state *own)
+raise_cancelled(FutureObject *self)
 {
-    PyObject *error = fl_future_cancelled_error(own);
+    PyObject *error = fl_future_cancelled_error(self);
     if (error != NULL) {
-        PyErr_SetObject(own->state->CancelledError, error);
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
         Py_DECREF(error);
     }
 }
 
 int
-fl_future_outcome(struct fl_future_state *own, PyObject **value)
+fl_future_outcome(FutureObject *self, PyObject **value)
 {
-    if (own->status == FL_FUTURE_CANCELLED) {
-        raise_cancelled(own);
+    if (self->status == FL_FUTURE_CANCELLED) {
+        raise_cancelled(self);
         return -1;
     }
-    if (own->status != FL_FUTURE_FINISHED) {
-        PyErr_SetString(own->state->InvalidStateError, "Result is not set.");
-        return -1;
+    if (self->status != FL_FUTURE_FINISHED) {
+        return raise_invalid(self, "Result is not set.");
     }
-    own->log_traceback = false;
-    if (!own->failed) {
-        *value = Py_NewRef(own->outcome);
+    self->log_tb = 0;
+    if (self->exception == NULL) {
+        *value = fl_or_none(self->result);
         return 0;
     }
     /* Each raise adds to the traceback: start from the one it came with. */
-    PyObject *traceback = own->trace != NULL ? own->trace : Py_None;
-    if (PyException_SetTraceback(own->outcome, traceback) < 0) {
+    PyObject *traceback = self->exception_tb != NULL ? self->exception_tb : Py_None;
+    if (PyException_SetTraceback(self->exception, traceback) < 0) {
         return -1;
     }
-    *value = Py_NewRef(own->outcome);
-    Py_CLEAR(own->trace);
+    *value = Py_NewRef(self->exception);
+    Py_CLEAR(self->exception_tb);
     return 1;
 }
 
 PyObject *
-fl_future_result(struct fl_future_state *own)
+fl_future_result(FutureObject *self)
 {
-    if (own->loop == NULL) {
-        PyErr_SetString(
-            own->state->InvalidStateError, "Future object is not initialized."
-        );
+    if (self->loop == NULL) {
+        raise_invalid(self, "Future object is not initialized.");
         return NULL;
     }
     PyObject *value = NULL;
-    switch (fl_future_outcome(own, &value)) {
+    switch (fl_future_outcome(self, &value)) {
     case 0:
         return value;
     case 1:
@@ -279,42 +322,39 @@ fl_future_result(struct fl_future_state *own)
 }
 
 PyObject *
-fl_future_exception(struct fl_future_state *own)
+fl_future_exception(FutureObject *self)
 {
-    PyObject *invalid = own->state->InvalidStateError;
-    if (own->loop == NULL) {
-        PyErr_SetString(invalid, "Future object is not initialized.");
+    if (self->loop == NULL) {
+        raise_invalid(self, "Future object is not initialized.");
         return NULL;
     }
-    if (own->status == FL_FUTURE_CANCELLED) {
-        raise_cancelled(own);
+    if (self->status == FL_FUTURE_CANCELLED) {
+        raise_cancelled(self);
         return NULL;
     }
-    if (own->status != FL_FUTURE_FINISHED) {
-        PyErr_SetString(invalid, "Exception is not set.");
+    if (self->status != FL_FUTURE_FINISHED) {
+        raise_invalid(self, "Exception is not set.");
         return NULL;
     }
-    own->log_traceback = false;
-    return Py_NewRef(own->failed ? own->outcome : Py_None);
+    self->log_tb = 0;
+    return fl_or_none(self->exception);
 }
 
 /* ---- reporting ---- */
 
 static PyObject *
 report_context(
-    PyObject *op, struct fl_future_state *own, PyObject *message, PyObject *key,
+    FutureObject *self, const struct fl_state *state, PyObject *message, PyObject *key,
     PyObject *exception
 )
 {
-    const struct fl_state *state = own->state;
     PyObject *context = message == NULL ? NULL : PyDict_New();
     if (context == NULL || PyDict_SetItem(context, state->str_message, message) < 0 ||
         (exception != NULL &&
          PyDict_SetItem(context, state->str_exception, exception) < 0) ||
-        PyDict_SetItem(context, key, op) < 0 ||
-        (own->source_traceback != NULL &&
-         PyDict_SetItem(context, state->str_source_traceback, own->source_traceback) <
-             0)) {
+        PyDict_SetItem(context, key, (PyObject *)self) < 0 ||
+        (self->source_tb != NULL &&
+         PyDict_SetItem(context, state->str_source_traceback, self->source_tb) < 0)) {
         Py_CLEAR(context);
     }
     return context;
@@ -322,16 +362,16 @@ report_context(
 
 void
 fl_future_report(
-    PyObject *op, struct fl_future_state *own, PyObject *message, PyObject *key,
+    FutureObject *self, const struct fl_state *state, PyObject *message, PyObject *key,
     PyObject *exception
 )
 {
     PyObject *outer = message == NULL ? NULL : fl_error_take();
-    PyObject *context = report_context(op, own, message, key, exception);
+    PyObject *context = report_context(self, state, message, key, exception);
     PyObject *handler =
         context == NULL
             ? NULL
-            : PyObject_GetAttr(own->loop, own->state->str_call_exception_handler);
+            : PyObject_GetAttr(self->loop, state->str_call_exception_handler);
     if (handler != NULL) {
         PyObject *result = PyObject_CallOneArg(handler, context); /* escapes */
         if (result == NULL) {
@@ -341,7 +381,7 @@ fl_future_report(
         Py_DECREF(handler);
     }
     else {
-        PyErr_WriteUnraisable(own->loop);
+        PyErr_WriteUnraisable(self->loop);
     }
     Py_XDECREF(context);
     Py_XDECREF(message);
@@ -349,18 +389,19 @@ fl_future_report(
 }
 
 void
-fl_future_report_unretrieved(PyObject *op, struct fl_future_state *own)
+fl_future_report_unretrieved(FutureObject *self)
 {
-    if (!own->log_traceback) {
+    const struct fl_state *state = self->log_tb ? fl_future_dying_state(self) : NULL;
+    self->log_tb = 0;
+    if (state == NULL || self->exception == NULL || self->loop == NULL) {
         return;
     }
-    own->log_traceback = false;
     PyObject *outer = fl_error_take();
     PyObject *message = PyUnicode_FromFormat(
-        "%s exception was never retrieved", fl_type_short_name(Py_TYPE(op))
+        "%s exception was never retrieved", fl_type_short_name(Py_TYPE(self))
     );
     fl_future_report(
-        op, own, message, own->state->str_future, own->outcome
+        self, state, message, state->str_future, self->exception
     ); /* escapes */
     fl_error_restore(outer);
 }
@@ -368,23 +409,31 @@ fl_future_report_unretrieved(PyObject *op, struct fl_future_state *own)
 /* ---- garbage collection ---- */
 
 int
-fl_future_traverse_own(struct fl_future_state *own, visitproc visit, void *arg)
+fl_future_traverse_base(PyObject *op, visitproc visit, void *arg)
 {
-    Py_VISIT(own->loop);
-    Py_VISIT(own->outcome);
-    Py_VISIT(own->trace);
-    Py_VISIT(own->source_traceback);
-    Py_VISIT(own->cancel_message);
-    return fl_future_traverse_callbacks(own, visit, arg);
+    FutureObject *self = fl_future(op);
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(self->loop);
+    Py_VISIT(self->callback0);
+    Py_VISIT(self->context0);
+    Py_VISIT(self->callbacks);
+    Py_VISIT(self->exception);
+    Py_VISIT(self->exception_tb);
+    Py_VISIT(self->result);
+    Py_VISIT(self->source_tb);
+    Py_VISIT(self->cancel_msg);
+    Py_VISIT(self->cancelled_exc);
+#if defined(FL_HAVE_THREAD_TASKS)
+    Py_VISIT(self->awaited_by);
+#endif
+    return fl_mirror_traverse_dict(op, visit, arg);
 }
 
 void
-fl_future_clear_own(struct fl_future_state *own)
+fl_future_clear_base(PyObject *op)
 {
-    Py_CLEAR(own->loop);
-    fl_future_clear_callbacks(own);
-    Py_CLEAR(own->outcome);
-    Py_CLEAR(own->trace);
-    Py_CLEAR(own->source_traceback);
-    Py_CLEAR(own->cancel_message);
+    FutureObject *self = fl_future(op);
+    Py_CLEAR(self->loop); /* escapes, as do all of these */
+    clear_references(self);
+    fl_mirror_clear_dict(op);
 }

@@ -287,6 +287,12 @@ fl_loop_close(PyObject *op, PyObject *Py_UNUSED(ignored))
 
 PyDoc_STRVAR(loop_doc, "The C part of fastloop.Loop.");
 
+int
+fl_loop_is_gc(PyObject *Py_UNUSED(op))
+{
+    return 1;
+}
+
 static PyType_Slot loop_slots[] = {
     {Py_tp_doc, (void *)loop_doc},
     {Py_tp_new, loop_new},
@@ -294,6 +300,7 @@ static PyType_Slot loop_slots[] = {
     {Py_tp_dealloc, loop_dealloc},
     {Py_tp_finalize, loop_finalize},
     {Py_tp_traverse, loop_traverse},
+    {Py_tp_is_gc, fl_loop_is_gc},
     {Py_tp_clear, loop_clear},
     {Py_tp_setattro, fl_loop_setattro},
     {Py_tp_methods, fl_loop_methods},

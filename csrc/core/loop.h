@@ -138,6 +138,17 @@ typedef struct LoopObject {
 
 int fl_loop_add_type(PyObject *module, struct fl_state *state);
 
+/* The type's tp_is_gc: 1. Subclasses have it too, as nothing in Python overrides it, so
+ * it also says of any object whether it is a loop of ours. */
+int fl_loop_is_gc(PyObject *op);
+
+/* loop if it is one of ours, else NULL. Borrowed. */
+static inline LoopObject *
+fl_loop_of(PyObject *loop)
+{
+    return Py_TYPE(loop)->tp_is_gc == fl_loop_is_gc ? (LoopObject *)(void *)loop : NULL;
+}
+
 /* loop.c */
 static inline int
 fl_loop_check_closed(LoopObject *self)

@@ -8,12 +8,12 @@
 static HandleObject *
 handle_of_step(LoopObject *self, TaskObject *task, bool waking)
 {
-    PyObject *callable = waking ? fl_task_wakeup_method(self->state, (PyObject *)task)
-                                : fl_task_step_callable(task, NULL);
+    PyObject *callable = waking ? fl_task_wakeup_method((PyObject *)task)
+                                : fl_task_step_callable(self->state, task, NULL);
     if (callable == NULL) {
         return NULL;
     }
-    PyObject *waiter = waking ? task->waiter : NULL;
+    PyObject *waiter = waking ? task->base.fut_waiter : NULL;
     HandleObject *handle = fl_handle_new(
         self, callable, &waiter, waiter != NULL ? 1 : 0, task->base.context
     );

@@ -33,9 +33,9 @@ queue_handle(LoopObject *loop, HandleObject *handle)
 static void
 finish_future(PyObject *future)
 {
-    struct fl_future_state *own = fl_future_own(future);
+    FutureObject *own = fl_future(future);
     if (own->status == FL_FUTURE_PENDING &&
-        fl_future_set_result(future, own, Py_None) < 0) { /* escapes */
+        fl_future_set_result(own, Py_None) < 0) { /* escapes */
         PyErr_WriteUnraisable(future);
     }
 }

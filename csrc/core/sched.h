@@ -11,12 +11,12 @@
 
 /* The loop whose ring takes entries directly, or NULL. Borrowed. */
 static inline LoopObject *
-fl_sched_loop(const struct fl_future_state *own)
+fl_sched_loop(const FutureObject *self)
 {
-    if (!own->loop_is_ours) {
+    LoopObject *loop = fl_future_loop(self);
+    if (loop == NULL) {
         return NULL;
     }
-    LoopObject *loop = (LoopObject *)(void *)own->loop;
     bool plain = !loop->debug && !loop->closed &&
                  !(fl_loop_overrides(loop) & FL_OVERRIDES_CALL_SOON);
     return plain ? loop : NULL;

@@ -1,7 +1,4 @@
-/* Task: the type; how tasks are made and die.
- *
- * As with Future, nothing of asyncio's is inherited but the struct.
- */
+/* Task: the type; how tasks are made and die. */
 #include "core/task.h"
 
 #include "core/future_iter.h"
@@ -16,7 +13,7 @@ task_of(PyObject *op)
     return (TaskObject *)(void *)op;
 }
 
-#define LINK offsetof(TaskObject, own.loop)
+#define LINK offsetof(TaskObject, base.future.loop)
 
 /* ---- making ---- */
 
@@ -68,7 +65,7 @@ make_context(const struct fl_state *state, TaskObject *self, PyObject *context)
         return PyContext_CopyCurrent();
     }
     if (state->types.checks_context && !PyContext_CheckExact(context)) {
-        self->log_destroy_pending = false;
+        FL_TASK_FLAGS(&self->base)->log_destroy_pending = 0;
         PyErr_Format(
             PyExc_TypeError, "a contextvars.Context was expected, got %s",
             Py_TYPE(context)->tp_name
@@ -80,20 +77,21 @@ make_context(const struct fl_state *state, TaskObject *self, PyObject *context)
 
 /* Whether the loop runs, as eager start wants it: 1, 0 or -1. */
 static int
-loop_is_running(TaskObject *self)
+loop_is_running(const struct fl_state *state, TaskObject *self)
 {
-    if (self->own.loop_is_ours) {
-        return ((LoopObject *)(void *)self->own.loop)->running != 0;
+    const LoopObject *loop = fl_future_loop(fl_task_future(self));
+    if (loop != NULL) {
+        return loop->running != 0;
     }
     return fl_call_truth(
-        PyObject_CallMethodNoArgs(self->own.loop, self->own.state->str_is_running)
+        PyObject_CallMethodNoArgs(self->base.future.loop, state->str_is_running)
     ); /* escapes */
 }
 
 static int
-start(TaskObject *self, bool eager_start)
+start(const struct fl_state *state, TaskObject *self, bool eager_start)
 {
-    int eagerly = eager_start ? loop_is_running(self) : 0;
+    int eagerly = eager_start ? loop_is_running(state, self) : 0;
     if (eagerly < 0) {
         return -1;
     }
@@ -108,15 +106,15 @@ start(TaskObject *self, bool eager_start)
 
 /* The part of __init__ behind Future's. */
 static int
-task_init(TaskObject *self, const struct fl_task_args *args)
+task_init(struct fl_state *state, TaskObject *self, const struct fl_task_args *args)
 {
-    struct fl_state *state = self->own.state;
+    struct fl_base_task *base = &self->base;
 #if defined(FL_HAVE_THREAD_TASKS)
-    self->base.future.is_task = 1;
+    base->future.is_task = 1;
 #endif
     int good = is_coroutine(state, args->coro);
     if (good <= 0) {
-        self->log_destroy_pending = false;
+        FL_TASK_FLAGS(base)->log_destroy_pending = 0;
         if (good == 0) {
             PyErr_Format(
                 PyExc_TypeError, "a coroutine was expected, got %R", args->coro
@@ -128,18 +126,18 @@ task_init(TaskObject *self, const struct fl_task_args *args)
     if (context == NULL) {
         return -1;
     }
-    Py_XSETREF(self->base.context, context);
-    Py_CLEAR(self->waiter);
-    self->must_cancel = false;
-    self->log_destroy_pending = true;
-    self->n_cancels = 0;
-    Py_XSETREF(self->base.coro, Py_NewRef(args->coro));
+    Py_XSETREF(base->context, context);
+    Py_CLEAR(base->fut_waiter);
+    FL_TASK_FLAGS(base)->must_cancel = 0;
+    FL_TASK_FLAGS(base)->log_destroy_pending = 1;
+    base->num_cancels_requested = 0;
+    Py_XSETREF(base->coro, Py_NewRef(args->coro));
     PyObject *name = make_name(state, args->name);
     if (name == NULL) {
         return -1;
     }
-    Py_XSETREF(self->base.name, name);
-    return start(self, args->eager_start); /* escapes */
+    Py_XSETREF(base->name, name);
+    return start(state, self, args->eager_start); /* escapes */
 }
 
 static PyObject *
@@ -152,12 +150,11 @@ task_alloc(struct fl_state *state, PyTypeObject *type)
     if (op == NULL) {
         return NULL;
     }
-    if (fresh) {
-        task_of(op)->own.state = state;
 #if defined(FL_HAVE_TASK_SETS)
+    if (fresh) {
         fl_list_init(&task_of(op)->pending);
-#endif
     }
+#endif
     state->counts.tasks++;
     return op;
 }
@@ -166,8 +163,8 @@ PyObject *
 fl_task_new(LoopObject *loop, const struct fl_task_args *args)
 {
     PyObject *op = task_alloc(loop->state, loop->state->task_type);
-    if (op != NULL && (fl_future_init_fresh(&task_of(op)->own, loop) < 0 ||
-                       task_init(task_of(op), args) < 0)) {
+    if (op != NULL && (fl_future_init_fresh(fl_future(op), loop) < 0 ||
+                       task_init(loop->state, task_of(op), args) < 0)) {
         Py_CLEAR(op);
     }
     return op;
@@ -210,10 +207,11 @@ task_tp_init(PyObject *op, PyObject *args, PyObject *kwds)
         return -1;
     }
 #endif
-    if (fl_future_init(op, &task_of(op)->own, parsed.loop) < 0) {
+    struct fl_state *state = fl_state_of_type(Py_TYPE(op));
+    if (state == NULL || fl_future_init(fl_future(op), parsed.loop) < 0) {
         return -1;
     }
-    return task_init(task_of(op), &parsed);
+    return task_init(state, task_of(op), &parsed);
 }
 
 /* ---- dying ---- */
@@ -221,45 +219,33 @@ task_tp_init(PyObject *op, PyObject *args, PyObject *kwds)
 static int
 task_traverse(PyObject *op, visitproc visit, void *arg)
 {
-    TaskObject *self = task_of(op);
-    Py_VISIT(Py_TYPE(op));
-    Py_VISIT(self->base.context);
-    Py_VISIT(self->base.coro);
-    Py_VISIT(self->base.name);
-    Py_VISIT(self->waiter);
-#if defined(FL_HAVE_THREAD_TASKS)
-    Py_VISIT(self->base.future.awaited_by);
-#endif
-    int status = fl_future_traverse_own(&self->own, visit, arg);
-    return status != 0 ? status : fl_mirror_traverse_dict(op, visit, arg);
+    struct fl_base_task *base = &task_of(op)->base;
+    Py_VISIT(base->context);
+    Py_VISIT(base->coro);
+    Py_VISIT(base->name);
+    Py_VISIT(base->fut_waiter);
+    return fl_future_traverse_base(op, visit, arg);
 }
 
 static int
 task_clear(PyObject *op)
 {
-    TaskObject *self = task_of(op);
-    fl_task_unregister(self);        /* what is cleared is shown to nobody */
-    fl_future_clear_own(&self->own); /* escapes */
-    if (self->base.future.loop != NULL) {
-        fl_mirror_clear_base(&self->base.future); /* escapes */
-    }
-    Py_CLEAR(self->base.context);
-    Py_CLEAR(self->base.coro);
-    Py_CLEAR(self->base.name);
-    Py_CLEAR(self->waiter);
-#if defined(FL_HAVE_THREAD_TASKS)
-    Py_CLEAR(self->base.future.awaited_by);
-    self->base.future.awaited_by_is_set = 0;
-#endif
-    fl_mirror_clear_dict(op);
+    struct fl_base_task *base = &task_of(op)->base;
+    fl_task_unregister(task_of(op)); /* what is cleared is shown to nobody */
+    fl_future_clear_base(op);        /* escapes */
+    Py_CLEAR(base->context);
+    Py_CLEAR(base->coro);
+    Py_CLEAR(base->name);
+    Py_CLEAR(base->fut_waiter);
     return 0;
 }
 
 static bool
 dies_pending(const TaskObject *self)
 {
-    return self->own.status == FL_FUTURE_PENDING && self->log_destroy_pending &&
-           self->own.loop != NULL;
+    return self->base.future.status == FL_FUTURE_PENDING &&
+           FL_TASK_FLAGS(&self->base)->log_destroy_pending &&
+           self->base.future.loop != NULL;
 }
 
 static void
@@ -269,34 +255,47 @@ task_finalize(PyObject *op)
     if (dies_pending(self)) {
         fl_task_unregister(self); /* the report's handler may keep the task */
         PyObject *outer = fl_error_take();
-        PyObject *message =
-            PyUnicode_FromString("Task was destroyed but it is pending!");
-        fl_future_report(
-            op, &self->own, message, self->own.state->str_task, NULL
-        ); /* escapes */
+        const struct fl_state *state = fl_future_dying_state(fl_future(op));
+        if (state != NULL) {
+            PyObject *message =
+                PyUnicode_FromString("Task was destroyed but it is pending!");
+            fl_future_report(
+                fl_future(op), state, message, state->str_task, NULL
+            ); /* escapes */
+        }
         fl_error_restore(outer);
     }
-    fl_future_report_unretrieved(op, &self->own); /* escapes */
+    fl_future_report_unretrieved(fl_future(op)); /* escapes */
+}
+
+static void
+reset(TaskObject *self)
+{
+    fl_future_reset(fl_task_future(self));
+    FL_TASK_FLAGS(&self->base)->must_cancel = 0;
+    FL_TASK_FLAGS(&self->base)->log_destroy_pending = 0;
+    self->base.num_cancels_requested = 0;
 }
 
 static void
 task_dealloc(PyObject *op)
 {
     TaskObject *self = task_of(op);
-    if ((dies_pending(self) || self->own.log_traceback) &&
+    if ((dies_pending(self) || self->base.future.log_tb) &&
         PyObject_CallFinalizerFromDealloc(op) < 0) {
         return; /* resurrected */
     }
     PyTypeObject *type = Py_TYPE(op);
-    struct fl_state *state = self->own.state;
     fl_task_unregister(self);
     PyObject_GC_UnTrack(op);
     PyObject_ClearWeakRefs(op);
+    struct fl_state *state = fl_future_dying_state(fl_future(op));
     task_clear(op); /* escapes */
-    state->counts.tasks--;
-    fl_future_own_reset(&self->own);
-    self->must_cancel = false;
-    if (type != state->task_type ||
+    reset(self);
+    if (state != NULL) {
+        state->counts.tasks--;
+    }
+    if (state == NULL || type != state->task_type ||
         !fl_freelist_keep(&state->types.free_tasks, op, LINK)) {
         type->tp_free(op);
     }
@@ -314,17 +313,18 @@ fl_task_trim(struct fl_state *state, int max)
 static PyObject *
 task_repr(PyObject *op)
 {
-    const struct fl_future_state *own = &task_of(op)->own;
-    if (fl_future_check_alive(own) < 0) {
+    if (fl_future_check_alive(fl_future(op)) < 0) {
         return NULL;
     }
-    return PyObject_CallOneArg(own->state->task_repr, op); /* escapes */
+    const struct fl_state *state = fl_future_state(fl_future(op));
+    return state == NULL ? NULL
+                         : PyObject_CallOneArg(state->task_repr, op); /* escapes */
 }
 
 static PyObject *
 task_iter(PyObject *op)
 {
-    return fl_future_iter_new(op, &task_of(op)->own);
+    return fl_future_iter_new(op);
 }
 
 /* ---- the type ---- */

@@ -1,9 +1,9 @@
 /* Task: a coroutine driven by the loop, and the future of its result.
  *
- * A C subclass of asyncio's own Task. The coroutine, its context and the name
- * are kept in the inherited struct (see py/mirror.h), the rest behind it. The
- * struct of Future cannot be the first member, because the inherited structs
- * differ in length: Task is no subclass of fastloop.Future.
+ * A C subclass of asyncio's own Task, with its state in the inherited struct, as a
+ * future's (core/future.h): a future's fields first, then a task's, the struct of the
+ * list of all tasks where threads keep none behind it. The two inherited structs differ
+ * in length: Task is no subclass of fastloop.Future.
  *
  *   task.c           the type; how tasks are made and die
  *   task_methods.c   its methods and attributes
@@ -12,7 +12,7 @@
  *   task_callable.c  a step as a callable, for loops that are not ours
  *   task_registry.c  the current task, and all tasks
  *
- * A pending task is in one of three states: waiter is set, and the task is among
+ * A pending task is in one of three states: fut_waiter is set, and the task is among
  * its callbacks; or a step is scheduled; or a step is running.
  */
 #ifndef FASTLOOP_CORE_TASK_H
@@ -22,15 +22,16 @@
 
 typedef struct {
     struct fl_base_task base;
-    struct fl_future_state own;
-    PyObject *waiter; /* what it awaits; kept until its next step */
 #if defined(FL_HAVE_TASK_SETS)
     struct fl_list pending; /* in state->types.pending until it is done */
 #endif
-    int32_t n_cancels;        /* requested and not yet taken back */
-    bool must_cancel;         /* throw CancelledError in the next step */
-    bool log_destroy_pending; /* tell if it dies pending */
 } TaskObject;
+
+static inline FutureObject *
+fl_task_future(TaskObject *self)
+{
+    return &self->base.future;
+}
 
 struct fl_task_args {
     PyObject *coro; /* all borrowed; NULL or None: the default */
@@ -56,17 +57,13 @@ int fl_task_cancel(TaskObject *self, PyObject *message);
 extern PyMethodDef fl_task_methods[];
 extern PyGetSetDef fl_task_getset[];
 
-/* The state of an object that is exactly one of our types, or NULL. */
-static inline struct fl_future_state *
+/* An object that is exactly of one of our types, or NULL. */
+static inline FutureObject *
 fl_future_of(const struct fl_state *state, PyObject *op)
 {
-    if (Py_IS_TYPE(op, state->future_type)) {
-        return fl_future_own(op);
-    }
-    if (Py_IS_TYPE(op, state->task_type)) {
-        return &((TaskObject *)(void *)op)->own;
-    }
-    return NULL;
+    return Py_IS_TYPE(op, state->future_type) || Py_IS_TYPE(op, state->task_type)
+               ? fl_future(op)
+               : NULL;
 }
 
 #endif

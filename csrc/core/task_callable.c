@@ -13,10 +13,9 @@ typedef struct {
 } TaskStepObject;
 
 PyObject *
-fl_task_step_callable(TaskObject *self, PyObject *exc)
+fl_task_step_callable(const struct fl_state *state, TaskObject *self, PyObject *exc)
 {
-    TaskStepObject *step =
-        PyObject_GC_New(TaskStepObject, self->own.state->task_step_type);
+    TaskStepObject *step = PyObject_GC_New(TaskStepObject, state->task_step_type);
     if (step == NULL) {
         return NULL;
     }
@@ -126,7 +125,7 @@ task_wakeup(PyObject *task, PyObject *future)
 static PyMethodDef wakeup_def = {"task_wakeup", task_wakeup, METH_O, NULL};
 
 PyObject *
-fl_task_wakeup_method(const struct fl_state *Py_UNUSED(state), PyObject *task)
+fl_task_wakeup_method(PyObject *task)
 {
     return PyCFunction_New(&wakeup_def, task);
 }

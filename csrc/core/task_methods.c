@@ -23,7 +23,7 @@ PyDoc_STRVAR(
 static PyObject *
 task_result(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return fl_future_result(&task_of(op)->own);
+    return fl_future_result(fl_future(op));
 }
 
 PyDoc_STRVAR(
@@ -36,7 +36,7 @@ PyDoc_STRVAR(
 static PyObject *
 task_exception(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return fl_future_exception(&task_of(op)->own);
+    return fl_future_exception(fl_future(op));
 }
 
 PyDoc_STRVAR(
@@ -52,7 +52,7 @@ task_add_done_callback(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 )
 {
-    return fl_future_add_done_callback(op, &task_of(op)->own, args, n_args, kwnames);
+    return fl_future_add_done_callback(fl_future(op), args, n_args, kwnames);
 }
 
 PyDoc_STRVAR(
@@ -64,7 +64,7 @@ PyDoc_STRVAR(
 static PyObject *
 task_remove_done_callback(PyObject *op, PyObject *callback)
 {
-    return fl_future_remove_callback(op, &task_of(op)->own, callback);
+    return fl_future_remove_callback(fl_future(op), callback);
 }
 
 PyDoc_STRVAR(
@@ -76,7 +76,7 @@ PyDoc_STRVAR(
 static PyObject *
 task_cancelled(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return PyBool_FromLong(task_of(op)->own.status == FL_FUTURE_CANCELLED);
+    return PyBool_FromLong(fl_future(op)->status == FL_FUTURE_CANCELLED);
 }
 
 PyDoc_STRVAR(
@@ -87,7 +87,7 @@ PyDoc_STRVAR(
 static PyObject *
 task_done(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return PyBool_FromLong(task_of(op)->own.status != FL_FUTURE_PENDING);
+    return PyBool_FromLong(fl_future(op)->status != FL_FUTURE_PENDING);
 }
 
 PyDoc_STRVAR(
@@ -98,8 +98,8 @@ PyDoc_STRVAR(
 static PyObject *
 task_get_loop(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    const struct fl_future_state *own = &task_of(op)->own;
-    return fl_future_check_alive(own) < 0 ? NULL : Py_NewRef(own->loop);
+    const FutureObject *self = fl_future(op);
+    return fl_future_check_alive(self) < 0 ? NULL : Py_NewRef(self->loop);
 }
 
 PyDoc_STRVAR(
@@ -112,7 +112,7 @@ PyDoc_STRVAR(
 static PyObject *
 task_make_cancelled_error(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return fl_future_cancelled_error(&task_of(op)->own);
+    return fl_future_cancelled_error(fl_future(op));
 }
 
 /* ---- what only a task has, in asyncio's order ---- */
@@ -146,13 +146,12 @@ task_set_exception(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(exception))
 /* waiter.cancel(msg=message): 1, 0 or -1. A stand-in for a future may know the
  * argument by position only, as asyncio passes it. */
 static int
-cancel_waiter(TaskObject *self, PyObject *message)
+cancel_waiter(const struct fl_state *state, TaskObject *self, PyObject *message)
 {
-    struct fl_state *state = self->own.state;
-    PyObject *waiter = Py_NewRef(self->waiter);
+    PyObject *waiter = Py_NewRef(self->base.fut_waiter);
     int cancelled;
     if (Py_IS_TYPE(waiter, state->future_type)) {
-        cancelled = fl_future_cancel(waiter, fl_future_own(waiter), message);
+        cancelled = fl_future_cancel(fl_future(waiter), message);
     }
     else if (Py_IS_TYPE(waiter, state->task_type)) {
         cancelled = fl_task_cancel(task_of(waiter), message);
@@ -169,23 +168,28 @@ cancel_waiter(TaskObject *self, PyObject *message)
 int
 fl_task_cancel(TaskObject *self, PyObject *message)
 {
-    self->own.log_traceback = false;
-    if (self->own.status != FL_FUTURE_PENDING) {
+    FutureObject *own = fl_task_future(self);
+    own->log_tb = 0;
+    if (own->status != FL_FUTURE_PENDING) {
         return 0;
     }
-    self->n_cancels++;
-    if (self->waiter != NULL) {
+    const struct fl_state *state = fl_future_state(own);
+    if (state == NULL) {
+        return -1;
+    }
+    self->base.num_cancels_requested++;
+    if (self->base.fut_waiter != NULL) {
         if (Py_EnterRecursiveCall(" while cancelling a task")) {
             return -1;
         }
-        int cancelled = cancel_waiter(self, message); /* escapes */
+        int cancelled = cancel_waiter(state, self, message); /* escapes */
         Py_LeaveRecursiveCall();
         if (cancelled != 0) {
             return cancelled;
         }
     }
-    self->must_cancel = true;
-    Py_XSETREF(self->own.cancel_message, Py_NewRef(message));
+    FL_TASK_FLAGS(&self->base)->must_cancel = 1;
+    Py_XSETREF(own->cancel_msg, Py_NewRef(message));
     return 1;
 }
 
@@ -203,10 +207,11 @@ PyDoc_STRVAR(
 static PyObject *
 task_cancel(PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames)
 {
+    const struct fl_state *state = fl_future_state(fl_future(op));
     PyObject *message = Py_None;
-    if (fl_keywords_parse_optional(
-            "cancel", task_of(op)->own.state->str_msg, args, n_args, kwnames, &message
-        ) < 0) {
+    if (state == NULL || fl_keywords_parse_optional(
+                             "cancel", state->str_msg, args, n_args, kwnames, &message
+                         ) < 0) {
         return NULL;
     }
     int cancelled = fl_task_cancel(task_of(op), message); /* escapes */
@@ -221,7 +226,7 @@ PyDoc_STRVAR(
 static PyObject *
 task_cancelling(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return PyLong_FromLong(task_of(op)->n_cancels);
+    return PyLong_FromLong(task_of(op)->base.num_cancels_requested);
 }
 
 PyDoc_STRVAR(
@@ -232,15 +237,19 @@ PyDoc_STRVAR(
 static PyObject *
 task_uncancel(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    TaskObject *self = task_of(op);
-    if (self->n_cancels > 0) {
-        self->n_cancels--;
-        if (self->n_cancels == 0 &&
-            self->own.state->types.uncancel_resets_must_cancel) {
-            self->must_cancel = false;
+    struct fl_base_task *self = &task_of(op)->base;
+    const struct fl_state *state = fl_future_state(fl_future(op));
+    if (state == NULL) {
+        return NULL;
+    }
+    if (self->num_cancels_requested > 0) {
+        self->num_cancels_requested--;
+        if (self->num_cancels_requested == 0 &&
+            state->types.uncancel_resets_must_cancel) {
+            FL_TASK_FLAGS(self)->must_cancel = 0;
         }
     }
-    return PyLong_FromLong(self->n_cancels);
+    return PyLong_FromLong(self->num_cancels_requested);
 }
 
 PyDoc_STRVAR(
@@ -256,11 +265,14 @@ task_get_stack(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 )
 {
-    const struct fl_state *state = task_of(op)->own.state;
+    const struct fl_state *state = fl_future_state(fl_future(op));
+    if (state == NULL) {
+        return NULL;
+    }
     const struct fl_keywords expected = {"get_stack", 0, 0, 1, {state->str_limit}};
     PyObject *stack[2] = {op, Py_None};
     if (fl_keywords_parse(&expected, args, n_args, kwnames, &stack[1]) < 0 ||
-        fl_future_check_alive(&task_of(op)->own) < 0) {
+        fl_future_check_alive(fl_future(op)) < 0) {
         return NULL;
     }
     return PyObject_Vectorcall(state->task_get_stack, stack, 2, NULL); /* escapes */
@@ -278,13 +290,16 @@ task_print_stack(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 )
 {
-    const struct fl_state *state = task_of(op)->own.state;
+    const struct fl_state *state = fl_future_state(fl_future(op));
+    if (state == NULL) {
+        return NULL;
+    }
     const struct fl_keywords expected = {
         "print_stack", 0, 0, 2, {state->str_limit, state->str_file}
     };
     PyObject *stack[3] = {op, Py_None, Py_None};
     if (fl_keywords_parse(&expected, args, n_args, kwnames, &stack[1]) < 0 ||
-        fl_future_check_alive(&task_of(op)->own) < 0) {
+        fl_future_check_alive(fl_future(op)) < 0) {
         return NULL;
     }
     return PyObject_Vectorcall(state->task_print_stack, stack, 3, NULL); /* escapes */
@@ -359,7 +374,7 @@ task_set_name(PyObject *op, PyObject *value)
 static PyObject *
 task_get_log_destroy_pending(PyObject *op, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(task_of(op)->log_destroy_pending);
+    return PyBool_FromLong(FL_TASK_FLAGS(&task_of(op)->base)->log_destroy_pending);
 }
 
 static int
@@ -369,14 +384,14 @@ task_set_log_destroy_pending(PyObject *op, PyObject *value, void *Py_UNUSED(clos
     if (truth < 0) {
         return -1;
     }
-    task_of(op)->log_destroy_pending = truth != 0;
+    FL_TASK_FLAGS(&task_of(op)->base)->log_destroy_pending = truth != 0;
     return 0;
 }
 
 static PyObject *
 task_get_must_cancel(PyObject *op, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(task_of(op)->must_cancel);
+    return PyBool_FromLong(FL_TASK_FLAGS(&task_of(op)->base)->must_cancel);
 }
 
 static PyObject *
@@ -388,7 +403,7 @@ task_get_coro_attr(PyObject *op, void *Py_UNUSED(closure))
 static PyObject *
 task_get_fut_waiter(PyObject *op, void *Py_UNUSED(closure))
 {
-    PyObject *waiter = task_of(op)->waiter;
+    PyObject *waiter = task_of(op)->base.fut_waiter;
     return fl_or_none(waiter);
 }
 
@@ -428,7 +443,7 @@ PyMethodDef fl_task_methods[] = {
 };
 
 PyGetSetDef fl_task_getset[] = {
-    FL_FUTURE_GETSET(TaskObject),
+    FL_FUTURE_GETSET,
     {"_log_destroy_pending", task_get_log_destroy_pending, task_set_log_destroy_pending,
      NULL, NULL},
     {"_must_cancel", task_get_must_cancel, NULL, NULL, NULL},

@@ -41,8 +41,8 @@ open_asyncio_sets(struct fl_state *state)
 int
 fl_task_register(TaskObject *self)
 {
-    struct fl_state *state = self->own.state;
-    if (!state->types.joined && open_asyncio_sets(state) < 0) {
+    struct fl_state *state = fl_future_state(fl_task_future(self));
+    if (state == NULL || (!state->types.joined && open_asyncio_sets(state) < 0)) {
         return -1;
     }
     if (self->pending.next == &self->pending) {
@@ -77,18 +77,24 @@ fl_task_list_pending(struct fl_state *state)
 int
 fl_current_enter(TaskObject *task)
 {
-    PyObject *current = task->own.state->types.current_tasks;
-    if (task->own.loop_is_ours) {
-        fl_current_retract((LoopObject *)(void *)task->own.loop);
+    const struct fl_state *state = fl_future_state(fl_task_future(task));
+    if (state == NULL) {
+        return -1;
     }
-    PyObject *other = PyDict_GetItemWithError(current, task->own.loop); /* escapes */
+    PyObject *current = state->types.current_tasks;
+    LoopObject *own_loop = fl_future_loop(fl_task_future(task));
+    if (own_loop != NULL) {
+        fl_current_retract(own_loop);
+    }
+    PyObject *other =
+        PyDict_GetItemWithError(current, task->base.future.loop); /* escapes */
     if (other != NULL) {
         return raise_other_task((PyObject *)task, other);
     }
     if (PyErr_Occurred()) {
         return -1;
     }
-    return PyDict_SetItem(current, task->own.loop, (PyObject *)task);
+    return PyDict_SetItem(current, task->base.future.loop, (PyObject *)task);
 }
 
 /* Left in the dict, a task and its loop would stay for ever: tries twice. 0, or -1
@@ -112,14 +118,19 @@ take_out(PyObject *current, PyObject *loop)
 static int
 leave_at_once(TaskObject *task)
 {
-    PyObject *current = task->own.state->types.current_tasks;
-    PyObject *item = PyDict_GetItemWithError(current, task->own.loop); /* escapes */
+    const struct fl_state *state = fl_future_state(fl_task_future(task));
+    if (state == NULL) {
+        return -1;
+    }
+    PyObject *current = state->types.current_tasks;
+    PyObject *item =
+        PyDict_GetItemWithError(current, task->base.future.loop); /* escapes */
     if (item == (PyObject *)task) {
-        return take_out(current, task->own.loop);
+        return take_out(current, task->base.future.loop);
     }
     if (item == NULL && PyErr_Occurred()) {
         PyObject *exc = fl_error_take();
-        if (take_out(current, task->own.loop) < 0) {
+        if (take_out(current, task->base.future.loop) < 0) {
             PyErr_Clear();
         }
         fl_error_restore(exc);
@@ -177,7 +188,7 @@ fl_current_withdraw(LoopObject *loop, TaskObject *task)
 {
     /* A task about to die, held by the ring and the dict alone, goes at once: what
      * its death runs sees no current task. */
-    if (task->own.status == FL_FUTURE_PENDING || Py_REFCNT(task) > 2) {
+    if (task->base.future.status == FL_FUTURE_PENDING || Py_REFCNT(task) > 2) {
         loop->stale_task = (PyObject *)task;
         return 0;
     }
@@ -204,8 +215,13 @@ fl_current_forget(LoopObject *loop)
 int
 fl_current_swap(TaskObject *of, PyObject *task, PyObject **previous)
 {
-    PyObject *current = of->own.state->types.current_tasks;
-    PyObject *loop = of->own.loop;
+    *previous = NULL;
+    const struct fl_state *state = fl_future_state(fl_task_future(of));
+    if (state == NULL) {
+        return -1;
+    }
+    PyObject *current = state->types.current_tasks;
+    PyObject *loop = of->base.future.loop;
     *previous = Py_XNewRef(PyDict_GetItemWithError(current, loop)); /* escapes */
     if (*previous == NULL && PyErr_Occurred()) {
         return -1;
@@ -232,7 +248,11 @@ fl_task_register(TaskObject *self)
 {
     struct fl_base_node *node = &self->base.node;
     if (node->next == NULL) {
-        struct fl_base_node *head = fl_thread_tasks(self->own.state);
+        const struct fl_state *state = fl_future_state(fl_task_future(self));
+        if (state == NULL) {
+            return -1;
+        }
+        struct fl_base_node *head = fl_thread_tasks(state);
         node->prev = head->prev;
         node->next = head;
         head->prev->next = node;
@@ -261,11 +281,12 @@ fl_task_list_pending(struct fl_state *Py_UNUSED(state))
 /* ---- the current task: the thread's ---- */
 
 static int
-check_running_loop(const TaskObject *task)
+check_running_loop(const struct fl_state *state, const TaskObject *task)
 {
-    if (*fl_thread_running_loop(task->own.state) != task->own.loop) {
+    if (*fl_thread_running_loop(state) != task->base.future.loop) {
         PyErr_Format(
-            PyExc_RuntimeError, "loop %R is not the running loop", task->own.loop
+            PyExc_RuntimeError, "loop %R is not the running loop",
+            task->base.future.loop
         );
         return -1;
     }
@@ -275,8 +296,12 @@ check_running_loop(const TaskObject *task)
 int
 fl_current_enter(TaskObject *task)
 {
-    PyObject **running = fl_thread_running_task(task->own.state);
-    if (check_running_loop(task) < 0) {
+    const struct fl_state *state = fl_future_state(fl_task_future(task));
+    if (state == NULL) {
+        return -1;
+    }
+    PyObject **running = fl_thread_running_task(state);
+    if (check_running_loop(state, task) < 0) {
         return -1;
     }
     if (*running != NULL) {
@@ -289,14 +314,18 @@ fl_current_enter(TaskObject *task)
 int
 fl_current_leave(TaskObject *task)
 {
-    PyObject **running = fl_thread_running_task(task->own.state);
+    const struct fl_state *state = fl_future_dying_state(fl_task_future(task));
+    if (state == NULL) {
+        return -1;
+    }
+    PyObject **running = fl_thread_running_task(state);
     if (*running == (PyObject *)task) {
         *running = NULL;
         Py_DECREF(task); /* its caller holds another reference */
         return 0;
     }
     PyObject *outer = fl_error_take();
-    if (check_running_loop(task) == 0) {
+    if (check_running_loop(state, task) == 0) {
         PyObject *other = fl_or_none(*running);
         PyErr_Format(
             PyExc_RuntimeError,
@@ -322,10 +351,11 @@ int
 fl_current_swap(TaskObject *of, PyObject *task, PyObject **previous)
 {
     *previous = NULL;
-    if (check_running_loop(of) < 0) {
+    const struct fl_state *state = fl_future_state(fl_task_future(of));
+    if (state == NULL || check_running_loop(state, of) < 0) {
         return -1;
     }
-    PyObject **running = fl_thread_running_task(of->own.state);
+    PyObject **running = fl_thread_running_task(state);
     *previous = *running;
     *running = Py_XNewRef(task);
     return 0;

@@ -49,7 +49,7 @@ fl_current_publish(LoopObject *loop, TaskObject *task)
     char *thread = (char *)PyThreadState_Get();
     PyObject **running = fl_thread_field(thread, state->types.running_task_offset);
     PyObject *of = *fl_thread_field(thread, state->types.running_loop_offset);
-    if (of != task->own.loop || *running != NULL) {
+    if (of != task->base.future.loop || *running != NULL) {
         return fl_current_enter(task);
     }
     *running = Py_NewRef((PyObject *)task);

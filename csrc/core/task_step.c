@@ -17,18 +17,19 @@
 static int
 call_soon(TaskObject *self, PyObject *exc)
 {
-    PyObject *callable = fl_task_step_callable(self, exc);
+    const struct fl_state *state = fl_future_state(fl_task_future(self));
+    PyObject *callable = state == NULL ? NULL : fl_task_step_callable(state, self, exc);
     PyObject *context = self->base.context;
     if (callable == NULL || context == NULL) {
         Py_XDECREF(callable);
         return -1;
     }
     /* an overridden call_soon may replace them */
-    PyObject *loop = Py_NewRef(self->own.loop);
+    PyObject *loop = Py_NewRef(self->base.future.loop);
     Py_INCREF(context);
     PyObject *stack[3] = {loop, callable, context};
     PyObject *handle = PyObject_VectorcallMethod(
-        self->own.state->str_call_soon, stack, 2, self->own.state->kw_context
+        state->str_call_soon, stack, 2, state->kw_context
     ); /* escapes */
     Py_DECREF(context);
     Py_DECREF(loop);
@@ -39,7 +40,7 @@ call_soon(TaskObject *self, PyObject *exc)
 int
 fl_task_step_soon(TaskObject *self, PyObject *exc)
 {
-    LoopObject *loop = exc == NULL ? fl_sched_loop(&self->own) : NULL;
+    LoopObject *loop = exc == NULL ? fl_sched_loop(fl_task_future(self)) : NULL;
     if (loop != NULL) {
         return fl_sched_step(loop, Py_NewRef((PyObject *)self));
     }
@@ -51,30 +52,32 @@ fl_task_step_soon(TaskObject *self, PyObject *exc)
 static int
 finish_returned(TaskObject *self, PyObject *result)
 {
+    FutureObject *own = fl_task_future(self);
     fl_task_unregister(self);
-    if (self->must_cancel) {
+    if (FL_TASK_FLAGS(&self->base)->must_cancel) {
         /* cancelled right before the coroutine ended */
-        self->must_cancel = false;
-        PyObject *message = Py_XNewRef(self->own.cancel_message);
-        int status = fl_future_cancel((PyObject *)self, &self->own, message);
+        FL_TASK_FLAGS(&self->base)->must_cancel = 0;
+        PyObject *message = Py_XNewRef(own->cancel_msg);
+        int status = fl_future_cancel(own, message);
         Py_XDECREF(message);
         return status < 0 ? -1 : 0;
     }
-    return fl_future_set_result((PyObject *)self, &self->own, result);
+    return fl_future_set_result(own, result);
 }
 
 /* The coroutine raised what is set. */
 static int
-finish_raised(TaskObject *self)
+finish_raised(const struct fl_state *state, TaskObject *self)
 {
-    bool cancelled = PyErr_ExceptionMatches(self->own.state->CancelledError);
+    FutureObject *own = fl_task_future(self);
+    bool cancelled = PyErr_ExceptionMatches(state->CancelledError);
     PyObject *exc = fl_error_take();
     fl_task_unregister(self);
     if (cancelled) {
-        Py_XSETREF(self->own.trace, exc); /* to be raised again, once */
-        return fl_future_cancel((PyObject *)self, &self->own, NULL) < 0 ? -1 : 0;
+        Py_XSETREF(own->cancelled_exc, exc); /* to be raised again, once */
+        return fl_future_cancel(own, NULL) < 0 ? -1 : 0;
     }
-    int status = fl_future_set_exception((PyObject *)self, &self->own, exc);
+    int status = fl_future_set_exception(own, exc);
     if (status == 0 && (PyErr_GivenExceptionMatches(exc, PyExc_KeyboardInterrupt) ||
                         PyErr_GivenExceptionMatches(exc, PyExc_SystemExit))) {
         fl_error_restore(exc);
@@ -88,9 +91,9 @@ finish_raised(TaskObject *self)
 
 /* coro.throw(exc), with am_send's answers. */
 static PySendResult
-throw_in(TaskObject *self, PyObject *coro, PyObject *exc, PyObject **result)
+throw_in(const struct fl_state *state, PyObject *coro, PyObject *exc, PyObject **result)
 {
-    *result = PyObject_CallMethodOneArg(coro, self->own.state->str_throw, exc);
+    *result = PyObject_CallMethodOneArg(coro, state->str_throw, exc);
     if (*result != NULL) {
         return PYGEN_NEXT;
     }
@@ -119,38 +122,37 @@ send_in(PyObject *coro, PyObject **result)
 /* What to throw into a task to be cancelled: exc if it is a CancelledError, else a
  * new one. New, or NULL. */
 static PyObject *
-cancellation(TaskObject *self, PyObject *exc)
+cancellation(const struct fl_state *state, TaskObject *self, PyObject *exc)
 {
-    if (exc != NULL &&
-        PyErr_GivenExceptionMatches(exc, self->own.state->CancelledError)) {
+    if (exc != NULL && PyErr_GivenExceptionMatches(exc, state->CancelledError)) {
         return Py_NewRef(exc);
     }
-    return fl_future_cancelled_error(&self->own);
+    return fl_future_cancelled_error(fl_task_future(self));
 }
 
 /* The step between entering and leaving as the current task. */
 static int
-run_coroutine(TaskObject *self, PyObject *exc)
+run_coroutine(const struct fl_state *state, TaskObject *self, PyObject *exc)
 {
-    if (self->own.status != FL_FUTURE_PENDING) {
+    if (self->base.future.status != FL_FUTURE_PENDING) {
         PyErr_Format(
-            self->own.state->InvalidStateError, FL_STEP_NAME "(): already done: %R %R",
-            self, exc != NULL ? exc : Py_None
+            state->InvalidStateError, FL_STEP_NAME "(): already done: %R %R", self,
+            exc != NULL ? exc : Py_None
         );
         return -1;
     }
     PyObject *thrown = NULL;
-    if (self->must_cancel) {
-        thrown = cancellation(self, exc);
+    if (FL_TASK_FLAGS(&self->base)->must_cancel) {
+        thrown = cancellation(state, self, exc);
         if (thrown == NULL) {
             return -1;
         }
-        self->must_cancel = false;
+        FL_TASK_FLAGS(&self->base)->must_cancel = 0;
     }
     else if (exc != NULL) {
         thrown = Py_NewRef(exc);
     }
-    Py_CLEAR(self->waiter); /* escapes */
+    Py_CLEAR(self->base.fut_waiter); /* escapes */
     PyObject *coro = Py_XNewRef(self->base.coro);
     if (coro == NULL || coro == Py_None) {
         PyErr_SetString(PyExc_RuntimeError, "uninitialized Task object");
@@ -159,15 +161,15 @@ run_coroutine(TaskObject *self, PyObject *exc)
         return -1;
     }
     PyObject *result = NULL;
-    PySendResult sent =
-        thrown == NULL ? send_in(coro, &result) : throw_in(self, coro, thrown, &result);
+    PySendResult sent = thrown == NULL ? send_in(coro, &result)
+                                       : throw_in(state, coro, thrown, &result);
     Py_XDECREF(thrown);
     Py_DECREF(coro);
     if (sent == PYGEN_NEXT) {
-        return fl_task_wait(self, result);
+        return fl_task_wait(state, self, result);
     }
     if (sent == PYGEN_ERROR) {
-        return finish_raised(self);
+        return finish_raised(state, self);
     }
     int status = finish_returned(self, result);
     Py_DECREF(result);
@@ -177,10 +179,11 @@ run_coroutine(TaskObject *self, PyObject *exc)
 int
 fl_task_step(TaskObject *self, PyObject *exc)
 {
-    if (fl_current_enter(self) < 0) {
+    const struct fl_state *state = fl_future_state(fl_task_future(self));
+    if (state == NULL || fl_current_enter(self) < 0) {
         return -1;
     }
-    int status = run_coroutine(self, exc);
+    int status = run_coroutine(state, self, exc);
     return fl_current_leave(self) < 0 ? -1 : status;
 }
 
@@ -189,20 +192,20 @@ fl_task_step(TaskObject *self, PyObject *exc)
 /* The exception a done future of another kind has: 0 and *exc new, or NULL for
  * none; always succeeds. */
 static void
-ask_foreign(TaskObject *self, PyObject *future, PyObject **exc)
+ask_foreign(const struct fl_state *state, PyObject *future, PyObject **exc)
 {
     PyObject *result =
-        PyObject_CallMethodNoArgs(future, self->own.state->str_result); /* escapes */
+        PyObject_CallMethodNoArgs(future, state->str_result); /* escapes */
     *exc = result == NULL ? fl_error_take() : NULL;
     Py_XDECREF(result);
 }
 
 static void
-ask_own(struct fl_future_state *own, PyObject **exc)
+ask_own(FutureObject *own, PyObject **exc)
 {
     *exc = NULL;
-    if (own->status == FL_FUTURE_FINISHED && !own->failed) {
-        own->log_traceback = false;
+    if (own->status == FL_FUTURE_FINISHED && own->exception == NULL) {
+        own->log_tb = 0;
         return;
     }
     if (own->status == FL_FUTURE_CANCELLED) {
@@ -219,15 +222,15 @@ ask_own(struct fl_future_state *own, PyObject **exc)
 /* What to throw into a task whose awaited future is done: new, or NULL for
  * nothing. escapes. */
 static PyObject *
-awaited_exception(TaskObject *self, PyObject *future)
+awaited_exception(const struct fl_state *state, PyObject *future)
 {
     PyObject *exc;
-    struct fl_future_state *own = fl_future_of(self->own.state, future);
+    FutureObject *own = fl_future_of(state, future);
     if (own != NULL) {
         ask_own(own, &exc);
     }
     else {
-        ask_foreign(self, future, &exc);
+        ask_foreign(state, future, &exc);
     }
     return exc;
 }
@@ -235,10 +238,11 @@ awaited_exception(TaskObject *self, PyObject *future)
 int
 fl_task_wakeup(TaskObject *self, PyObject *future)
 {
-    if (fl_awaited_by_discard(self->own.state, future, (PyObject *)self) < 0) {
+    const struct fl_state *state = fl_future_state(fl_task_future(self));
+    if (state == NULL || fl_awaited_by_discard(state, future, (PyObject *)self) < 0) {
         return -1;
     }
-    PyObject *exc = awaited_exception(self, future);
+    PyObject *exc = awaited_exception(state, future);
     int status = fl_task_step(self, exc);
     Py_XDECREF(exc);
     return status;
@@ -246,17 +250,17 @@ fl_task_wakeup(TaskObject *self, PyObject *future)
 
 /* The step of fl_task_run, between entering and leaving the context. */
 static int
-run_in_context(TaskObject *self, bool waking)
+run_in_context(const struct fl_state *state, TaskObject *self, bool waking)
 {
-    PyObject *future = waking ? self->waiter : NULL;
+    PyObject *future = waking ? self->base.fut_waiter : NULL;
     if (future == NULL) {
-        return run_coroutine(self, NULL);
+        return run_coroutine(state, self, NULL);
     }
-    if (fl_awaited_by_discard(self->own.state, future, (PyObject *)self) < 0) {
+    if (fl_awaited_by_discard(state, future, (PyObject *)self) < 0) {
         return -1;
     }
-    PyObject *exc = awaited_exception(self, future);
-    int status = run_coroutine(self, exc);
+    PyObject *exc = awaited_exception(state, future);
+    int status = run_coroutine(state, self, exc);
     Py_XDECREF(exc);
     return status;
 }
@@ -275,7 +279,7 @@ fl_task_run(LoopObject *loop, TaskObject *self, bool waking)
     Py_INCREF(context);
     int status = PyContext_Enter(context);
     if (status == 0) {
-        status = run_in_context(self, waking); /* escapes */
+        status = run_in_context(loop->state, self, waking); /* escapes */
         if (PyContext_Exit(context) < 0) {
             status = -1;
         }
@@ -306,8 +310,9 @@ swap_back(TaskObject *self, PyObject *previous)
 int
 fl_task_start_eagerly(TaskObject *self)
 {
+    const struct fl_state *state = fl_future_state(fl_task_future(self));
     PyObject *previous;
-    if (fl_current_swap(self, (PyObject *)self, &previous) < 0) {
+    if (state == NULL || fl_current_swap(self, (PyObject *)self, &previous) < 0) {
         return -1;
     }
     PyObject *context = Py_NewRef(self->base.context);
@@ -316,7 +321,7 @@ fl_task_start_eagerly(TaskObject *self)
         status = PyContext_Enter(context);
     }
     if (status == 0) {
-        status = run_coroutine(self, NULL);
+        status = run_coroutine(state, self, NULL);
         if (PyContext_Exit(context) < 0) {
             status = -1;
         }
@@ -325,7 +330,7 @@ fl_task_start_eagerly(TaskObject *self)
     if (swap_back(self, previous) < 0) {
         status = -1;
     }
-    if (self->own.status != FL_FUTURE_PENDING) {
+    if (self->base.future.status != FL_FUTURE_PENDING) {
         Py_CLEAR(self->base.coro); /* as asyncio: get_coro() is None then */
     }
     return status < 0 ? -1 : 0;

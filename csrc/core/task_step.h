@@ -28,23 +28,24 @@ int fl_task_step_soon(TaskObject *self, PyObject *exc);
 /* ---- task_yield.c ---- */
 
 /* The task now waits for what its coroutine yielded. Steals yielded. */
-int fl_task_wait(TaskObject *self, PyObject *yielded);
+int fl_task_wait(const struct fl_state *state, TaskObject *self, PyObject *yielded);
 
 /* ---- task_callable.c ---- */
 
 int fl_task_callable_add_types(PyObject *module, struct fl_state *state);
 
 /* A callable that makes the step, its __self__ the task. New or NULL. */
-PyObject *fl_task_step_callable(TaskObject *self, PyObject *exc);
+PyObject *
+fl_task_step_callable(const struct fl_state *state, TaskObject *self, PyObject *exc);
 
 /* The bound method a waiting task adds to foreign futures. New or NULL. */
-PyObject *fl_task_wakeup_method(const struct fl_state *state, PyObject *task);
+PyObject *fl_task_wakeup_method(PyObject *task);
 
 /* Whether the task still awaits this future. */
 static inline bool
 fl_task_waits_for(PyObject *task, PyObject *future)
 {
-    return ((TaskObject *)(void *)task)->waiter == future;
+    return fl_base_task(task)->fut_waiter == future;
 }
 
 #endif

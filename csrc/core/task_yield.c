@@ -78,22 +78,21 @@ refuse_rubbish(TaskObject *self, PyObject *yielded)
 
 /* The task was cancelled while its coroutine ran: cancel what it waits for. */
 static int
-pass_cancellation_on(TaskObject *self)
+pass_cancellation_on(const struct fl_state *state, TaskObject *self)
 {
-    PyObject *waiter = Py_XNewRef(self->waiter);
+    PyObject *waiter = Py_XNewRef(self->base.fut_waiter);
     if (waiter == NULL) {
         return 0;
     }
-    PyObject *message = self->own.cancel_message;
+    PyObject *message = self->base.future.cancel_msg;
     message = fl_or_none(message);
-    PyObject *result = PyObject_CallMethodOneArg(
-        waiter, self->own.state->str_cancel, message
-    ); /* escapes */
+    PyObject *result =
+        PyObject_CallMethodOneArg(waiter, state->str_cancel, message); /* escapes */
     Py_DECREF(message);
     Py_DECREF(waiter);
     int cancelled = fl_call_truth(result);
     if (cancelled > 0) {
-        self->must_cancel = false;
+        FL_TASK_FLAGS(&self->base)->must_cancel = 0;
     }
     return cancelled < 0 ? -1 : 0;
 }
@@ -101,23 +100,26 @@ pass_cancellation_on(TaskObject *self)
 /* ---- our own futures and tasks ---- */
 
 static int
-wait_for_own(TaskObject *self, PyObject *yielded, struct fl_future_state *own)
+wait_for_own(
+    const struct fl_state *state, TaskObject *self, PyObject *yielded, FutureObject *own
+)
 {
-    if (own->loop != self->own.loop) {
+    if (own->loop != self->base.future.loop) {
         return refuse_other_loop(self, yielded);
     }
     if (!own->blocking) {
         return refuse_plain_yield(self, yielded);
     }
-    if (fl_awaited_by_add(self->own.state, yielded, (PyObject *)self) < 0) {
+    if (fl_awaited_by_add(state, yielded, (PyObject *)self) < 0) {
         return -1;
     }
-    own->blocking = false;
-    Py_XSETREF(self->waiter, Py_NewRef(yielded));
-    if (fl_future_add_waiter(yielded, own, (PyObject *)self) < 0) {
+    own->blocking = 0;
+    Py_XSETREF(self->base.fut_waiter, Py_NewRef(yielded));
+    if (fl_future_add_waiter(own, (PyObject *)self) < 0) {
         return -1;
     }
-    return self->must_cancel ? pass_cancellation_on(self) : 0;
+    return FL_TASK_FLAGS(&self->base)->must_cancel ? pass_cancellation_on(state, self)
+                                                   : 0;
 }
 
 /* ---- foreign futures ---- */
@@ -139,16 +141,15 @@ loop_of_foreign(const struct fl_state *state, PyObject *future)
 }
 
 static int
-add_wakeup_to_foreign(TaskObject *self, PyObject *future)
+add_wakeup_to_foreign(const struct fl_state *state, TaskObject *self, PyObject *future)
 {
-    const struct fl_state *state = self->own.state;
     if (fl_awaited_by_add(state, future, (PyObject *)self) < 0) {
         return -1;
     }
     if (PyObject_SetAttr(future, state->str__asyncio_future_blocking, Py_False) < 0) {
         return -1;
     }
-    PyObject *wakeup = fl_task_wakeup_method(state, (PyObject *)self);
+    PyObject *wakeup = fl_task_wakeup_method((PyObject *)self);
     if (wakeup == NULL) {
         return -1;
     }
@@ -163,13 +164,15 @@ add_wakeup_to_foreign(TaskObject *self, PyObject *future)
 }
 
 static int
-wait_for_foreign(TaskObject *self, PyObject *future, bool blocking)
+wait_for_foreign(
+    const struct fl_state *state, TaskObject *self, PyObject *future, bool blocking
+)
 {
-    PyObject *loop = loop_of_foreign(self->own.state, future);
+    PyObject *loop = loop_of_foreign(state, future);
     if (loop == NULL) {
         return -1;
     }
-    bool same_loop = loop == self->own.loop;
+    bool same_loop = loop == self->base.future.loop;
     Py_DECREF(loop);
     if (!same_loop) {
         return refuse_other_loop(self, future);
@@ -177,11 +180,12 @@ wait_for_foreign(TaskObject *self, PyObject *future, bool blocking)
     if (!blocking) {
         return refuse_plain_yield(self, future);
     }
-    if (add_wakeup_to_foreign(self, future) < 0) {
+    if (add_wakeup_to_foreign(state, self, future) < 0) {
         return -1;
     }
-    Py_XSETREF(self->waiter, Py_NewRef(future));
-    return self->must_cancel ? pass_cancellation_on(self) : 0;
+    Py_XSETREF(self->base.fut_waiter, Py_NewRef(future));
+    return FL_TASK_FLAGS(&self->base)->must_cancel ? pass_cancellation_on(state, self)
+                                                   : 0;
 }
 
 /* Whether it claims to be a future: *blocking is then the claim's value. 1, 0, or
@@ -205,21 +209,21 @@ claims_to_be_future(const struct fl_state *state, PyObject *yielded, bool *block
 }
 
 static int
-wait_for_anything(TaskObject *self, PyObject *yielded)
+wait_for_anything(const struct fl_state *state, TaskObject *self, PyObject *yielded)
 {
     bool blocking;
-    int claims = claims_to_be_future(self->own.state, yielded, &blocking);
+    int claims = claims_to_be_future(state, yielded, &blocking);
     if (claims < 0) {
         return -1;
     }
     if (claims) {
-        return wait_for_foreign(self, yielded, blocking);
+        return wait_for_foreign(state, self, yielded, blocking);
     }
     return refuse_rubbish(self, yielded);
 }
 
 int
-fl_task_wait(TaskObject *self, PyObject *yielded)
+fl_task_wait(const struct fl_state *state, TaskObject *self, PyObject *yielded)
 {
     int status;
     if (yielded == Py_None) {
@@ -227,15 +231,15 @@ fl_task_wait(TaskObject *self, PyObject *yielded)
         Py_DECREF(yielded);
         return status;
     }
-    struct fl_future_state *own = fl_future_of(self->own.state, yielded);
+    FutureObject *own = fl_future_of(state, yielded);
     if (yielded == (PyObject *)self) {
         status = refuse_self(self);
     }
     else if (own != NULL) {
-        status = wait_for_own(self, yielded, own);
+        status = wait_for_own(state, self, yielded, own);
     }
     else {
-        status = wait_for_anything(self, yielded);
+        status = wait_for_anything(state, self, yielded);
     }
     Py_DECREF(yielded);
     return status;

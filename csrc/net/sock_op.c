@@ -250,7 +250,7 @@ op_wait(SockOpObject *self, PyObject **result)
     }
     self->future = future;
     self->base.phase = FL_COROUTINE_WAITING;
-    fl_future_own(future)->blocking = true;
+    fl_future(future)->blocking = 1;
     *result = Py_NewRef(future);
     return PYGEN_NEXT;
 }
@@ -288,13 +288,13 @@ static PySendResult
 op_resume(PyObject *op, PyObject *Py_UNUSED(sent), PyObject **result)
 {
     SockOpObject *self = (SockOpObject *)op;
-    struct fl_future_state *own = fl_future_own(self->future);
+    FutureObject *own = fl_future(self->future);
     if (own->status == FL_FUTURE_PENDING) {
         if (own->blocking) {
             PyErr_SetString(PyExc_RuntimeError, "await wasn't used with future");
             return PYGEN_ERROR;
         }
-        own->blocking = true;
+        own->blocking = 1;
         *result = Py_NewRef(self->future);
         return PYGEN_NEXT;
     }

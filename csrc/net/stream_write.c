@@ -365,8 +365,8 @@ fl_stream_tell_room(StreamObject *self)
     PyObject *future = self->room_waiter;
     self->room_waiter = NULL;
     int status = 0;
-    if (future != NULL && fl_future_own(future)->status == FL_FUTURE_PENDING) {
-        status = fl_future_set_result(future, fl_future_own(future), Py_None);
+    if (future != NULL && fl_future(future)->status == FL_FUTURE_PENDING) {
+        status = fl_future_set_result(fl_future(future), Py_None);
     }
     Py_XDECREF(future);
     return status;

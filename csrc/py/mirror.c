@@ -429,18 +429,3 @@ fl_mirror_clear_dict(PyObject *op)
     PyObject_ClearManagedDict(op);
 #endif
 }
-
-void
-fl_mirror_clear_base(struct fl_base_future *base)
-{
-    Py_CLEAR(base->loop); /* escapes */
-    Py_CLEAR(base->callback0);
-    Py_CLEAR(base->context0);
-    Py_CLEAR(base->callbacks);
-    Py_CLEAR(base->exception);
-    Py_CLEAR(base->exception_tb);
-    Py_CLEAR(base->result);
-    Py_CLEAR(base->source_tb);
-    Py_CLEAR(base->cancel_msg);
-    Py_CLEAR(base->cancelled_exc);
-}

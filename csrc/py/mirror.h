@@ -1,9 +1,8 @@
 /* Mirrors of asyncio's C structs and of the thread state's asyncio fields.
  *
- * fastloop.Future and fastloop.Task lie behind these structs. Of them we write
- * what asyncio's own code, or a profiler outside the process, reads without
- * asking: coro, context and name of a task, and on 3.14+ is_task, awaited_by and
- * the link in the thread's list of tasks. The rest stays zero.
+ * fastloop.Future and fastloop.Task keep in these structs all that asyncio keeps in
+ * them, in asyncio's own way, so that asyncio's code, called by its full name on an
+ * object of ours, and profilers outside the process find what they expect.
  *
  * Nothing here is promised by CPython, so fl_mirror_probe compares it with a
  * real task at import; on a mismatch nobody uses our types. This header and
@@ -27,17 +26,27 @@
 #if PY_VERSION_HEX >= 0x030C0000
 #define FL_HAVE_EAGER_START 1
 #endif
+#if PY_VERSION_HEX < 0x030C0000
+#define FL_EAGER_TASK_NAMES 1 /* get_name() takes the field as it is */
+#endif
 #if PY_VERSION_HEX < 0x030D0000
 #define FL_HAVE_INLINE_DICT 1 /* instance dict and weakrefs inside the struct */
 #endif
+
+/* The head of a future and of a task. status: as enum fl_future_status. callback0 and
+ * context0 are the first callback, callbacks is NULL or a list of further tuples
+ * (callback, context), in order; callback0 may be NULL with callbacks that are not. */
+#define FL_BASE_FUTURE_REFERENCES                            \
+    PyObject *loop, *callback0, *context0, *callbacks;       \
+    PyObject *exception, *exception_tb, *result, *source_tb; \
+    PyObject *cancel_msg;
 
 #if defined(FL_HAVE_INLINE_DICT)
 
 struct fl_base_future {
     PyObject_HEAD
-    PyObject *loop, *callback0, *context0, *callbacks;
-    PyObject *exception, *exception_tb, *result, *source_tb, *cancel_msg;
-    int state, log_tb, blocking;
+    FL_BASE_FUTURE_REFERENCES
+    int status, log_tb, blocking;
     PyObject *dict;
     PyObject *weakrefs;
     PyObject *cancelled_exc;
@@ -49,6 +58,8 @@ struct fl_base_task {
     int must_cancel, log_destroy_pending, num_cancels_requested;
 };
 
+#define FL_TASK_FLAGS(task) (task) /* where must_cancel and log_destroy_pending are */
+
 #else
 
 struct fl_base_node {
@@ -58,19 +69,20 @@ struct fl_base_node {
 
 struct fl_base_future {
     PyObject_HEAD
-    PyObject *loop, *callback0, *context0, *callbacks;
-    PyObject *exception, *exception_tb, *result, *source_tb, *cancel_msg;
+    FL_BASE_FUTURE_REFERENCES
     PyObject *cancelled_exc;
 #if defined(FL_HAVE_THREAD_TASKS)
     PyObject *awaited_by; /* NULL, the one that awaits, or a set of them */
-    int state;
+    int status;
     char is_task;
     char awaited_by_is_set;
-    char bits[2];
 #else
-    int state;
-    int bits;
+    int status;
 #endif
+    unsigned int log_tb : 1;
+    unsigned int blocking : 1;
+    unsigned int must_cancel : 1;         /* a task's */
+    unsigned int log_destroy_pending : 1; /* a task's */
 };
 
 struct fl_base_task {
@@ -81,6 +93,8 @@ struct fl_base_task {
     struct fl_base_node node; /* in the thread's list; NULL: in none */
 #endif
 };
+
+#define FL_TASK_FLAGS(task) (&(task)->future)
 
 #endif
 
@@ -138,9 +152,5 @@ PyObject *fl_base_type(const char *name);
 /* What tp_traverse and tp_clear of asyncio's types do for the instance dict. */
 int fl_mirror_traverse_dict(PyObject *op, visitproc visit, void *arg);
 void fl_mirror_clear_dict(PyObject *op);
-
-/* Drops what asyncio's own __init__, called on an object of ours, has left in the
- * struct that we leave empty. */
-void fl_mirror_clear_base(struct fl_base_future *base);
 
 #endif

@@ -207,18 +207,6 @@ def test_a_task_is_no_future_of_ours(kit):
 
 
 @own_types
-def test_asyncios_methods_by_their_full_name(kit):
-    """They find asyncio's part of our object, which is empty."""
-    future = kit.future()
-    future.set_result(1)
-    if kit.ours:
-        with pytest.raises(asyncio.InvalidStateError, match="not initialized"):
-            asyncio.Future.result(future)
-    else:
-        assert asyncio.Future.result(future) == 1
-
-
-@own_types
 def test_an_iterator_that_has_ended(kit):
     future = kit.future()
     future.set_result(1)

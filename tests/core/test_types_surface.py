@@ -130,7 +130,7 @@ def test_unbound_calls_of_asyncios_methods_never_crash(loop):
 
 
 def test_base_init_on_ours(loop):
-    """asyncio's __init__ on our object fills the struct that we leave empty."""
+    """asyncio's __init__ on our object, before or while it is in use."""
 
     async def nothing():
         pass
@@ -282,16 +282,18 @@ def test_source_traceback_items_can_be_deleted(kit):
 
 
 def test_unbound_set_exception_on_a_task(kit):
-    """As some debuggers do it; asyncio's refuses or fails, and never crashes."""
+    """As some debuggers do it: it ends the task, and its next step is reported."""
 
     async def nothing():
         pass
 
-    task = kit.task(nothing())
-    if kit.ours:
-        with pytest.raises(RuntimeError, match="not initialized"):
-            asyncio.Future.set_exception(task, ValueError())
-    kit.run(task)
+    coro = nothing()
+    task = kit.task(coro)
+    asyncio.Future.set_exception(task, ValueError())
+    with kit.reports() as reports, pytest.raises(ValueError):
+        kit.run(task)
+    assert "already done" in str(reports[0]["exception"])
+    coro.close()
 
 
 INTERPRETER_EXIT = """
