@@ -119,6 +119,7 @@ static int
 poll_now(LoopObject *self, int64_t timeout_ns, bool only_thread)
 {
     int n_events;
+    fl_poller_put_back(&self->poller);
     if (timeout_ns == 0 && only_thread) {
         n_events = fl_poller_wait(&self->poller, 0);
     }
@@ -145,6 +146,7 @@ poll_now(LoopObject *self, int64_t timeout_ns, bool only_thread)
     /* Before the events are spent: what KeyboardInterrupt leaves behind is
      * still ready at the next poll. */
     if (PyErr_CheckSignals() < 0) { /* escapes */
+        fl_poller_put_back(&self->poller);
         return -1;
     }
     if (n_events > 0) {

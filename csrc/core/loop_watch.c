@@ -352,7 +352,7 @@ fl_loop_watched_events(PyObject *op, PyObject *fileobj)
         return NULL;
     }
     if (found != NULL) {
-        uint32_t events = fl_reader_watch_events(found);
+        uint32_t events = found->watch.events;
         return events == 0 ? Py_NewRef(Py_None) : PyLong_FromUnsignedLong(events);
     }
     struct fl_watch *watch = fl_poller_find(&self->poller, (int)fd);

@@ -2,11 +2,10 @@
  * future of ours that somebody awaits.
  *
  * A watch that fires queues its handles; they run when the ring reaches them. A
- * future is done at once, and its direction no longer watched; but of a reader the
- * kernel is told only if it comes to an event that nobody wants, because most wait
- * again at once. Until then the watch is spare: nobody outside reader_watch.c sees it,
- * and when it is wanted again, the kernel is asked whether the fd still is the same
- * file.
+ * future is done at once, and what it waited for no longer watched. A watch of futures
+ * alone is one-shot: told once, it is spare. Nobody outside reader_watch.c sees it, and
+ * the kernel reports nothing of it, whatever becomes of its file; the next future of
+ * that fd, most often the same reader's, has it for one system call.
  */
 #ifndef FASTLOOP_CORE_READER_WATCH_H
 #define FASTLOOP_CORE_READER_WATCH_H
@@ -26,7 +25,6 @@ struct fl_reader_watch {
     PyObject *fileobj;   /* owned; NULL if it was given as an int */
     struct fl_watch_party reader;
     struct fl_watch_party writer;
-    bool spare; /* registered for reading, without a reader */
 };
 
 static inline struct fl_watch_party *
@@ -40,9 +38,6 @@ struct fl_reader_watch *fl_reader_watch_find(LoopObject *self, int fd);
 /* The watch that was asked for with this very object, or NULL. */
 struct fl_reader_watch *
 fl_reader_watch_find_object(LoopObject *self, const PyObject *fileobj);
-
-/* What somebody is told of. */
-uint32_t fl_reader_watch_events(const struct fl_reader_watch *self);
 
 /* Has who told of event, in the place of who was told before; a handle that is so
  * replaced is cancelled. fileobj: as it was given, or NULL. Takes who's references,

@@ -7,11 +7,14 @@
  * the next wait).
  *
  * Errors are -errno; EINTR is returned by wait (the caller checks signals), and
- * retried nowhere else because no other call here can be interrupted. An fd
- * that was closed behind the poller's back leaves its watch without events;
- * remove then succeeds silently. A reused fd number is re-added by modify. If a
- * duplicate keeps a closed file alive, the kernel goes on reporting it under the
- * old number and can't be told to stop: the poller notices and starts afresh.
+ * retried nowhere else because no other call here can be interrupted.
+ *
+ * A watch is of a file, under a number. Once the number was closed behind the poller's
+ * back the watch is stale: a modify that meets the kernel says so (-ENOENT, -EBADF or
+ * -EPERM), remove succeeds silently, and it is never told of a file that has got the
+ * number since. If a duplicate keeps the closed file alive the kernel goes on
+ * reporting it, and can't be told to stop: such a ghost is silenced, at a cost that
+ * does not depend on how much is watched, but for the first one of a poller.
  *
  * Loop thread only, except where said.
  */
@@ -31,6 +34,11 @@ struct fl_watch {
     int fd;
     uint32_t events;     /* wanted: FL_POLL_READ | FL_POLL_WRITE; change by modify */
     uint32_t generation; /* the poller's: tells its events from a predecessor's */
+    bool registered;     /* the poller's: the kernel knows it, as far as we know */
+    /* The owner's, to be set before add, or before a renew that is to apply it: once
+     * told the watch wants nothing, and to want again costs one system call, not two.
+     */
+    bool one_shot;
     /* events: what is ready and wanted. An error or hang-up is reported as
      * every wanted event, so that the next read or write meets it. */
     void (*on_ready)(struct fl_watch *watch, uint32_t events);
@@ -41,10 +49,12 @@ struct fl_poller {
     struct fl_fd_table watches;
     size_t n_watches;
     bool no_pwait2; /* the kernel or its seccomp filter refuses epoll_pwait2 */
-    bool ghosts;    /* the kernel may hold an fd that it will not let go */
+    bool ghosts;    /* the kernel may report a file that has no watch */
+    bool one_shot;  /* it may no longer report anything twice by itself */
     uint32_t next_generation;
-    void *fired; /* event buffer of the wait under way */
+    void *fired; /* events of the last wait */
     int n_fired;
+    int next_fired; /* the first that was not dispatched */
 };
 
 int fl_poller_open(struct fl_poller *poller);
@@ -59,12 +69,13 @@ int fl_poller_add(struct fl_poller *poller, struct fl_watch *watch);
 
 /* Changes watch->events; no system call if they are the same. A watch that wants
  * nothing is left in but not polled, so that a hang-up does not keep the loop
- * awake. Returns 0, -ENOENT if the watch is not in, or what the kernel says; on
- * an error the events are unchanged. */
+ * awake; nobody minds if its number is another file's when it wants again. Returns 0,
+ * -ENOENT if the watch is not in, or what the kernel says; on an error the events are
+ * unchanged. */
 int fl_poller_modify(struct fl_poller *poller, struct fl_watch *watch, uint32_t events);
 
-/* The same, but asks the kernel even if the events are the same: for a watch whose
- * number may have been closed and reused since. */
+/* The same, but asks the kernel even if the events are the same: after a change of
+ * one_shot. */
 int fl_poller_renew(struct fl_poller *poller, struct fl_watch *watch, uint32_t events);
 
 /* Takes the watch out; an event already fetched for it is dropped. Returns 0,
@@ -78,13 +89,18 @@ struct fl_watch *fl_poller_find(const struct fl_poller *poller, int fd);
  * n_watches watches, each at its fd. */
 int fl_poller_check(const struct fl_poller *poller);
 
+/* Has events that were fetched and not dispatched fetched again by the next wait. To be
+ * called before a wait and when a dispatch is left out. */
+void fl_poller_put_back(struct fl_poller *poller);
+
 /* Sleeps at most timeout_ns (0: not at all; < 0: for ever) and fetches events:
  * the count, or -errno. Touches no watch and calls nothing, so it may run
  * without the GIL while other threads do not touch the poller. Follow it by
  * dispatch. */
 int fl_poller_wait(struct fl_poller *poller, int64_t timeout_ns);
 
-/* Calls on_ready for what the last wait fetched; returns how many were called. */
+/* Calls on_ready for what the last wait fetched, unless something in on_ready does all
+ * the rest of it; returns how many were called. */
 int fl_poller_dispatch(struct fl_poller *poller);
 
 /* After fork, in the child: leaves the kernel object to the parent, which costs the
@@ -92,8 +108,8 @@ int fl_poller_dispatch(struct fl_poller *poller);
  * are noted, what asks the kernel fails with -EBADF. */
 void fl_poller_disown(struct fl_poller *poller);
 
-/* A new kernel object with the same watches, but for those whose fd is closed by now.
- * 0 or -errno, and then the old one stays. */
+/* A new kernel object with the same watches, but for those whose fd is closed by now,
+ * or known to be stale. 0 or -errno, and then the old one stays. */
 int fl_poller_reopen(struct fl_poller *poller);
 
 #endif

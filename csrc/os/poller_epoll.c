@@ -6,10 +6,13 @@
  * freed as soon as it is removed.
  *
  * Kernel facts that the code below answers:
- * - A registration belongs to an open file, not to a number: it goes with the
- *   last duplicate of the file. Closing an fd with a duplicate leaves a ghost,
- *   reported for ever and out of reach, since epoll_ctl wants the fd. Only a new
- *   epoll object is rid of it.
+ * - A registration belongs to an open file and a number: it goes with the last
+ *   duplicate of the file. Closing an fd with a duplicate leaves a ghost, reported for
+ *   ever and out of reach, since epoll_ctl wants the fd. Only a new epoll object is rid
+ *   of it; to make one costs a system call for each watch. A one-shot registration
+ *   reports once and is then silent until it is modified: its ghost needs no exorcist.
+ *   So with the first ghost that is seen (most programs never have one) the poller
+ *   goes over to one-shot registrations for good, and modifies each that reports.
  * - EPOLLERR and EPOLLHUP are reported whether asked for or not, so a watch that
  *   wants nothing must not be registered.
  * - Level-triggered events that do not fit the buffer stay ready, and epoll goes
@@ -68,39 +71,59 @@ events_from_kernel(uint32_t kernel)
     return events;
 }
 
+#define ONE_SHOT 0x80000000u /* in an event's fd: it does not come again by itself */
+
 static int
 poller_ctl(
     const struct fl_poller *poller, int op, const struct fl_watch *watch,
     uint32_t events
 )
 {
+    bool one_shot = watch->one_shot || poller->one_shot;
+    uint32_t name = (uint32_t)watch->fd | (one_shot ? ONE_SHOT : 0);
     struct epoll_event event = {
-        .events = events_to_kernel(events),
-        .data.u64 = (uint64_t)watch->generation << 32u | (uint32_t)watch->fd,
+        .events = events_to_kernel(events) | (one_shot ? (uint32_t)EPOLLONESHOT : 0),
+        .data.u64 = (uint64_t)watch->generation << 32u | name,
     };
     return epoll_ctl(poller->epoll_fd, op, watch->fd, &event) < 0 ? -errno : 0;
 }
 
 /* Registers a watch that the kernel does not know of, as far as we know. */
 static int
-poller_register(
-    const struct fl_poller *poller, const struct fl_watch *watch, uint32_t events
-)
+poller_register(const struct fl_poller *poller, struct fl_watch *watch, uint32_t events)
 {
     int err = poller_ctl(poller, EPOLL_CTL_ADD, watch, events);
     if (err == -EEXIST) {
         /* The number was closed, and by dup got the same file again. */
         err = poller_ctl(poller, EPOLL_CTL_MOD, watch, events);
     }
+    watch->registered = err == 0;
     return err;
 }
 
 static void
-poller_unregister(struct fl_poller *poller, const struct fl_watch *watch)
+poller_unregister(struct fl_poller *poller, struct fl_watch *watch)
 {
-    if (poller->epoll_fd >= 0 && poller_ctl(poller, EPOLL_CTL_DEL, watch, 0) < 0) {
+    if (watch->registered && poller->epoll_fd >= 0 &&
+        poller_ctl(poller, EPOLL_CTL_DEL, watch, 0) < 0) {
         poller->ghosts = true; /* the fd is gone, its file may live on */
     }
+    watch->registered = false;
+}
+
+/* Has the kernel report other events of a file that it knows, or should. */
+static int
+poller_reregister(struct fl_poller *poller, struct fl_watch *watch, uint32_t events)
+{
+    int err = poller_ctl(poller, EPOLL_CTL_MOD, watch, events);
+    if (err == 0) {
+        watch->registered = true;
+    }
+    else if (err == -ENOENT || err == -EBADF || err == -EPERM) {
+        watch->registered = false; /* closed, and perhaps another file's */
+        poller->ghosts = true;
+    }
+    return err;
 }
 
 static void
@@ -170,20 +193,19 @@ poller_change(struct fl_poller *poller, struct fl_watch *watch, uint32_t events)
 {
     int err = 0;
     if (poller->epoll_fd < 0) {
-        /* disowned: reopen registers it */
+        /* disowned: reopen registers it, if it is not stale */
+        watch->registered = events != 0 && (watch->registered || watch->events == 0);
     }
     else if (events == 0) {
         poller_unregister(poller, watch);
     }
-    else if (watch->events == 0) {
-        /* The number may be another file's by now, and the last one's a ghost. */
-        watch->generation = poller->next_generation++;
-        err = poller_register(poller, watch, events);
-    }
     else {
-        err = poller_ctl(poller, EPOLL_CTL_MOD, watch, events);
-        if (err == -ENOENT) { /* the number was closed and reused */
-            poller->ghosts = true;
+        bool known = watch->registered || watch->events != 0;
+        if (known) {
+            err = poller_reregister(poller, watch, events);
+        }
+        if (watch->events == 0 && !watch->registered) {
+            /* The number may be another file's by now, and the last one's a ghost. */
             watch->generation = poller->next_generation++;
             err = poller_register(poller, watch, events);
         }
@@ -220,9 +242,7 @@ fl_poller_remove(struct fl_poller *poller, struct fl_watch *watch)
     }
     poller->watches.slots[watch->fd] = NULL;
     poller->n_watches--;
-    if (watch->events != 0) {
-        poller_unregister(poller, watch);
-    }
+    poller_unregister(poller, watch);
     return 0;
 }
 
@@ -266,7 +286,7 @@ int
 fl_poller_wait(struct fl_poller *poller, int64_t timeout_ns)
 {
     int n;
-    poller->n_fired = 0;
+    poller->n_fired = poller->next_fired = 0;
     if (timeout_ns <= 0 || poller->no_pwait2) {
         n = wait_milliseconds(poller, timeout_ns);
     }
@@ -294,7 +314,7 @@ fl_poller_wait(struct fl_poller *poller, int64_t timeout_ns)
 static struct fl_watch *
 event_watch(const struct fl_poller *poller, const struct epoll_event *event)
 {
-    int fd = (int)(uint32_t)event->data.u64;
+    int fd = (int)((uint32_t)event->data.u64 & ~ONE_SHOT);
     struct fl_watch *watch = fl_poller_find(poller, fd);
     uint32_t generation = (uint32_t)(event->data.u64 >> 32u);
     return watch != NULL && watch->generation == generation ? watch : NULL;
@@ -306,10 +326,27 @@ poller_lay_ghosts(struct fl_poller *poller)
 {
     const struct epoll_event *fired = poller->fired;
     for (int i = 0; i < poller->n_fired; i++) {
-        if (event_watch(poller, &fired[i]) == NULL) {
-            (void)fl_poller_reopen(poller); /* refused: the next event tries again */
+        bool again = !((uint32_t)fired[i].data.u64 & ONE_SHOT);
+        if (again && event_watch(poller, &fired[i]) == NULL) {
+            poller->one_shot = true;
+            if (fl_poller_reopen(poller) < 0) {
+                poller->one_shot = false; /* the next event tries again */
+            }
             return;
         }
+    }
+}
+
+/* Before the watch is told of a one-shot event: has the next one reported too. */
+static void
+poller_rearm(struct fl_poller *poller, struct fl_watch *watch)
+{
+    if (watch->one_shot) {
+        watch->events = 0;
+    }
+    else {
+        /* A refusal says that it is stale; whoever is told meets that himself. */
+        (void)poller_reregister(poller, watch, watch->events);
     }
 }
 
@@ -317,24 +354,42 @@ int
 fl_poller_dispatch(struct fl_poller *poller)
 {
     int n_called = 0;
-    if (poller->ghosts) {
+    if (poller->ghosts && !poller->one_shot) {
         poller_lay_ghosts(poller);
     }
-    for (int i = 0; i < poller->n_fired; i++) {
+    while (poller->next_fired < poller->n_fired) {
         /* A copy: on_ready may close the poller, and the buffer with it. */
-        struct epoll_event event = ((struct epoll_event *)poller->fired)[i];
+        struct epoll_event event =
+            ((struct epoll_event *)poller->fired)[poller->next_fired++];
         struct fl_watch *watch = event_watch(poller, &event);
         if (watch == NULL) {
             continue;
         }
         uint32_t events = events_from_kernel(event.events) & watch->events;
+        if ((uint32_t)event.data.u64 & ONE_SHOT) {
+            poller_rearm(poller, watch);
+        }
         if (events != 0) {
             n_called++;
             watch->on_ready(watch, events);
         }
     }
-    poller->n_fired = 0;
+    poller->n_fired = poller->next_fired = 0;
     return n_called;
+}
+
+void
+fl_poller_put_back(struct fl_poller *poller)
+{
+    for (int i = poller->next_fired; i < poller->n_fired; i++) {
+        const struct epoll_event *event = (struct epoll_event *)poller->fired + i;
+        struct fl_watch *watch = event_watch(poller, event);
+        if (watch != NULL && watch->events != 0 &&
+            (uint32_t)event->data.u64 & ONE_SHOT) {
+            (void)poller_reregister(poller, watch, watch->events);
+        }
+    }
+    poller->n_fired = poller->next_fired = 0;
 }
 
 void
@@ -349,21 +404,45 @@ is_lack(int err)
     return err == -ENOMEM || err == -ENOSPC;
 }
 
-/* Registers every watch; those whose fd is no longer what it was are left out. 0 or
- * -errno for want of room. */
-static int
-register_all(const struct fl_poller *poller)
+/* Is the watch's number still the file that it was registered with? Takes it out of the
+ * old epoll, which goes by file and number. After a fork that is the parent's, and
+ * nobody knows. */
+static bool
+is_same_file(const struct fl_poller *old, const struct fl_watch *watch)
 {
-    for (size_t fd = 0; fd < poller->watches.size; fd++) {
-        const struct fl_watch *watch = poller->watches.slots[fd];
-        if (watch != NULL && watch->events != 0) {
-            int err = poller_register(poller, watch, watch->events);
+    return old->epoll_fd < 0 || poller_ctl(old, EPOLL_CTL_DEL, watch, 0) == 0;
+}
+
+/* Registers the watches with a new epoll. 0 or -errno for want of room. */
+static int
+register_all(const struct fl_poller *fresh)
+{
+    for (size_t fd = 0; fd < fresh->watches.size; fd++) {
+        const struct fl_watch *watch = fresh->watches.slots[fd];
+        if (watch != NULL && watch->events != 0 && watch->registered) {
+            int err = poller_ctl(fresh, EPOLL_CTL_ADD, watch, watch->events);
             if (is_lack(err)) {
                 return err;
             }
         }
     }
     return 0;
+}
+
+/* Takes those out again that the old one does not know by that number. */
+static void
+unregister_stale(const struct fl_poller *old, const struct fl_poller *fresh)
+{
+    for (size_t fd = 0; fd < fresh->watches.size; fd++) {
+        struct fl_watch *watch = fresh->watches.slots[fd];
+        if (watch == NULL || !watch->registered) {
+            continue;
+        }
+        watch->registered = is_same_file(old, watch) && watch->events != 0;
+        if (!watch->registered) {
+            (void)poller_ctl(fresh, EPOLL_CTL_DEL, watch, 0);
+        }
+    }
 }
 
 int
@@ -379,6 +458,7 @@ fl_poller_reopen(struct fl_poller *poller)
         close_epoll(&fresh);
         return err;
     }
+    unregister_stale(poller, &fresh);
     close_epoll(poller);
     poller->epoll_fd = fresh.epoll_fd;
     poller->ghosts = false;

@@ -542,6 +542,7 @@ CASE(a_child_reopens_without_touching_its_parent)
     CHECK(child >= 0);
     if (child == 0) {
         alarm(10);
+        fl_poller_disown(&poller);
         CHECK(fl_poller_reopen(&poller) == 0);
         CHECK(fcntl(poller.epoll_fd, F_GETFD) & FD_CLOEXEC);
         CHECK(poll_once() == 1 && told(&one, READ));
