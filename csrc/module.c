@@ -59,6 +59,13 @@ module_loops_run(PyObject *module, PyObject *Py_UNUSED(ignored))
     return PyLong_FromSsize_t(fl_state_of_module(module)->runs);
 }
 
+static PyObject *
+module_unlist_task(PyObject *module, PyObject *task)
+{
+    fl_task_unlist(fl_state_of_module(module), task);
+    Py_RETURN_NONE;
+}
+
 #ifdef FASTLOOP_DEBUG
 static PyObject *
 module_debug_counts(PyObject *module, PyObject *Py_UNUSED(ignored))
@@ -132,6 +139,7 @@ static PyMethodDef module_methods[] = {
     {"_make_stream", FL_FASTCALL(fl_stream_make), METH_FASTCALL, make_stream_doc},
     {"_loops_run", module_loops_run, METH_NOARGS, loops_run_doc},
     {"_pending_tasks", module_pending_tasks, METH_NOARGS, NULL},
+    {"_unlist_task", module_unlist_task, METH_O, NULL},
 #ifdef FASTLOOP_DEBUG
     {"_debug_check", module_debug_check, METH_NOARGS, NULL},
     {"_debug_counts", module_debug_counts, METH_NOARGS, NULL},

@@ -2,7 +2,8 @@
 
 Adding each task to a WeakSet costs more than all the rest of making it, so ours
 are in a list of the C core's, and asyncio's set looks there too. The set object
-stays the same: whoever imported it sees all tasks.
+stays the same: whoever imported it sees all tasks. Where fastloop was imported
+twice, it looks into the list of each core.
 """
 
 import asyncio.tasks
@@ -16,15 +17,42 @@ from . import _core
 class _AllTasks(weakref.WeakSet[Any]):
     """A WeakSet of tasks that also holds fastloop's pending ones."""
 
+    _fastloop_cores: list[Any]
+
+    def _pending(self) -> Iterator[Any]:
+        for core in self._fastloop_cores:
+            yield from core._pending_tasks()
+
     def __iter__(self) -> Iterator[Any]:
         yield from super().__iter__()
-        yield from _core._pending_tasks()
+        yield from self._pending()
 
     def __len__(self) -> int:
         return len(set(self))
 
     def __contains__(self, item: object) -> bool:
-        return super().__contains__(item) or item in _core._pending_tasks()
+        return super().__contains__(item) or item in self._pending()
+
+    def discard(self, item: Any) -> None:
+        super().discard(item)
+        for core in self._fastloop_cores:
+            core._unlist_task(item)
+
+    def remove(self, item: Any) -> None:
+        if item not in self:
+            raise KeyError(item)
+        self.discard(item)
+
+    def pop(self) -> Any:
+        for item in self:
+            self.discard(item)
+            return item
+        raise KeyError("pop from empty WeakSet")
+
+    def clear(self) -> None:
+        for item in self._pending():
+            self.discard(item)
+        super().clear()
 
 
 def join() -> None:
@@ -34,4 +62,7 @@ def join() -> None:
     )
     tasks = getattr(asyncio.tasks, name)
     if type(tasks) is weakref.WeakSet:
+        tasks._fastloop_cores = []
         tasks.__class__ = _AllTasks
+    if hasattr(tasks, "_fastloop_cores"):
+        tasks._fastloop_cores.append(_core)

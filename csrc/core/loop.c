@@ -2,7 +2,8 @@
  *
  * A loop is complete once it exists: __new__ opens its fds, __init__ only
  * checks that it was given nothing. close() drops what is queued and watched
- * and closes the fds; the object lives on as a closed loop.
+ * and closes the fds; the object lives on as a closed loop. One that was not closed is
+ * finalized by the __del__ that fastloop.Loop inherits from asyncio, with its warning.
  */
 #include "core/loop.h"
 
@@ -190,27 +191,6 @@ loop_dealloc(PyObject *op)
     Py_DECREF(type);
 }
 
-static void
-loop_finalize(PyObject *op)
-{
-    LoopObject *self = (LoopObject *)op;
-    if (self->closed) {
-        return;
-    }
-    PyObject *exc = fl_error_take();
-    if (PyErr_ResourceWarning(op, 1, "unclosed event loop %R", op) < 0) {
-        PyErr_WriteUnraisable(op);
-    }
-    if (!self->running) {
-        PyObject *result = fl_loop_close(op, NULL);
-        if (result == NULL) {
-            PyErr_WriteUnraisable(op);
-        }
-        Py_XDECREF(result);
-    }
-    fl_error_restore(exc);
-}
-
 /* ---- close ---- */
 
 static int
@@ -298,7 +278,6 @@ static PyType_Slot loop_slots[] = {
     {Py_tp_new, loop_new},
     {Py_tp_init, loop_init},
     {Py_tp_dealloc, loop_dealloc},
-    {Py_tp_finalize, loop_finalize},
     {Py_tp_traverse, loop_traverse},
     {Py_tp_is_gc, fl_loop_is_gc},
     {Py_tp_clear, loop_clear},

@@ -72,6 +72,14 @@ fl_task_list_pending(struct fl_state *state)
     return list;
 }
 
+void
+fl_task_unlist(struct fl_state *state, PyObject *op)
+{
+    if (state->task_type != NULL && PyObject_TypeCheck(op, state->task_type)) {
+        fl_task_unregister((TaskObject *)(void *)op);
+    }
+}
+
 /* ---- the current task: asyncio's dict ---- */
 
 int
@@ -276,6 +284,11 @@ PyObject *
 fl_task_list_pending(struct fl_state *Py_UNUSED(state))
 {
     return PyList_New(0); /* asyncio's own list has them */
+}
+
+void
+fl_task_unlist(struct fl_state *Py_UNUSED(state), PyObject *Py_UNUSED(op))
+{
 }
 
 /* ---- the current task: the thread's ---- */

@@ -76,6 +76,9 @@ int fl_current_swap(TaskObject *of, PyObject *task, PyObject **previous);
 /* A list of our tasks that are not done. New or NULL. */
 PyObject *fl_task_list_pending(struct fl_state *state);
 
+/* Takes out whatever of our tasks that is, where our own list has it. */
+void fl_task_unlist(struct fl_state *state, PyObject *op);
+
 /* Takes back what a step of this loop left as its current task. */
 void fl_current_forget(LoopObject *loop);
 

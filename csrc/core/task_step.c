@@ -313,6 +313,7 @@ fl_task_start_eagerly(TaskObject *self)
     const struct fl_state *state = fl_future_state(fl_task_future(self));
     PyObject *previous;
     if (state == NULL || fl_current_swap(self, (PyObject *)self, &previous) < 0) {
+        FL_TASK_FLAGS(&self->base)->log_destroy_pending = 0;
         return -1;
     }
     PyObject *context = Py_NewRef(self->base.context);
@@ -320,7 +321,10 @@ fl_task_start_eagerly(TaskObject *self)
     if (status == 0) {
         status = PyContext_Enter(context);
     }
-    if (status == 0) {
+    if (status < 0) { /* its maker hears of it: that it dies pending is no news */
+        FL_TASK_FLAGS(&self->base)->log_destroy_pending = 0;
+    }
+    else {
         status = run_coroutine(state, self, NULL);
         if (PyContext_Exit(context) < 0) {
             status = -1;

@@ -333,3 +333,27 @@ def test_foreign_tasks_and_futures_run_here(loop):
         return [await plain, await stock, await sub, await future]
 
     assert loop.run_until_complete(main()) == [1, 2, 3, 4]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks start eagerly from 3.12")
+def test_an_eager_task_that_cannot_start_makes_no_noise(fast_loop):
+    # asyncio's stays the current task for ever instead
+    reports = []
+    fast_loop.set_exception_handler(lambda _, report: reports.append(report))
+
+    async def main():
+        context = contextvars.copy_context()
+        coro = answer()
+        with pytest.raises(RuntimeError, match="already entered"):
+            context.run(
+                type(asyncio.current_task()),
+                coro,
+                loop=fast_loop,
+                eager_start=True,
+                context=context,
+            )
+        coro.close()
+        return asyncio.all_tasks() == {asyncio.current_task()}
+
+    assert fast_loop.run_until_complete(fast_loop.create_task(main()))
+    assert reports == []

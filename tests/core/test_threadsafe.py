@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tests.support import run_once
+from tests.support import child_says, run_once
 
 
 def in_thread(target, *args):
@@ -253,3 +253,39 @@ def test_questions_any_thread_may_ask(loop):
     thread.join()
     assert answers[0][1:] == (False, False)
     assert answers[1:] == [True, True]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="cancel() waits from 3.14 on")
+def test_a_signal_interrupts_who_waits_for_a_callback_in_another_thread(loop_kind):
+    source = """
+import asyncio, signal, threading
+begun, end = threading.Event(), threading.Event()
+
+def callback():
+    begun.set()
+    end.wait(10)
+
+loop = new_event_loop()
+handle = loop.call_soon_threadsafe(callback)
+loop.call_soon_threadsafe(loop.stop)
+thread = threading.Thread(target=loop.run_forever)
+thread.start()
+begun.wait()
+
+def on_alarm(signum, frame):
+    raise TimeoutError
+
+signal.signal(signal.SIGALRM, on_alarm)
+for wait in handle.cancel, handle.cancelled:
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        wait()
+    except TimeoutError:
+        print("interrupted")
+end.set()
+thread.join()
+print(handle.cancelled())
+handle.cancel()
+loop.close()
+"""
+    assert child_says(loop_kind, source) == "interrupted\ninterrupted\nFalse\n"
