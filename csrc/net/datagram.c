@@ -116,7 +116,8 @@ static bool
 may_be_ours(const DatagramObject *self, Py_ssize_t max)
 {
     return max >= 0 && max <= (Py_ssize_t)FL_RECEIVE_MAX &&
-           fl_address_knows(self->family);
+           fl_address_knows(self->family) &&
+           fl_socket_is_still_unpatched(fl_state_of_type(Py_TYPE(self)));
 }
 
 /* The fd was closed behind our back, and says so at each event: tell, and end. */

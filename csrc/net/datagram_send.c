@@ -137,14 +137,17 @@ look_up(DatagramObject *self, PyObject *address)
     return known;
 }
 
-/* By the socket object's method: names, other families, errors of arguments. */
+/* By the socket object's method: names, other families, errors of arguments, and what
+ * somebody has patched. */
 static enum sent
 send_foreign(DatagramObject *self, PyObject *data, PyObject *address)
 {
-    PyObject *result = PyObject_CallMethodObjArgs(
-        self->base.file, fl_state_of_type(Py_TYPE(self))->str_sendto, data, address,
-        NULL
-    ); /* escapes */
+    const struct fl_state *state = fl_state_of_type(Py_TYPE(self));
+    PyObject *file = self->base.file;
+    PyObject *result =
+        self->is_connected
+            ? PyObject_CallMethodOneArg(file, state->str_send, data) /* escapes */
+            : PyObject_CallMethodObjArgs(file, state->str_sendto, data, address, NULL);
     if (result != NULL) {
         Py_DECREF(result);
         return SENT;
@@ -176,6 +179,9 @@ static enum sent
 send_one(DatagramObject *self, PyObject *data, PyObject *address)
 {
     const struct fl_known_address *known = NULL;
+    if (!fl_socket_is_still_unpatched(fl_state_of_type(Py_TYPE(self)))) {
+        return send_foreign(self, data, address); /* escapes */
+    }
     if (!self->is_connected) {
         known = look_up(self, address);
         if (known == NULL) {

@@ -69,17 +69,13 @@ type_is_unpatched(const struct fl_state *state)
     return same;
 }
 
-static bool
-class_is_unpatched(struct fl_state *state)
+bool
+fl_socket_look_at_class(struct fl_state *state)
 {
-    const PyTypeObject *type = (const PyTypeObject *)state->socket;
-    unsigned int version = type->tp_version_tag;
-    if (version != 0 && version == state->net.socket_version) {
-        return true;
-    }
     if (!type_is_unpatched(state)) {
         return false;
     }
+    const PyTypeObject *type = (const PyTypeObject *)state->socket;
     state->net.socket_version = type->tp_version_tag;
     return true;
 }
@@ -87,7 +83,8 @@ class_is_unpatched(struct fl_state *state)
 bool
 fl_socket_is_unpatched(struct fl_state *state, PyObject *sock)
 {
-    return (PyObject *)Py_TYPE(sock) == state->socket && class_is_unpatched(state);
+    return (PyObject *)Py_TYPE(sock) == state->socket &&
+           fl_socket_is_still_unpatched(state);
 }
 
 bool
@@ -97,7 +94,7 @@ fl_socket_class_is_plain(struct fl_state *state)
     if (named == NULL) {
         PyErr_Clear();
     }
-    return named == state->socket && class_is_unpatched(state);
+    return named == state->socket && fl_socket_is_still_unpatched(state);
 }
 
 int

@@ -16,6 +16,18 @@ bool fl_socket_class_is_plain(struct fl_state *state);
  * -1 with an exception. */
 int fl_socket_is_plain(struct fl_state *state, PyObject *sock, int *fd);
 
+/* The same of the class alone: it may have been patched since a socket was found
+ * plain. */
+bool fl_socket_look_at_class(struct fl_state *state);
+
+static inline bool
+fl_socket_is_still_unpatched(struct fl_state *state)
+{
+    unsigned int version = ((const PyTypeObject *)state->socket)->tp_version_tag;
+    return (version != 0 && version == state->net.socket_version) ||
+           fl_socket_look_at_class(state);
+}
+
 /* The fd of a plain socket object, -1 once it is closed. */
 int fl_socket_fd(const PyObject *sock);
 
