@@ -19,17 +19,16 @@ from project_files import ROOT, report
 
 NO_LOOK = {
     "the last to come wins, and gives up what it finds": """
-        fl_future_init:own->loop fl_future_init:own->loop_is_ours
-        fl_future_set_exception:own->trace fl_handle_cancel:self->repr
+        fl_future_init:self->loop fl_future_set_exception:self->exception
+        fl_future_set_exception:self->exception_tb fl_handle_cancel:self->repr
         fl_source_want:self->watch.events fl_stream_wait_for_room:self->room_waiter
-        fl_task_cancel:self->own.cancel_message
-        fl_transport_resume_reading:self->source.context
+        fl_task_cancel:own->cancel_msg fl_transport_resume_reading:self->source.context
         fl_transport_use_protocol:self->protocol loop_set_debug:self->debug
         set_marks:self->high set_marks:self->high_bytes set_marks:self->low
-        set_marks:self->low_bytes start_in_debug:own->source_traceback
-        stream_use_protocol:self->buffered task_init:self->base.context
-        task_init:self->base.coro task_init:self->base.name
-        wait_for_foreign:self->waiter wait_for_own:self->waiter""",
+        set_marks:self->low_bytes start_in_debug:self->source_tb
+        stream_use_protocol:self->buffered task_init:base->context
+        task_init:base->coro task_init:base->name
+        wait_for_foreign:self->base.fut_waiter wait_for_own:self->base.fut_waiter""",
     "nobody else has the object yet": """
         fl_pipe_write_make:self->base.paused fl_reader_watch_want:watch->watch.events
         fl_transport_fill_extra:self->extra look_at_socket:self->address
@@ -43,7 +42,6 @@ NO_LOOK = {
     "a guess, which decides nothing": """
         read_data:self->receive_bytes read_more:self->turns_alone
         read_once:self->expected_bytes""",
-    "asyncio's does so": "fl_future_set_exception:own->outcome",
 }
 
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
@@ -51,12 +49,16 @@ STRING = re.compile(r'"(?:\\.|[^"\\\n])*"')
 FUNCTION = re.compile(
     r"^(\w+)\((?:[^;{}()]|\([^()]*\))*\)\n\{\n(.*?)^\}", re.MULTILINE | re.DOTALL
 )
-MARK = re.compile(r"/\*[^*]*\bescapes?\b")
+MARK = re.compile(r"/\*(?![^*]*\bnot escape)[^*]*\bescapes?\b")
 CALL = re.compile(r"\b([a-z]\w+)\(")
 FIELD = r"\b[a-z]\w*->\w+(?:(?:->|\.)\w+)*"
 PLACE = rf"(?:{FIELD}|\*[a-z]\w*)"
 STORE = re.compile(rf"(?:(?:^|[\s(])({FIELD})|^\s*(\*[a-z]\w*))\s*=(?!=)")
 REPLACE = re.compile(rf"\bPy_X?SETREF\(\s*({PLACE})\s*,")
+# What escapes of it is only what it gives up, once it has stored.
+STORES_FIRST = re.compile(
+    rf"\s*Py_X?SETREF\(\s*{PLACE},\s*(?:Py_X?NewRef\()?[\w>.-]+\)"
+)
 CONSTANT = re.compile(r"=\s*(?:\(\w+\))?(?:NULL|-?[01]|true|false|[A-Z][A-Z0-9_]+)\s*;")
 ADDRESS = re.compile(r"\*([a-z]\w*)\s*=(?:[^;(]*[?:])?\s*&[a-z]\w*->")
 
@@ -106,16 +108,17 @@ def check_function(body: str, marked: set[str]) -> Iterator[tuple[int, str]]:
     for offset, piece in statements(body):
         code = blanked(piece)
         escapes = bool(MARK.search(piece)) or bool(set(CALL.findall(code)) & marked)
-        if escapes:
+        if escapes and not STORES_FIRST.match(code):
             escaped, seen = True, set()
         stores = {*REPLACE.findall(code), *("".join(s) for s in STORE.findall(code))}
         stores -= {s for s in stores if s[0] == "*" and s[1:] not in local}
         if escaped and not CONSTANT.search(code):
             for place in sorted(stores - seen):
                 yield offset + len(code) - len(code.lstrip()), place
-        read = STORE.sub(" ", code)
-        if not escapes:
-            seen |= {*re.findall(PLACE, read), *stores}
+        if escapes:
+            escaped, seen = True, set()
+        else:
+            seen |= {*re.findall(PLACE, STORE.sub(" ", code)), *stores}
 
 
 def check_stores(csrc: Path) -> list[str]:

@@ -60,7 +60,13 @@ append_callback(FutureObject *self, PyObject *callback, PyObject *context)
     }
     PyObject *pair = PyTuple_Pack(2, callback, context);
     if (pair != NULL && self->callbacks == NULL) {
-        self->callbacks = PyList_New(0); /* escapes: it may collect garbage */
+        PyObject *list = PyList_New(0); /* escapes: it may collect garbage */
+        if (self->callbacks == NULL) {  /* looked again */
+            self->callbacks = list;
+        }
+        else {
+            Py_XDECREF(list);
+        }
     }
     int status = pair == NULL || self->callbacks == NULL
                      ? -1

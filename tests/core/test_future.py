@@ -9,6 +9,8 @@ import weakref
 
 import pytest
 
+from tests.support import own_types, run_once
+
 number = contextvars.ContextVar("number", default=0)
 
 
@@ -696,3 +698,36 @@ def test_awaited_by(kit):
     future.set_result(1)
     kit.turn()
     assert not future._asyncio_awaited_by
+
+
+class Garbage:
+    """A cycle that adds a callback to a future when it is collected."""
+
+    def __init__(self, future, called):
+        self.itself, self.future, self.called = self, future, called
+
+    def __del__(self):
+        self.future.add_done_callback(lambda _: self.called.append("garbage's"))
+
+
+@own_types
+def test_garbage_that_adds_a_callback_while_one_is_added(fast_loop):
+    """No callback of the three is lost, wherever the collector comes in.
+
+    asyncio's own loses the garbage's on releases that collect inside allocations.
+    """
+    loop = fast_loop
+    thresholds = gc.get_threshold()
+    for n in range(1, 40):
+        called = []
+        future = loop.create_future()
+        future.add_done_callback(lambda _, called=called: called.append("first"))
+        gc.collect()
+        Garbage(future, called)
+        gc.set_threshold(n)
+        future.add_done_callback(lambda _, called=called: called.append("second"))
+        gc.set_threshold(*thresholds)
+        gc.collect()
+        future.set_result(None)
+        run_once(loop)
+        assert sorted(called) == ["first", "garbage's", "second"]
