@@ -1,9 +1,19 @@
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
 from selectors import BaseSelector
 from socket import socket
-from typing import IO, Any, Protocol, TypedDict, TypeVar, TypeVarTuple, Unpack
+from typing import (
+    IO,
+    Any,
+    Protocol,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    TypeVarTuple,
+    Unpack,
+)
 
 from typing_extensions import Buffer, disjoint_base
 
@@ -22,8 +32,23 @@ class _Stats(TypedDict):
     steps: int
     longest_step_s: float
 
-_FileDescriptorLike = int | _HasFileno
-_ExceptionHandler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
+if sys.version_info >= (3, 12):
+    _AwaitableLike: TypeAlias = Awaitable[_T]
+    _CoroutineLike: TypeAlias = Coroutine[Any, Any, _T]
+else:
+    _AwaitableLike: TypeAlias = Awaitable[_T] | Generator[Any, None, _T]
+    _CoroutineLike: TypeAlias = Coroutine[Any, Any, _T] | Generator[Any, None, _T]
+
+class _TaskFactory(Protocol):
+    def __call__(
+        self, loop: asyncio.AbstractEventLoop, coro: _CoroutineLike[_T], /
+    ) -> asyncio.Future[_T]: ...
+
+_FileDescriptorLike: TypeAlias = int | _HasFileno
+_Address: TypeAlias = tuple[Any, ...] | str | Buffer
+_ExceptionHandler: TypeAlias = Callable[
+    [asyncio.AbstractEventLoop, dict[str, Any]], object
+]
 
 @disjoint_base
 class EventLoop:
@@ -57,17 +82,30 @@ class EventLoop:
     ) -> asyncio.TimerHandle: ...
     def time(self) -> float: ...
     def create_future(self) -> asyncio.Future[Any]: ...
-    def create_task(
-        self, coro: Coroutine[Any, Any, _T] | Generator[Any, None, _T], **kwargs: Any
-    ) -> asyncio.Task[_T]: ...
-    def set_task_factory(self, factory: Callable[..., Any] | None) -> None: ...
-    def get_task_factory(self) -> Callable[..., Any] | None: ...
+    if sys.version_info >= (3, 13):
+        def create_task(
+            self,
+            coro: _CoroutineLike[_T],
+            *,
+            name: object = None,
+            context: Context | None = None,
+            eager_start: bool | None = None,
+        ) -> asyncio.Task[_T]: ...
+    else:
+        def create_task(
+            self,
+            coro: _CoroutineLike[_T],
+            *,
+            name: object = None,
+            context: Context | None = None,
+        ) -> asyncio.Task[_T]: ...
+
+    def set_task_factory(self, factory: _TaskFactory | None) -> None: ...
+    def get_task_factory(self) -> _TaskFactory | None: ...
     def set_exception_handler(self, handler: _ExceptionHandler | None) -> None: ...
     def get_exception_handler(self) -> _ExceptionHandler | None: ...
     def run_forever(self) -> None: ...
-    def run_until_complete(
-        self, future: Awaitable[_T] | Generator[Any, None, _T]
-    ) -> _T: ...
+    def run_until_complete(self, future: _AwaitableLike[_T]) -> _T: ...
     def stop(self) -> None: ...
     def close(self) -> None: ...
     def is_running(self) -> bool: ...
@@ -98,9 +136,11 @@ class EventLoop:
     ) -> Coroutine[Any, Any, tuple[int, Any]]: ...
     def sock_sendall(self, sock: socket, data: Buffer) -> Coroutine[Any, Any, None]: ...
     def sock_sendto(
-        self, sock: socket, data: Buffer, address: Any
+        self, sock: socket, data: Buffer, address: _Address
     ) -> Coroutine[Any, Any, int]: ...
-    def sock_connect(self, sock: socket, address: Any) -> Coroutine[Any, Any, None]: ...
+    def sock_connect(
+        self, sock: socket, address: _Address
+    ) -> Coroutine[Any, Any, None]: ...
     def sock_accept(self, sock: socket) -> Coroutine[Any, Any, tuple[socket, Any]]: ...
     def sock_sendfile(
         self,

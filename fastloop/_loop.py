@@ -9,14 +9,27 @@ import asyncio
 import os
 import sys
 from asyncio import sslproto
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _core
-from ._connections import Connections
-from ._names import Names
-from ._processes import Processes
-from ._reports import Reports
-from ._signals import Signals
+
+if TYPE_CHECKING:
+    # What these override keeps asyncio's signatures: type checkers read those.
+    class Connections: ...
+
+    class Names: ...
+
+    class Processes: ...
+
+    class Reports: ...
+
+    class Signals: ...
+else:
+    from ._connections import Connections
+    from ._names import Names
+    from ._processes import Processes
+    from ._reports import Reports
+    from ._signals import Signals
 from ._sockets import TransportSocket
 
 if sys.version_info >= (3, 14):
