@@ -101,6 +101,16 @@ SOURCES = {
         "stream_write.c",
         "writer.c",
     ],
+    "aio": [
+        "aio.c",
+        "call.c",
+        "class.c",
+        "condition.c",
+        "event.c",
+        "lock.c",
+        "semaphore.c",
+        "waiters.c",
+    ],
     "": ["module.c"],
 }
 

@@ -1,4 +1,5 @@
 /* fastloop._core: makes the types in order; no logic. */
+#include "aio/aio.h"
 #include "core/future.h"
 #include "core/handle.h"
 #include "core/loop.h"
@@ -162,7 +163,8 @@ module_exec(PyObject *module)
         fl_pipe_read_add_type(module, state) < 0 ||
         fl_pipe_write_add_type(module, state) < 0 ||
         fl_datagram_add_type(module, state) < 0 ||
-        fl_listener_add_type(module, state) < 0) {
+        fl_listener_add_type(module, state) < 0 ||
+        fl_aio_add_types(module, state) < 0) {
         return -1;
     }
 #ifdef FASTLOOP_DEBUG
@@ -182,6 +184,7 @@ static int
 module_clear(PyObject *module)
 {
     fl_task_trim(fl_state_of_module(module), 0);
+    fl_aio_trim(fl_state_of_module(module));
     fl_state_clear(fl_state_of_module(module));
     return 0;
 }

@@ -4,7 +4,11 @@
     asyncio.Runner(loop_factory=fastloop.new_event_loop)
     python -m fastloop script.py                     without editing the script
 
-Importing fastloop changes nothing in asyncio.
+    from fastloop import aio as asyncio              locks in C, too
+    fastloop.accelerate()                            the same for the whole process
+
+Importing fastloop changes nothing in asyncio, unless FASTLOOP_ACCELERATE=1 in the
+environment asks for what fastloop.accelerate() does.
 """
 
 import os
@@ -28,6 +32,7 @@ except ModuleNotFoundError:
         sys.exit(_NOT_BUILT)
     raise ImportError(_NOT_BUILT, name="fastloop") from None
 
+from ._accelerate import accelerate, decelerate
 from ._core import Future, Task
 from ._loop import Loop
 from ._run import new_event_loop, run
@@ -36,7 +41,16 @@ if TYPE_CHECKING:
     from ._policy import EventLoopPolicy as EventLoopPolicy
     from ._policy import install as install
 
-__all__ = ["Future", "Loop", "Task", "__version__", "new_event_loop", "run"]
+__all__ = [
+    "Future",
+    "Loop",
+    "Task",
+    "__version__",
+    "accelerate",
+    "decelerate",
+    "new_event_loop",
+    "run",
+]
 
 # asyncio's policies end with Python 3.15, so these are made only for who asks, and
 # a star import does not ask.
@@ -75,3 +89,7 @@ def __dir__() -> list[str]:
     if sys.version_info < (3, 16):
         names += _POLICY_NAMES
     return sorted(names)
+
+
+if os.environ.get("FASTLOOP_ACCELERATE", "0") not in ("", "0"):
+    accelerate()

@@ -19,24 +19,27 @@ INFALLIBLE = {
         Py_CLEAR Py_DECREF Py_INCREF Py_NewRef Py_REFCNT Py_SETREF Py_XDECREF
         Py_XINCREF Py_XNewRef Py_XSETREF _Py_NewReference""",
     "looks at a type or a flag": """
-        PyByteArray_Check PyBytes_Check PyBytes_CheckExact PyCallable_Check
+        PyByteArray_Check PyBytes_Check PyBytes_CheckExact PyCFunction_CheckExact
+        PyCallable_Check
         PyContext_CheckExact PyCoro_CheckExact PyDict_CheckExact
         PyExceptionClass_Check PyExceptionInstance_Check PyExceptionInstance_Class
         PyBuffer_IsContiguous PyFloat_CheckExact PyFunction_Check PyLong_Check
         PyLong_CheckExact
-        PyMemoryView_Check PyObject_GC_IsFinalized PyObject_TypeCheck
+        PyMemoryView_Check PyMethod_Check PyObject_GC_IsFinalized PyObject_TypeCheck
         PyTraceBack_Check PyTuple_Check PyTuple_CheckExact PyType_Check
         PyType_IsSubtype PyUnicode_CheckExact PyUnicode_IS_COMPACT_ASCII Py_IS_TYPE
         Py_IsFinalizing Py_TYPE _Py_IsFinalizing""",
     "reads or fills a field": """
-        PyBytes_AS_STRING PyBytes_GET_SIZE PyDict_GET_SIZE PyException_GetTraceback
+        PyBytes_AS_STRING PyBytes_GET_SIZE PyCFunction_GET_FUNCTION
+        PyCFunction_GET_SELF PyDict_GET_SIZE PyException_GetTraceback
         PyException_SetCause PyException_SetContext PyException_SetTraceback
         PyFloat_AS_DOUBLE PyFunction_GET_GLOBALS PyList_GET_ITEM PyList_GET_SIZE
         PyMemoryView_GET_BASE PyMemoryView_GET_BUFFER
+        PyMethod_GET_FUNCTION PyMethod_GET_SELF
         PyModule_GetState PyObject_Init PySequence_Fast_GET_SIZE
         PySequence_Fast_ITEMS PySet_GET_SIZE PyTuple_GET_ITEM PyTuple_GET_SIZE
-        PyTuple_SET_ITEM PyUnicode_GET_LENGTH""",
-    "gives back an object that exists": "PyBool_FromLong",
+        PyTuple_SET_ITEM PyUnicode_GET_LENGTH PyVectorcall_NARGS""",
+    "gives back an object that exists": "PyBool_FromLong PyUnicode_InternInPlace",
     "frees, or serves the garbage collector": """
         free PyBuffer_Release PyMem_Free PyObject_CallFinalizerFromDealloc
         PyObject_ClearManagedDict PyObject_ClearWeakRefs PyObject_GC_Del

@@ -37,11 +37,17 @@ NO_LOOK = {
         watch_internal:watch->fd""",
     "one at a time can get there": """
         fl_current_publish:loop->stale_task fl_loop_take_wakeup_fd:self->took_wakeup_fd
-        op_wait:self->future""",
+        fl_aio_wait:self->iterator op_wait:self->future""",
     "what came in between has gone before": "fl_handle_run:self->running",
     "a guess, which decides nothing": """
         read_data:self->receive_bytes read_more:self->turns_alone
         read_once:self->expected_bytes""",
+    "assigned, as asyncio assigns that attribute": """
+        event_clear:self->value event_init:self->value give_back:self->value
+        lock_init:self->waiters semaphore_init:self->bound
+        semaphore_init:self->value semaphore_init:self->waiters
+        set_locked:self->locked set_value:self->value take_lock:self->acquire
+        take_lock:self->lock take_lock:self->locked take_lock:self->release""",
 }
 
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)

@@ -64,6 +64,7 @@ int fl_fault_add_methods(PyObject *module);
 #define PyDict_New(...) FL_FAULT_POINTER(PyDict_New, __VA_ARGS__)
 #define PyFloat_FromDouble(...) FL_FAULT_POINTER(PyFloat_FromDouble, __VA_ARGS__)
 #define PyFrozenSet_New(...) FL_FAULT_POINTER(PyFrozenSet_New, __VA_ARGS__)
+#define PyIter_Next(...) FL_FAULT_POINTER(PyIter_Next, __VA_ARGS__)
 #define PyImport_ImportModule(...) FL_FAULT_POINTER(PyImport_ImportModule, __VA_ARGS__)
 #define PyList_New(...) FL_FAULT_POINTER(PyList_New, __VA_ARGS__)
 #define PyLong_FromLong(...) FL_FAULT_POINTER(PyLong_FromLong, __VA_ARGS__)
@@ -75,6 +76,7 @@ int fl_fault_add_methods(PyObject *module);
     FL_FAULT_POINTER(PyLong_FromUnsignedLongLong, __VA_ARGS__)
 #define PyMemoryView_FromObject(...) \
     FL_FAULT_POINTER(PyMemoryView_FromObject, __VA_ARGS__)
+#define PyMethod_New(...) FL_FAULT_POINTER(PyMethod_New, __VA_ARGS__)
 #define PyNumber_Add(...) FL_FAULT_POINTER(PyNumber_Add, __VA_ARGS__)
 #define PyNumber_Index(...) FL_FAULT_POINTER(PyNumber_Index, __VA_ARGS__)
 #define PyNumber_Long(...) FL_FAULT_POINTER(PyNumber_Long, __VA_ARGS__)
@@ -94,6 +96,9 @@ int fl_fault_add_methods(PyObject *module);
 #define PyObject_GetAttr(...) FL_FAULT_POINTER(PyObject_GetAttr, __VA_ARGS__)
 #define PyObject_GetAttrString(...) \
     FL_FAULT_POINTER(PyObject_GetAttrString, __VA_ARGS__)
+#define PyObject_GenericGetAttr(...) \
+    FL_FAULT_POINTER(PyObject_GenericGetAttr, __VA_ARGS__)
+#define PyObject_GetIter(...) FL_FAULT_POINTER(PyObject_GetIter, __VA_ARGS__)
 #define PyObject_GetItem(...) FL_FAULT_POINTER(PyObject_GetItem, __VA_ARGS__)
 #define PyObject_Repr(...) FL_FAULT_POINTER(PyObject_Repr, __VA_ARGS__)
 #define PyObject_Str(...) FL_FAULT_POINTER(PyObject_Str, __VA_ARGS__)
@@ -102,6 +107,7 @@ int fl_fault_add_methods(PyObject *module);
     FL_FAULT_POINTER(PyObject_VectorcallMethod, __VA_ARGS__)
 #define PySequence_Concat(...) FL_FAULT_POINTER(PySequence_Concat, __VA_ARGS__)
 #define PySequence_Fast(...) FL_FAULT_POINTER(PySequence_Fast, __VA_ARGS__)
+#define PySequence_GetItem(...) FL_FAULT_POINTER(PySequence_GetItem, __VA_ARGS__)
 #define PySequence_List(...) FL_FAULT_POINTER(PySequence_List, __VA_ARGS__)
 #define PySet_New(...) FL_FAULT_POINTER(PySet_New, __VA_ARGS__)
 #define PyTuple_GetSlice(...) FL_FAULT_POINTER(PyTuple_GetSlice, __VA_ARGS__)

@@ -82,10 +82,16 @@ fl_state_traverse(struct fl_state *state, visitproc visit, void *arg)
     }
 #define FL_VISIT_TYPES(field) Py_VISIT(state->types.field);
 #define FL_VISIT_NET(field) Py_VISIT(state->net.field);
+#define FL_VISIT_AIO(field) Py_VISIT(state->aio.field);
     FL_TYPES_STATE_OBJECTS(FL_VISIT_TYPES)
     FL_NET_STATE_OBJECTS(FL_VISIT_NET)
+    FL_AIO_STATE_OBJECTS(FL_VISIT_AIO)
 #undef FL_VISIT_TYPES
 #undef FL_VISIT_NET
+#undef FL_VISIT_AIO
+    for (size_t i = 0; i < FL_AIO_N_KINDS; i++) {
+        Py_VISIT(state->aio.members[i]);
+    }
     return 0;
 }
 
@@ -99,10 +105,16 @@ fl_state_clear(struct fl_state *state)
     }
 #define FL_CLEAR_TYPES(field) Py_CLEAR(state->types.field);
 #define FL_CLEAR_NET(field) Py_CLEAR(state->net.field);
+#define FL_CLEAR_AIO(field) Py_CLEAR(state->aio.field);
     FL_TYPES_STATE_OBJECTS(FL_CLEAR_TYPES)
     FL_NET_STATE_OBJECTS(FL_CLEAR_NET)
+    FL_AIO_STATE_OBJECTS(FL_CLEAR_AIO)
 #undef FL_CLEAR_TYPES
 #undef FL_CLEAR_NET
+#undef FL_CLEAR_AIO
+    for (size_t i = 0; i < FL_AIO_N_KINDS; i++) {
+        Py_CLEAR(state->aio.members[i]);
+    }
     free(state->net.receive_buffer);
     state->net.receive_buffer = NULL;
 }

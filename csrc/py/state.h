@@ -8,6 +8,7 @@
 #define FASTLOOP_PY_STATE_H
 
 #include "base/list.h"
+#include "py/aio_state.h"
 #include "py/compat.h"
 #include "py/net_state.h"
 #include "py/types_state.h"
@@ -21,7 +22,8 @@
     X(timer_handle_type)      \
     X(threadsafe_handle_type) \
     FL_TYPES_STATE_TYPES(X)   \
-    FL_NET_STATE_TYPES(X)
+    FL_NET_STATE_TYPES(X)     \
+    FL_AIO_STATE_TYPES(X)
 
 /* X(field, module, attribute): looked up when the module is made. */
 #define FL_STATE_IMPORTS(X)                                                   \
@@ -46,7 +48,8 @@
     X(WeakSet, "weakref", "WeakSet")                                          \
     X(WeakValueDictionary, "weakref", "WeakValueDictionary")                  \
     FL_TYPES_STATE_IMPORTS(X)                                                 \
-    FL_NET_STATE_IMPORTS(X)
+    FL_NET_STATE_IMPORTS(X)                                                   \
+    FL_AIO_STATE_IMPORTS(X)
 
 /* X(field, text): interned strings. */
 #define FL_STATE_NAMES(X)                                   \
@@ -85,7 +88,8 @@
     X(str__source_traceback, "_source_traceback")           \
     X(str__thread_id, "_thread_id")                         \
     FL_TYPES_STATE_NAMES(X)                                 \
-    FL_NET_STATE_NAMES(X)
+    FL_NET_STATE_NAMES(X)                                   \
+    FL_AIO_STATE_NAMES(X)
 
 /* Tuples of names, for vectorcalls. */
 #define FL_STATE_KEYWORDS(X)                       \
@@ -114,6 +118,7 @@ struct fl_state {
 
     struct fl_types_state types; /* futures and tasks */
     struct fl_net_state net;
+    struct fl_aio_state aio;
 
     Py_ssize_t runs; /* of loops, begun since the module was made */
 

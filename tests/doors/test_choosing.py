@@ -222,7 +222,8 @@ asyncio.run(main())
 
 def test_star_import_is_silent_and_leaves_policies_out():
     script = "from fastloop import *\nprint(sorted(n for n in dir() if n[0] != '_'))"
-    names = ["Future", "Loop", "Task", "new_event_loop", "run"]
+    names = sorted(n for n in fastloop.__all__ if n[0] != "_")
+    assert {"accelerate", "decelerate", "new_event_loop", "run"} < set(names)
     assert in_python(script, "-W", "error") == f"{names}\n"
 
 

@@ -784,3 +784,6 @@ async def sockets():
         waiting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await waiting
+
+
+from tests.leaks import scenarios_aio  # noqa: E402, F401 (adds its own)

@@ -1,0 +1,85 @@
+/* asyncio above the loop, in C: makes the types in order. */
+#include "aio/aio.h"
+
+#include "aio/call.h"
+#include "aio/condition.h"
+#include "aio/event.h"
+#include "aio/lock.h"
+#include "aio/semaphore.h"
+#include "py/layout.h"
+
+static int
+find_methods(struct fl_state *state)
+{
+    struct fl_aio_state *aio = &state->aio;
+    aio->deque_append = PyObject_GetAttr(state->deque, state->str_append);
+    aio->deque_remove = PyObject_GetAttr(state->deque, state->str_remove);
+    return aio->deque_append == NULL || aio->deque_remove == NULL ? -1 : 0;
+}
+
+/* asyncio's classes that ours derive from, by name. */
+static const struct stock {
+    const char *name;
+    size_t offset; /* in the state */
+} stock_classes[] = {
+    {"Lock", offsetof(struct fl_state, asyncio_Lock)},
+    {"Event", offsetof(struct fl_state, asyncio_Event)},
+    {"Semaphore", offsetof(struct fl_state, asyncio_Semaphore)},
+    {"BoundedSemaphore", offsetof(struct fl_state, asyncio_BoundedSemaphore)},
+    {"Condition", offsetof(struct fl_state, asyncio_Condition)},
+};
+
+static PyObject *
+class_of(const struct fl_state *state, const struct stock *stock)
+{
+    return *(PyObject *const *)(const void *)((const char *)state + stock->offset);
+}
+
+/* Whether our structs begin where those of asyncio's classes end. */
+static bool
+is_known_layout(const struct fl_state *state)
+{
+    static const struct fl_slot none[] = {{NULL, 0}};
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(stock_classes); i++) {
+        PyObject *base = class_of(state, &stock_classes[i]);
+        if (!fl_layout_matches(base, none, offsetof(AioObject, loop))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* On a Python newer than this fastloop: our names mean asyncio's classes. */
+static int
+add_stock_classes(PyObject *module, const struct fl_state *state)
+{
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < Py_ARRAY_LENGTH(stock_classes); i++) {
+        PyObject *base = class_of(state, &stock_classes[i]);
+        status = PyModule_AddObjectRef(module, stock_classes[i].name, base);
+    }
+    return status;
+}
+
+int
+fl_aio_add_types(PyObject *module, struct fl_state *state)
+{
+    if (!is_known_layout(state)) {
+        return add_stock_classes(module, state);
+    }
+    if (find_methods(state) < 0 || fl_aio_call_add_types(module, state) < 0 ||
+        fl_lock_add_type(module, state) < 0 || fl_event_add_type(module, state) < 0 ||
+        fl_semaphore_add_types(module, state) < 0 ||
+        fl_condition_add_type(module, state) < 0) {
+        return -1;
+    }
+    state->aio.lock_acquire =
+        PyObject_GetAttr((PyObject *)state->lock_type, state->str_acquire);
+    return state->aio.lock_acquire == NULL ? -1 : 0;
+}
+
+void
+fl_aio_trim(struct fl_state *state)
+{
+    fl_aio_call_trim(state, 0);
+}

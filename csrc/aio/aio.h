@@ -1,0 +1,22 @@
+/* asyncio above the loop, in C; fastloop/aio.py gives it its names.
+ *
+ *   call.c       coroutine functions and the coroutines they make
+ *   class.c      what the classes have in common
+ *   waiters.c    the futures that tasks wait for
+ *   lock.c, event.c, semaphore.c, condition.c
+ *
+ * It runs on any loop: everything of a loop that is not ours is used by its public
+ * methods.
+ */
+#ifndef FASTLOOP_AIO_AIO_H
+#define FASTLOOP_AIO_AIO_H
+
+#include "py/state.h"
+
+/* 0 or -1. */
+int fl_aio_add_types(PyObject *module, struct fl_state *state);
+
+/* Drops what is kept for calls to come. */
+void fl_aio_trim(struct fl_state *state);
+
+#endif

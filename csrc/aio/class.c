@@ -1,0 +1,300 @@
+/* What the classes above the loop have in common: their types, and whether an object
+ * is plain. */
+#include "aio/class.h"
+
+#include "aio/call.h"
+
+#include <string.h>
+
+/* ---- making a type ---- */
+
+/* Appends (name, what type has there) for the name of that length. 0 or -1. */
+static int
+append_member(PyObject *pairs, PyTypeObject *type, const char *text, size_t length)
+{
+    PyObject *name = PyUnicode_FromStringAndSize(text, (Py_ssize_t)length);
+    if (name == NULL) {
+        return -1;
+    }
+    PyUnicode_InternInPlace(&name);
+    PyObject *value = _PyType_Lookup(type, name);
+    int status = 0;
+    if (value != NULL) { /* 3.11 has no Condition._notify */
+        status =
+            PyList_Append(pairs, name) < 0 || PyList_Append(pairs, value) < 0 ? -1 : 0;
+    }
+    Py_DECREF(name);
+    return status;
+}
+
+static const char *const member_names[FL_AIO_N_KINDS] = {
+#define FL_AIO_MEMBER_NAMES(kind, names) names,
+    FL_AIO_CLASSES(FL_AIO_MEMBER_NAMES)
+#undef FL_AIO_MEMBER_NAMES
+};
+
+/* Fills state->aio.members[kind]. 0 or -1. */
+static int
+note_members(struct fl_state *state, enum fl_aio_kind kind, PyTypeObject *type)
+{
+    PyObject *pairs = PyList_New(0);
+    if (pairs == NULL) {
+        return -1;
+    }
+    int status = append_member(pairs, type, "__getattribute__", 16);
+    if (status == 0) {
+        status = append_member(pairs, type, "__setattr__", 11);
+    }
+    const char *rest = member_names[kind];
+    while (status == 0 && *rest != '\0') {
+        size_t length = strcspn(rest, " ");
+        status = append_member(pairs, type, rest, length);
+        rest += length + (rest[length] == ' ');
+    }
+    if (status == 0) {
+        state->aio.members[kind] = pairs;
+        return 0;
+    }
+    Py_DECREF(pairs);
+    return -1;
+}
+
+static int
+add_coroutines(struct fl_state *state, const struct fl_aio_class *description)
+{
+    const struct fl_aio_named *each = description->coroutines;
+    int status = 0;
+    for (; status == 0 && each->name != NULL; each++) {
+        PyObject *stock = PyObject_GetAttrString(description->stock, each->name);
+        PyObject *function =
+            stock == NULL ? NULL : fl_aio_function_new(state, each->call, stock);
+        status = function == NULL
+                     ? -1
+                     : PyObject_SetAttrString(
+                           (PyObject *)*description->type, each->name, function
+                       );
+        Py_XDECREF(stock);
+        Py_XDECREF(function);
+    }
+    return status;
+}
+
+/* Takes those out of the type that getters show; the collector knows them still. */
+static int
+hide_members(PyTypeObject *type, const PyType_Spec *spec)
+{
+    const PyType_Slot *slot = spec->slots;
+    while (slot->slot != Py_tp_members) {
+        slot++;
+    }
+    const PyMemberDef *member = slot->pfunc;
+    for (; member->name != NULL; member++) {
+        bool hidden = strncmp(member->name, FL_AIO_HIDDEN, strlen(FL_AIO_HIDDEN)) == 0;
+        if (hidden &&
+            PyObject_SetAttrString((PyObject *)type, member->name, NULL) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int
+fl_aio_add_class(
+    PyObject *module, struct fl_state *state, const struct fl_aio_class *description
+)
+{
+    PyTypeObject **type = description->type;
+    if (fl_make_type(type, module, description->spec, description->bases) < 0 ||
+        add_coroutines(state, description) < 0) {
+        return -1;
+    }
+    /* for messages: as a class in Python, without its module */
+    (*type)->tp_name = fl_type_short_name(*type);
+    return hide_members(*type, description->spec) < 0 ||
+                   note_members(state, description->kind, *type) < 0
+               ? -1
+               : PyModule_AddType(module, *type);
+}
+
+/* ---- an object ---- */
+
+PyObject *
+fl_aio_new(PyTypeObject *type, enum fl_aio_kind kind)
+{
+    struct fl_state *state = fl_state_of_type(type);
+    if (state == NULL) {
+        return NULL;
+    }
+    PyObject *op = FL_SLOT_POINTER(type->tp_alloc(type, 0));
+    if (op != NULL) {
+        AioObject *self = (AioObject *)op;
+        self->loop = Py_NewRef(Py_None);
+        self->state = state;
+        self->kind = (uint8_t)kind;
+    }
+    return op;
+}
+
+static bool
+is_name_of_class(const AioObject *self, PyObject *name)
+{
+    const PyObject *pairs = self->state->aio.members[self->kind];
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(pairs); i += 2) {
+        PyObject *known = PyList_GET_ITEM(pairs, i);
+        if (known == name || PyUnicode_Compare(known, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int
+fl_aio_setattro(PyObject *op, PyObject *name, PyObject *value)
+{
+    AioObject *self = (AioObject *)op;
+    if (PyObject_GenericSetAttr(op, name, value) < 0) { /* escapes */
+        return -1;
+    }
+    PyObject *there = _PyType_Lookup(Py_TYPE(op), name);
+    bool is_data = there != NULL && Py_TYPE(there)->tp_descr_set != NULL;
+    if (!is_data && is_name_of_class(self, name)) {
+        self->replaced = true;
+    }
+    return 0;
+}
+
+bool
+fl_aio_check_type(AioObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    const PyObject *pairs = self->state->aio.members[self->kind];
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(pairs); i += 2) {
+        if (_PyType_Lookup(type, PyList_GET_ITEM(pairs, i)) !=
+            PyList_GET_ITEM(pairs, i + 1)) {
+            return false;
+        }
+    }
+    self->state->aio.versions[self->kind] = type->tp_version_tag;
+    return true;
+}
+
+/* ---- asyncio's own methods ---- */
+
+PyObject *
+fl_aio_stock(
+    PyObject *stock, PyObject *name, PyObject *self, PyObject *const *args,
+    Py_ssize_t n_args, PyObject *kwnames
+)
+{
+    enum { MAX = 8 };
+
+    Py_ssize_t n = n_args + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    PyObject *stack[1 + MAX] = {self};
+    if (n > MAX) {
+        PyErr_Format(PyExc_TypeError, "%U() got too many arguments", name);
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        stack[1 + i] = args[i];
+    }
+    PyObject *function = PyObject_GetAttr(stock, name);
+    if (function == NULL) {
+        return NULL;
+    }
+    PyObject *result =
+        PyObject_Vectorcall(function, stack, 1 + (size_t)n_args, kwnames); /* escapes */
+    Py_DECREF(function);
+    return result;
+}
+
+PyObject *
+fl_aio_stock_noargs(PyObject *stock, PyObject *name, PyObject *self)
+{
+    return fl_aio_stock(stock, name, self, NULL, 0, NULL);
+}
+
+int
+fl_aio_stock_init(PyObject *stock, PyObject *self, PyObject *args, PyObject *kwds)
+{
+    PyObject *function =
+        PyObject_GetAttr(stock, ((AioObject *)self)->state->str___init__);
+    PyObject *first = function == NULL ? NULL : PyTuple_Pack(1, self);
+    PyObject *all = first == NULL ? NULL : PySequence_Concat(first, args);
+    PyObject *result =
+        all == NULL ? NULL : PyObject_Call(function, all, kwds); /* escapes */
+    Py_XDECREF(function);
+    Py_XDECREF(first);
+    Py_XDECREF(all);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* ---- looking at an object ---- */
+
+PyObject *
+fl_aio_repr(PyObject *op, PyObject *extra, PyObject *waiters)
+{
+    Py_ssize_t n = 0;
+    if (waiters != NULL && waiters != Py_None) {
+        n = PyObject_Size(waiters);
+    }
+    PyObject *repr = NULL;
+    const char *name = fl_type_short_name(Py_TYPE(op));
+    if (extra != NULL && n == 0) {
+        repr = PyUnicode_FromFormat(
+            "<asyncio.locks.%s object at %p [%U]>", name, op, extra
+        );
+    }
+    else if (extra != NULL && n > 0) {
+        repr = PyUnicode_FromFormat(
+            "<asyncio.locks.%s object at %p [%U, waiters:%zd]>", name, op, extra, n
+        );
+    }
+    Py_XDECREF(extra);
+    return repr;
+}
+
+const char fl_aio_getstate_doc[] =
+    "__getstate__($self, /)\n--\n\n"
+    "Return what copy and pickle are to take along: what asyncio's object has.";
+
+/* Puts the attribute into the dictionary, unless it has none. 0 or -1. */
+static int
+note_attribute(PyObject *op, PyObject *name, PyObject *values)
+{
+    PyObject *value;
+    if (fl_optional_attribute(op, name, &value) < 0) { /* escapes */
+        return -1;
+    }
+    const AioObject *self = (AioObject *)op;
+    int status = 0;
+    if (value != NULL && !(value == Py_None && name == self->state->str__loop)) {
+        status = PyDict_SetItem(values, name, value);
+    }
+    Py_XDECREF(value);
+    return status;
+}
+
+PyObject *
+fl_aio_getstate(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    const AioObject *self = (AioObject *)op;
+    const PyObject *pairs = self->state->aio.members[self->kind];
+    PyObject *values = PyDict_New();
+    int status = values == NULL ? -1 : 0;
+    for (Py_ssize_t i = 0; status == 0 && i < PyList_GET_SIZE(pairs); i += 2) {
+        if (Py_TYPE(PyList_GET_ITEM(pairs, i + 1))->tp_descr_set != NULL) {
+            status = note_attribute(op, PyList_GET_ITEM(pairs, i), values);
+        }
+    }
+    PyObject *dict =
+        status < 0 ? NULL : PyObject_GetAttr(op, self->state->str___dict__);
+    PyObject *state = NULL;
+    if (dict != NULL) {
+        bool empty = PyDict_CheckExact(dict) && PyDict_GET_SIZE(dict) == 0;
+        state = PyTuple_Pack(2, empty ? Py_None : dict, values);
+    }
+    Py_XDECREF(dict);
+    Py_XDECREF(values);
+    return state;
+}

@@ -1,0 +1,68 @@
+/* The futures that tasks wait for, in the deques where asyncio keeps them. */
+#ifndef FASTLOOP_AIO_WAITERS_H
+#define FASTLOOP_AIO_WAITERS_H
+
+#include "aio/class.h"
+
+/* Whether methods of ours can read it: a deque; None or NULL, which are empty. */
+static inline bool
+fl_aio_are_waiters(const struct fl_state *state, PyObject *waiters)
+{
+    return waiters == NULL || waiters == Py_None ||
+           Py_IS_TYPE(waiters, (PyTypeObject *)state->deque);
+}
+
+/* What follows is given such waiters. */
+
+/* 1 if there is any, 0, or -1 with an exception. */
+int fl_aio_any_waiter(PyObject *waiters);
+
+/* 1 if there is any that was not cancelled, 0, or -1. escapes. */
+int fl_aio_any_live_waiter(const struct fl_state *state, PyObject *waiters);
+
+/* Calls set_result(value) of the first n that are not done: 0, or -1. escapes. */
+int fl_aio_wake(
+    const struct fl_state *state, PyObject *waiters, Py_ssize_t n, PyObject *value
+);
+
+/* The first that is not done: new; NULL without an exception if there is none, or with
+ * one. escapes. */
+PyObject *fl_aio_next_waiter(const struct fl_state *state, PyObject *waiters);
+
+/* The first, done or not, of a deque that is not empty: new, or NULL. */
+PyObject *fl_aio_first_waiter(PyObject *waiters);
+
+/* self._get_loop().create_future(), which may be of any loop: new, or NULL. escapes. */
+PyObject *fl_aio_new_waiter(AioObject *self);
+
+/* Makes *waiters a deque if it is None or NULL. 0 or -1. */
+int fl_aio_need_waiters(const struct fl_state *state, PyObject **waiters);
+
+/* (*waiters).append(future). 0 or -1. */
+int
+fl_aio_add_waiter(const struct fl_state *state, PyObject *waiters, PyObject *future);
+
+/* waiters.remove(future), whatever waiters is by now. escapes. 0 or -1. */
+int
+fl_aio_remove_waiter(const struct fl_state *state, PyObject *waiters, PyObject *future);
+
+/* future.done(), future.cancelled(): 1, 0 or -1. escapes for futures not ours. */
+int fl_aio_is_done(const struct fl_state *state, PyObject *future);
+int fl_aio_is_cancelled(const struct fl_state *state, PyObject *future);
+
+/* future.set_result(value). escapes. 0 or -1. */
+int fl_aio_set_result(const struct fl_state *state, PyObject *future, PyObject *value);
+
+/* Takes the exception set by what was done while exc, which may be NULL, was being
+ * handled, and sets it again with exc, stolen, as its context. */
+void fl_aio_raise_over(PyObject *exc);
+
+/* Getter and setter of `_waiters`, a deque that is made when it is asked for; closure:
+ * the offset of the field. */
+PyObject *fl_aio_get_deque(PyObject *op, void *closure);
+int fl_aio_set_deque(PyObject *op, PyObject *value, void *closure);
+
+#define FL_AIO_DEQUE(name, type, field) \
+    {name, fl_aio_get_deque, fl_aio_set_deque, NULL, (void *)offsetof(type, field)}
+
+#endif

@@ -1,0 +1,86 @@
+/* What the aio floor has in the module's state: see py/state.h. */
+#ifndef FASTLOOP_PY_AIO_STATE_H
+#define FASTLOOP_PY_AIO_STATE_H
+
+#include "py/compat.h"
+#include "py/freelist.h"
+
+/* Our classes above the loop, each with what of it is read and called by its own
+ * methods: who replaces one of these names gets asyncio's code, which looks them up.
+ * X(kind, "name name ..."). */
+#define FL_AIO_CLASSES(X)                                                              \
+    X(lock, "_locked _waiters _loop _get_loop _wake_up_first acquire release")         \
+    X(event, "_value _waiters _loop _get_loop")                                        \
+    X(semaphore, "_value _waiters _loop _get_loop _wake_up_next locked acquire "       \
+                 "release")                                                            \
+    X(bounded_semaphore, "_value _bound_value _waiters _loop _get_loop _wake_up_next " \
+                         "locked acquire release")                                     \
+    X(condition, "_lock _waiters _loop locked acquire release notify _notify")
+
+enum fl_aio_kind {
+
+#define FL_AIO_KIND(kind, names) FL_AIO_##kind,
+    FL_AIO_CLASSES(FL_AIO_KIND)
+#undef FL_AIO_KIND
+        FL_AIO_N_KINDS
+};
+
+#define FL_AIO_STATE_TYPES(X) \
+    X(aio_call_type)          \
+    X(aio_function_type)      \
+    X(lock_type)              \
+    X(event_type)             \
+    X(semaphore_type)         \
+    X(bounded_semaphore_type) \
+    X(condition_type)
+
+#define FL_AIO_STATE_IMPORTS(X)                                      \
+    X(asyncio_Lock, "asyncio.locks", "Lock")                         \
+    X(asyncio_Event, "asyncio.locks", "Event")                       \
+    X(asyncio_Semaphore, "asyncio.locks", "Semaphore")               \
+    X(asyncio_BoundedSemaphore, "asyncio.locks", "BoundedSemaphore") \
+    X(asyncio_Condition, "asyncio.locks", "Condition")
+
+#define FL_AIO_STATE_NAMES(X)               \
+    X(str___init__, "__init__")             \
+    X(str___repr__, "__repr__")             \
+    X(str___dict__, "__dict__")             \
+    X(str___qualname__, "__qualname__")     \
+    X(str___name__, "__name__")             \
+    X(str___doc__, "__doc__")               \
+    X(str___module__, "__module__")         \
+    X(str_acquire, "acquire")               \
+    X(str_append, "append")                 \
+    X(str_cancelled, "cancelled")           \
+    X(str_clear, "clear")                   \
+    X(str_create_future, "create_future")   \
+    X(str_done, "done")                     \
+    X(str_is_set, "is_set")                 \
+    X(str_locked, "locked")                 \
+    X(str_notify, "notify")                 \
+    X(str_notify_all, "notify_all")         \
+    X(str_release, "release")               \
+    X(str_remove, "remove")                 \
+    X(str_set, "set")                       \
+    X(str_set_result, "set_result")         \
+    X(str__wake_up_first, "_wake_up_first") \
+    X(str__wake_up_next, "_wake_up_next")
+
+/* References that may be NULL. */
+#define FL_AIO_STATE_OBJECTS(X)                \
+    X(deque_append) /* deque's own, unbound */ \
+    X(deque_remove)                            \
+    X(lock_acquire) /* our Lock's, unbound */
+
+struct fl_aio_state {
+#define FL_FIELD_OBJECT(field) PyObject *field;
+    FL_AIO_STATE_OBJECTS(FL_FIELD_OBJECT)
+#undef FL_FIELD_OBJECT
+    /* of each class: (name, what the class has there, name, ...) */
+    PyObject *members[FL_AIO_N_KINDS];
+    unsigned int versions[FL_AIO_N_KINDS]; /* all were found at that tag of a type */
+    bool semaphore_tells_all; /* asyncio's: who was woken goes on waking others */
+    struct fl_freelist free_calls;
+};
+
+#endif

@@ -1,0 +1,35 @@
+"""asyncio, with what fastloop has of it in C in its place.
+
+    from fastloop import aio as asyncio
+
+Everything that asyncio has is here under its name. Lock, Event, Condition, Semaphore
+and BoundedSemaphore are subclasses of asyncio's, written in C; the rest is asyncio's
+own. They run on every event loop.
+"""
+
+import asyncio
+import sys
+from typing import Any
+
+from . import _accelerate, _core
+
+__all__ = list(asyncio.__all__)
+
+# What asyncio gives only to who asks for it (policies, from 3.14 on, with a warning)
+# is left to __getattr__.
+globals().update(
+    (name, value) for name, value in vars(asyncio).items() if not name.startswith("__")
+)
+globals().update(
+    (name, getattr(_core, name))
+    for names in _accelerate._NAMES.values()
+    for name in names
+)
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(sys.modules["asyncio"], name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *dir(asyncio)})

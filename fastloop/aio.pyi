@@ -1,0 +1,11 @@
+from asyncio import *  # noqa: F403
+from asyncio import __all__ as __all__
+from typing import Any
+
+from ._core import BoundedSemaphore as BoundedSemaphore
+from ._core import Condition as Condition
+from ._core import Event as Event
+from ._core import Lock as Lock
+from ._core import Semaphore as Semaphore
+
+def __getattr__(name: str) -> Any: ...

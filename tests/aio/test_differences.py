@@ -1,0 +1,39 @@
+"""What differs from asyncio's on purpose: docs/differences-from-asyncio.md."""
+
+import asyncio
+import inspect
+import traceback
+
+from fastloop import aio
+
+
+def test_not_what_inspect_calls_a_coroutine(run):
+    coro = aio.Lock().acquire()
+    assert asyncio.iscoroutine(coro)
+    assert not inspect.iscoroutine(coro)
+    assert not hasattr(coro, "cr_frame")
+    coro.close()
+
+    async def main():
+        event = aio.Event()
+        task = asyncio.create_task(event.wait())
+        waiting = asyncio.create_task(wait(event))
+        await asyncio.sleep(0)
+        task.cancel()
+        waiting.cancel()
+        try:
+            await waiting
+        except asyncio.CancelledError as error:
+            return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+
+    async def wait(event):
+        await event.wait()
+
+    assert run(main()) == ["main", "wait"]
+
+
+def test_builtin_methods_and_hidden_attributes():
+    lock = aio.Lock()
+    assert inspect.isbuiltin(lock.release)
+    assert vars(lock) == {}
+    assert lock._locked is False

@@ -1,0 +1,99 @@
+"""Scenarios of what fastloop has above the loop; scenarios.py imports them."""
+
+import asyncio
+import contextlib
+import warnings
+
+import fastloop
+from fastloop import aio
+from tests.leaks.scenarios import scenario, with_coroutine
+
+
+async def waits_and_is_woken(waiting, wake):
+    """Two tasks that wait; the first is cancelled, the other woken."""
+    tasks = [asyncio.create_task(waiting()) for _ in range(2)]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    wake()
+    await asyncio.wait(tasks, timeout=5)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()
+
+
+@with_coroutine
+async def locks():
+    lock, event, semaphore = aio.Lock(), aio.Event(), aio.Semaphore(value=1)
+    bounded = aio.BoundedSemaphore(1)
+    async with lock, semaphore, bounded:
+        await waits_and_is_woken(lock.acquire, lock.release)
+        await waits_and_is_woken(event.wait, event.set)
+        await waits_and_is_woken(semaphore.acquire, semaphore.release)
+        await waits_and_is_woken(bounded.acquire, bounded.release)
+    event.clear()
+    for thing in (lock, event, semaphore, bounded):
+        repr(thing), thing.__getstate__(), thing._waiters, thing._loop
+        thing.cycle = thing
+    event.is_set(), semaphore.locked(), bounded._bound_value
+    for release in (lock.release, bounded.release):
+        with contextlib.suppress(RuntimeError, ValueError):
+            release()
+    with contextlib.suppress(ValueError):
+        aio.Semaphore(-1)
+    lock.acquire().close()
+    with contextlib.suppress(ValueError):
+        lock.acquire().throw(ValueError)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        lock.acquire()
+
+
+@with_coroutine
+async def conditions():
+    condition = aio.Condition()
+
+    async def wait():
+        async with condition:
+            await condition.wait_for(lambda: True)
+            await condition.wait()
+
+    tasks = [asyncio.create_task(wait()) for _ in range(3)]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    async with condition:
+        condition.notify(1)
+        condition.notify(n=1)
+        condition.notify_all()
+        repr(condition)
+    await asyncio.wait(tasks)
+    condition.release = condition.locked
+    condition.cycle = condition
+    with contextlib.suppress(RuntimeError):
+        condition.notify()
+
+
+@with_coroutine
+async def locks_of_subclasses():
+    class Mine(aio.Lock):
+        def release(self):
+            super().release()
+
+    lock = Mine()
+    async with lock:
+        await waits_and_is_woken(lock.acquire, lock.release)
+    semaphore = aio.Semaphore(0)
+    semaphore._wake_up_next = lambda: False
+    semaphore._value = 1 << 100
+    async with semaphore:
+        repr(semaphore)
+
+
+@scenario
+def accelerated():
+    fastloop.accelerate()
+    try:
+        fastloop.run(asyncio.Lock().acquire())
+        with contextlib.suppress(RuntimeError):
+            asyncio.Lock().release()
+    finally:
+        fastloop.decelerate()
