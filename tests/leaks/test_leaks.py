@@ -45,7 +45,8 @@ CALLED_INSIDE = re.compile(
     r"_(add_callback.*|add_writer|after_fork|asyncgen_.*|before_fork|call_soon|check_.*"
     r"|close_self_pipe|ensure_fd_.*|handle_signal|listen|loops_run|make_.*"
     r"|pending_tasks|process_events|read_from_self|remove_writer|run_.*|signal_fd|start_serving"
-    r"|timer_handle_cancelled|watched_events|write_to_self|_\w+__)|EventLoop"
+    r"|timer_handle_cancelled|unlist_task|watched_events|write_to_self|_\w+__)"
+    r"|EventLoop"
 )
 
 
