@@ -44,7 +44,8 @@ def test_what_does_not_grow_is_not_reported():
 CALLED_INSIDE = re.compile(
     r"_(add_callback.*|add_writer|after_fork|asyncgen_.*|before_fork|call_soon|check_.*"
     r"|close_self_pipe|ensure_fd_.*|handle_signal|listen|loops_run|make_.*"
-    r"|pending_tasks|process_events|read_from_self|remove_writer|run_.*|signal_fd|start_serving"
+    r"|pending_tasks|process_events|read_from_self|remove_writer|run_.*|send_waiting"
+    r"|show_socket|signal_fd|start_serving"
     r"|timer_handle_cancelled|unlist_task|watched_events|write_to_self|_\w+__)"
     r"|EventLoop"
 )
