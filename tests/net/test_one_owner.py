@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import resource
 import socket
@@ -13,7 +14,7 @@ import weakref
 
 import pytest
 
-from tests.net.helpers import Recorder
+from tests.net.helpers import Recorder, datagram_socket
 from tests.support import child_says, until
 
 
@@ -191,37 +192,6 @@ def test_what_happens_while_the_socket_is_made(loop_kind, case):
     assert child_says(loop_kind, HOOKED + case + RUN) == "fine\n"
 
 
-@pytest.mark.parametrize("cycle", [False, True])
-def test_the_fd_of_a_dead_transport_may_be_watched(run, pair, cycle):
-    """By whom a weak reference tells of the death."""
-    ours, _ = pair
-    told = []
-
-    async def main():
-        loop = asyncio.get_running_loop()
-        mine = socket.socket(fileno=os.dup(ours.fileno()))
-        mine.setblocking(False)
-        number = mine.fileno()
-        transport, protocol = await loop.create_connection(Recorder, sock=mine)
-        transport.pause_reading()
-        if not cycle:
-            protocol.transport = None
-
-        def look():
-            told.append(loop.remove_reader(number))
-            told.append(repr(loop._transports.get(number)))
-
-        weakref.finalize(transport, look)
-        del transport, protocol, mine
-        gc.collect()
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        run(main())
-        gc.collect()
-    assert told == [False, "None"]
-
-
 kept = []
 
 
@@ -281,40 +251,113 @@ def test_the_end_of_a_resurrected_transport_is_told(run, tcp, end, accepted):
 
 
 ASKED = [
-    *(f"get_extra_info('{name}')" for name in ("peername", "sockname", "nothing")),
-    *("is_closing()", "is_reading()", "get_protocol()", "pause_reading()", "_extra"),
-    *("get_write_buffer_size()", "get_write_buffer_limits()", "__repr__()", "_sock"),
-    *("_sock_fd", "_loop", "_protocol", "_server", "_buffer", "_conn_lost"),
+    *("get_extra_info('peername')", "get_extra_info('sockname')", "_extra", "_loop"),
+    *("get_extra_info('nothing')", "get_extra_info('pipe')", "_sock", "_sock_fd"),
+    *("_pipe", "_fileno", "_protocol", "_server", "_buffer", "_conn_lost", "max_size"),
+    *("is_closing()", "is_reading()", "can_write_eof()", "get_protocol()"),
+    *("get_write_buffer_size()", "get_write_buffer_limits()", "__repr__()"),
+]
+DONE = [
+    *("close()", "abort()", "pause_reading()", "resume_reading()", "write_eof()"),
+    *("write(b'x')", "write(bytearray(b'x'))", "writelines([b'x', b'y'])"),
+    *("sendto(b'x')", "set_write_buffer_limits(9)", "set_protocol(protocol)"),
 ]
 
 
-def ask_everything(transport):
-    """All getters and such methods; asyncio's raise in the midst of the end."""
-    for name in ASKED:
-        with contextlib.suppress(AttributeError, TypeError):
-            eval(f"transport.{name}", {"transport": transport})
+def ask(transport, names):
+    """Asks for everything, does all; asyncio's raise in the midst of the end."""
+    given = {"transport": transport, "protocol": transport.get_protocol()}
+    for name in names:
+        with contextlib.suppress(Exception):
+            eval(f"transport.{name}", given)
 
 
-async def ask_while_it_ends():
-    """What two threads found while a connection ended: its socket objects."""
+@contextlib.contextmanager
+def switching_often():
+    """Lets threads switch wherever they can, and says nothing of what they break."""
+    switch, level = sys.getswitchinterval(), logging.root.manager.disable
+    sys.setswitchinterval(1e-6)
+    logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(level)
+        sys.setswitchinterval(switch)
+
+
+async def accepted():
     server, client, protocol = await accept_one()
-    transport, found, over = protocol.transport, [], threading.Event()
+    return protocol, [server, client]
+
+
+async def connected():
+    server, client, protocol = await accept_one()
+    _, mine = await asyncio.get_running_loop().create_connection(
+        Recorder, *server.sockets[0].getsockname()
+    )
+    protocol.transport.abort()
+    return mine, [server, client]
+
+
+async def given():
+    ours, theirs = socket.socketpair()
+    loop = asyncio.get_running_loop()
+    _, protocol = await loop.create_connection(Recorder, sock=ours)
+    return protocol, [theirs]
+
+
+class Datagrams(Recorder):
+    """Takes what comes."""
+
+    def datagram_received(self, data, address):
+        pass
+
+    def error_received(self, exc):
+        pass
+
+
+async def datagrams():
+    with datagram_socket() as theirs:
+        loop = asyncio.get_running_loop()
+        _, protocol = await loop.create_datagram_endpoint(
+            Datagrams, remote_addr=theirs.getsockname()
+        )
+        return protocol, []
+
+
+async def read_pipe():
+    read, write = os.pipe()
+    loop = asyncio.get_running_loop()
+    _, protocol = await loop.connect_read_pipe(Recorder, os.fdopen(read, "rb", 0))
+    return protocol, [os.fdopen(write, "wb", 0)]
+
+
+async def write_pipe():
+    read, write = os.pipe()
+    loop = asyncio.get_running_loop()
+    _, protocol = await loop.connect_write_pipe(Recorder, os.fdopen(write, "wb", 0))
+    return protocol, [os.fdopen(read, "rb", 0)]
+
+
+async def while_it_ends(make, look):
+    """Ends a transport while two threads look at it, over and over."""
+    protocol, rest = await make()
+    transport, over = protocol.transport, threading.Event()
     start = threading.Barrier(3)
 
-    def ask():
+    def looks():
         start.wait()
         while True:
-            found.append(transport.get_extra_info("socket"))
-            ask_everything(transport)
+            look(transport)
             if over.is_set():
                 return
 
-    threads = [threading.Thread(target=ask) for _ in range(2)]
+    threads = [threading.Thread(target=looks) for _ in range(2)]
     for thread in threads:
         thread.start()
     start.wait()
-    transport.abort()
-    await protocol.closed
+    getattr(transport, "abort", transport.close)()
+    await asyncio.wait_for(protocol.closed, 5)
     pairs = [socket.socketpair() for _ in range(3)]  # take the numbers that are free
     over.set()
     for thread in threads:
@@ -324,24 +367,80 @@ async def ask_while_it_ends():
         assert right.recv(2) == b"x"
         left.close()
         right.close()
-    client.close()
-    server.close()
+    for each in rest:
+        each.close()
     await asyncio.sleep(0)
-    return found
 
 
-def test_threads_that_ask_while_connections_end(run):
+SOCKETS = [accepted, connected, given, datagrams]
+
+
+@pytest.mark.parametrize("make", SOCKETS)
+def test_threads_that_ask_while_it_ends(run, make):
     """Nobody's fd is closed by it, and all get the same socket, closed with the end."""
 
     async def main():
-        for _ in range(30):
-            found = await ask_while_it_ends()
+        for _ in range(15):
+            found = []
+
+            def look(transport, found=found):
+                found.append(transport.get_extra_info("socket"))
+                ask(transport, ASKED)
+
+            await while_it_ends(make, look)
             assert len({id(sock) for sock in found}) == 1
             assert found[0].fileno() == -1
 
-    switch = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
+    with switching_often():
         run(main())
-    finally:
-        sys.setswitchinterval(switch)
+
+
+@pytest.mark.parametrize("make", [*SOCKETS, read_pipe, write_pipe])
+def test_threads_that_do_everything_while_it_ends(fast_loop, make):
+    """asyncio's own may break then; ours closes nobody's fd, and ends."""
+    fast_loop.set_exception_handler(lambda *_: None)
+
+    async def main():
+        for _ in range(15):
+            await while_it_ends(make, lambda transport: ask(transport, ASKED + DONE))
+
+    with switching_often():
+        fast_loop.run_until_complete(main())
+
+
+# ---- the dead ----
+
+
+@pytest.mark.parametrize("make", SOCKETS)
+@pytest.mark.parametrize("cycle", [False, True])
+def test_the_fd_of_a_dead_transport_may_be_watched(run, make, cycle):
+    """By whom a weak reference tells of the death."""
+    told = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        protocol, rest = await make()
+        transport = protocol.transport
+        transport.pause_reading()
+        number = transport.get_extra_info("socket").fileno()
+        if not cycle:
+            protocol.transport = None
+
+        def look():
+            told.append(loop.remove_reader(number))
+            told.append(loop.remove_writer(number))
+            told.append(loop._transports.get(number))
+
+        weakref.finalize(transport, look)
+        for each in rest:
+            each.close()
+        rest.clear()
+        await asyncio.sleep(0.01)
+        del transport, protocol
+        gc.collect()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run(main())
+        gc.collect()
+    assert told == [False, False, None]
