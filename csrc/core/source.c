@@ -1,7 +1,9 @@
 /* Watched fds of upper floors, and what waits for the end of a step.
  *
  * In debug mode a ready source queues Handles of its object's methods instead of
- * itself: slow ones are then named and failing ones reported as asyncio's are.
+ * itself: slow ones are then named and failing ones reported as asyncio's are. One
+ * lasts as long as the watch, because making one takes a stack (a TCP echo took twice
+ * as long as asyncio's while each event made its own).
  */
 #include "core/source.h"
 
@@ -32,19 +34,65 @@ source_handle(
     return handle;
 }
 
+static PyObject **
+debug_handle_of(struct fl_source *self, uint32_t event)
+{
+    return &self->handles[event != FL_POLL_READ];
+}
+
+/* Forgets the handles of all but these events. escapes. */
+static void
+drop_debug_handles(struct fl_source *self, uint32_t events)
+{
+    for (uint32_t event = FL_POLL_READ; event <= FL_POLL_WRITE; event <<= 1) {
+        if (!(events & event)) {
+            Py_CLEAR(*debug_handle_of(self, event)); /* escapes */
+        }
+    }
+}
+
+/* Queues the handle of event, made if there is none. escapes. 0, or -1 with an
+ * exception.
+ */
+static int
+queue_debug_handle(struct fl_source *self, uint32_t event)
+{
+    PyObject **kept = debug_handle_of(self, event);
+    if (*kept == NULL) {
+        HandleObject *made = source_handle(self, self->loop, event, self->context);
+        if (made == NULL) {
+            return -1;
+        }
+        fl_handle_settle(made);
+        if (self->loop == NULL || !(self->watch.events & event) || *kept != NULL) {
+            Py_DECREF(made); /* it ended, or began anew, meanwhile */
+            return 0;
+        }
+        *kept = (PyObject *)made;
+    }
+    if (((HandleObject *)*kept)->cancelled) { /* by hand: asyncio then stops watching */
+        return fl_source_want(self, self->watch.events & ~event); /* escapes */
+    }
+    uintptr_t word = (uintptr_t)*kept | FL_ENTRY_HANDLE;
+    if (fl_loop_push(self->loop, word) < 0) {
+        return -1;
+    }
+    Py_INCREF(*kept);
+    return 0;
+}
+
+/* escapes */
 static void
 queue_debug(struct fl_source *self, uint32_t events)
 {
+    PyObject *owner = Py_NewRef(self->owner);
     for (uint32_t event = FL_POLL_READ; event <= FL_POLL_WRITE; event <<= 1) {
-        HandleObject *handle =
-            events & event ? source_handle(self, self->loop, event, self->context)
-                           : NULL;
-        if (handle != NULL &&
-            fl_loop_push(self->loop, (uintptr_t)handle | FL_ENTRY_HANDLE) < 0) {
-            Py_DECREF(handle);
+        if (self->loop != NULL && events & self->watch.events & event &&
+            queue_debug_handle(self, event) < 0) {
+            PyErr_Clear(); /* no memory: it is still ready at the next poll */
         }
     }
-    PyErr_Clear(); /* no memory: it is still ready at the next poll */
+    Py_DECREF(owner);
 }
 
 static void
@@ -124,6 +172,7 @@ fl_source_want(struct fl_source *self, uint32_t events)
     }
     self->fired &= events;
     fl_loop_note_io(self->loop);
+    drop_debug_handles(self, events); /* escapes */
     return 0;
 }
 
@@ -140,7 +189,9 @@ fl_source_ignore(struct fl_source *self)
     fl_list_unlink(&self->link);
     loop->state->counts.watches--;
     fl_loop_note_io(loop);
-    Py_DECREF(self->owner); /* escapes */
+    PyObject *owner = self->owner;
+    drop_debug_handles(self, 0); /* escapes */
+    Py_DECREF(owner);            /* escapes */
 }
 
 bool
@@ -339,6 +390,8 @@ fl_loop_traverse_sources(LoopObject *self, visitproc visit, void *arg)
     struct fl_list *head = &self->sources;
     for (struct fl_list *link = head->next; link != head; link = link->next) {
         Py_VISIT(source_of_link(link)->owner);
+        Py_VISIT(source_of_link(link)->handles[0]);
+        Py_VISIT(source_of_link(link)->handles[1]);
     }
     if (self->deferred != NULL) {
         Py_VISIT(self->deferred->owner);

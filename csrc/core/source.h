@@ -36,6 +36,8 @@ struct fl_source {
     PyObject *owner;     /* borrowed: the object that embeds this */
     LoopObject *loop;    /* the object's reference, or NULL: it has no turns */
     PyObject *context;   /* the object's reference */
+    PyObject
+        *handles[2]; /* while watched, owned: debug mode's, for reading and writing */
     const struct fl_source_kind *kind;
 };
 

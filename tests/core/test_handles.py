@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from tests.support import outcome, plain, run_once
+from tests.support import outcome, plain, run_once, run_until
 
 
 def callback(*args):
@@ -273,3 +273,53 @@ def test_cancel_in_every_order(loop):
             handles[n].cancel()
         run_once(loop)
         assert seen == [order[3]]
+
+
+class Runs:
+    """No context, but with what the loop asks of one."""
+
+    def __init__(self):
+        self.calls = []
+
+    def run(self, callback, *args):
+        self.calls.append(args)
+        return callback(*args)
+
+
+@pytest.mark.parametrize("how", ["call_soon", "call_later", "call_soon_threadsafe"])
+@pytest.mark.parametrize("n_args", [0, 2, 5])
+def test_a_context_of_another_class(loop, how, n_args):
+    context, seen = Runs(), []
+    delay = (0,) if how == "call_later" else ()
+    args = tuple(range(n_args))
+    getattr(loop, how)(*delay, lambda *args: seen.append(args), *args, context=context)
+    run_until(loop, lambda: seen)
+    assert seen == context.calls == [args]
+
+
+def test_a_context_that_cannot_run_anything(loop):
+    reports = []
+    loop.set_exception_handler(lambda loop, context: reports.append(context))
+    loop.call_soon(print, context=object())
+    future = loop.create_future()
+    future.add_done_callback(print, context=5)
+    future.set_result(None)
+    run_once(loop)
+    run_once(loop)
+    assert [str(report["exception"]) for report in reports] == [
+        "'object' object has no attribute 'run'",
+        "'int' object has no attribute 'run'",
+    ]
+
+
+def test_a_task_with_a_context_of_another_class(loop):
+    context = Runs()
+
+    async def twice():
+        await asyncio.sleep(0)
+        future = loop.create_future()
+        loop.call_soon(future.set_result, "done")
+        return await future
+
+    assert loop.run_until_complete(loop.create_task(twice(), context=context)) == "done"
+    assert len(context.calls) == 3

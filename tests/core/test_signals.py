@@ -538,3 +538,95 @@ print("leaving")
 """
     done = run_child(loop_kind, source, flags=())
     assert (done.returncode, done.stdout) == (0, "leaving\n")
+
+
+MANY = """
+import signal, time
+count = 0
+def handler(*_):
+    global count
+    count += 1
+def busy():
+    end = time.monotonic() + 20
+    while count < 2000 and time.monotonic() < end:
+        pass
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    loop.call_soon(loop.stop)
+signal.signal(signal.SIGALRM, handler)
+loop = new_event_loop()
+HANDLER
+signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+loop.call_soon(busy)
+loop.run_forever()
+loop.close()
+print(count >= 2000)
+"""
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        "",
+        "loop.add_signal_handler(signal.SIGUSR1, print);"
+        "loop.remove_signal_handler(signal.SIGUSR1)",
+    ],
+    ids=["never", "removed"],
+)
+def test_more_signals_than_the_wakeup_fd_holds(loop_kind, handler):
+    assert child_says(loop_kind, MANY.replace("HANDLER", handler)) == "True\n"
+
+
+FORMER_FD = """
+import os, signal, socket
+left, right = socket.socketpair()
+left.setblocking(False)
+signal.signal(signal.SIGUSR1, lambda *_: None)
+signal.set_wakeup_fd(left.fileno(), warn_on_full_buffer=False)
+number = left.fileno()
+if CLOSED:
+    left.close()
+    right.close()
+loop = new_event_loop()
+loop.call_soon(loop.stop)
+loop.run_forever()
+loop.close()
+if not CLOSED:
+    try:
+        while True:
+            left.send(bytes(65536))
+    except BlockingIOError:
+        pass
+    os.kill(os.getpid(), signal.SIGUSR1)
+    print(signal.set_wakeup_fd(-1) == number)
+    left.close()
+    right.close()
+else:
+    print("ran")
+"""
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_wakeup_fd_of_before(loop_kind, closed):
+    said = child_says(loop_kind, FORMER_FD.replace("CLOSED", str(closed)))
+    assert said == ("ran\n" if closed else "True\n")
+
+
+def test_closing_in_another_thread(loop, caplog):
+    """The handlers can't be taken back there; the loop is closed all the same."""
+    loop.add_signal_handler(signal.SIGUSR1, print)
+    seen = []
+
+    def close():
+        with pytest.raises(ValueError, match="main thread"):
+            loop.close()
+        seen.append(loop.is_closed())
+        loop.close()
+
+    thread = threading.Thread(target=close)
+    thread.start()
+    thread.join()
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    assert seen == [True]
+    with pytest.raises(RuntimeError, match="closed"):
+        loop.call_soon(print)

@@ -140,3 +140,44 @@ def test_after_close(loop):
 def test_the_result_is_a_copy(loop):
     loop.stats()["iterations"] = 99
     assert loop.stats()["iterations"] == 0
+
+
+def test_the_longest_step_never_falls(fast_loop):
+    """Also while the rate of the counter it is measured with is still being learned."""
+    seen = []
+
+    def look():
+        seen.append(fast_loop.stats()["longest_step_s"])
+        if len(seen) < 2000:
+            fast_loop.call_soon(look)
+        else:
+            fast_loop.stop()
+
+    fast_loop.call_soon(look)
+    fast_loop.run_forever()
+    assert seen == sorted(seen)
+
+
+def test_how_often_a_busy_loop_polls_that_never_slept(fast_loop, pair):
+    """Every 50 us at most, once it knows how long that is."""
+    fast_loop.add_reader(pair[0], print)
+
+    def busy_for(span_s):
+        end = time.monotonic() + span_s
+
+        def spin():
+            if time.monotonic() < end:
+                fast_loop.call_soon(spin)
+            else:
+                fast_loop.stop()
+
+        fast_loop.call_soon(spin)
+        fast_loop.run_forever()
+
+    busy_for(0.01)
+    before = fast_loop.stats()["polls"]
+    busy_for(0.2)
+    polls = fast_loop.stats()["polls"] - before
+    # the iterations at the start of a run all poll
+    assert polls <= 0.2 / 50e-6 * 1.05 + 40
+    fast_loop.remove_reader(pair[0])

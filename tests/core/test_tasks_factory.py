@@ -357,3 +357,30 @@ def test_an_eager_task_that_cannot_start_makes_no_noise(fast_loop):
 
     assert fast_loop.run_until_complete(fast_loop.create_task(main()))
     assert reports == []
+
+
+def test_any_number_of_keywords_reaches_the_factory(loop):
+    """As far as the running Python's create_task passes them on."""
+    keywords = {f"keyword{n}": n for n in range(12)}
+    seen = []
+
+    def factory(loop, coro, **options):
+        seen.append(options)
+        return asyncio.Task(coro, loop=loop)
+
+    async def nothing():
+        pass
+
+    loop.set_task_factory(factory)
+    coro = nothing()
+    try:
+        task = loop.create_task(coro, **keywords)
+    except TypeError as exc:
+        assert "unexpected keyword argument 'keyword0'" in str(exc)
+        coro.close()
+    else:
+        loop.run_until_complete(task)
+        assert [
+            {key: options[key] for key in options if key.startswith("keyword")}
+            for options in seen
+        ] == [keywords]

@@ -345,3 +345,17 @@ print(grown)
 def test_cancelled_timers_take_no_memory(loop_kind):
     grown = int(child_says(loop_kind, MEMORY))
     assert grown < 3_000_000  # a timer kept would be 300,000 times 100 bytes
+
+
+@pytest.mark.parametrize("now", [1.7e9, 2.0**60, 1e300, -1.7e9, 0.0])
+def test_a_deadline_that_is_now_is_due(fast_loop, now):
+    """3.15's rule on every Python: however large the clock is, it comes to an end."""
+    fast_loop.time = lambda: now
+    seen = []
+    fast_loop.call_at(now, seen.append, "due")
+    later = math.nextafter(now + 2e-9, math.inf)
+    fast_loop.call_at(math.nextafter(later, math.inf), seen.append, "not due")
+    run_once(fast_loop)
+    run_once(fast_loop)
+    assert seen == ["due"]
+    del fast_loop.time

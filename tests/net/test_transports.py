@@ -471,3 +471,51 @@ def test_an_unclosed_transport_warns(loop_factory, unraisable):
     gc.collect()
     assert any("unclosed transport" in report for report in unraisable.take())
     assert "Transport" in text
+
+
+def test_debug_mode_reads_by_one_handle(run):
+    """Making one takes a stack, so it is not made for each message."""
+    seen = []
+
+    class Protocol(Recorder):
+        def data_received(self, data):
+            super().data_received(data)
+            seen.append(asyncio.get_running_loop()._current_handle)
+
+    async def main():
+        transport, protocol, right = await join(Protocol)
+        for n in range(1, 4):
+            right.send(b"x")
+            await until(lambda n=n: len(protocol.data) == n)
+        transport.pause_reading()
+        transport.resume_reading()
+        right.send(b"x")
+        await until(lambda: len(protocol.data) == 4)
+        right.close()
+        await protocol.closed
+
+    run(main(), debug=True)
+    first, second, third, renewed = seen
+    assert first is second is third is not renewed
+    assert isinstance(first, asyncio.Handle) and first._source_traceback
+
+
+def test_debug_mode_forgets_a_handle_that_was_cancelled(run):
+    class Protocol(Recorder):
+        def data_received(self, data):
+            super().data_received(data)
+            asyncio.get_running_loop()._current_handle.cancel()
+
+    async def main():
+        transport, protocol, right = await join(Protocol)
+        right.send(b"x")
+        await until(lambda: protocol.data)
+        right.send(b"x")
+        for _ in range(5):
+            await asyncio.sleep(0.001)
+        transport.abort()
+        await protocol.closed
+        right.close()
+        return protocol.data
+
+    assert run(main(), debug=True) == b"x"
