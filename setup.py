@@ -41,6 +41,7 @@ SOURCES = {
         "mirror.c",
         "state.c",
         "tables.c",
+        "time_watch.c",
     ],
     "core": [
         "handle.c",

@@ -16,6 +16,7 @@
 #include "py/mirror.h"
 #include "py/state.h"
 #include "py/tables.h"
+#include "py/time_watch.h"
 
 static PyObject *
 module_after_fork(PyObject *module, PyObject *Py_UNUSED(ignored))
@@ -153,7 +154,7 @@ module_exec(PyObject *module)
 {
     struct fl_state *state = fl_state_of_module(module);
     if (fl_state_init(state) < 0 || fl_context_probe(state) < 0 ||
-        fl_handle_add_type(module, state) < 0 ||
+        fl_time_watch_begin(state) < 0 || fl_handle_add_type(module, state) < 0 ||
         fl_timer_handle_add_type(module, state) < 0 ||
         fl_threadsafe_handle_add_type(module, state) < 0 ||
         fl_loop_add_type(module, state) < 0 || fl_mirror_probe(state) < 0 ||
@@ -185,6 +186,7 @@ module_clear(PyObject *module)
 {
     fl_task_trim(fl_state_of_module(module), 0);
     fl_aio_trim(fl_state_of_module(module));
+    fl_time_watch_end(fl_state_of_module(module));
     fl_state_clear(fl_state_of_module(module));
     return 0;
 }

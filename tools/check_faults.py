@@ -20,7 +20,7 @@ INFALLIBLE = {
         Py_XINCREF Py_XNewRef Py_XSETREF _Py_NewReference""",
     "looks at a type or a flag": """
         PyByteArray_Check PyBytes_Check PyBytes_CheckExact PyCFunction_CheckExact
-        PyCallable_Check
+        PyCallable_Check PyCapsule_IsValid PyModule_Check
         PyContext_CheckExact PyCoro_CheckExact PyDict_CheckExact
         PyExceptionClass_Check PyExceptionInstance_Check PyExceptionInstance_Class
         PyBuffer_IsContiguous PyFloat_CheckExact PyFunction_Check PyLong_Check
@@ -35,7 +35,7 @@ INFALLIBLE = {
         PyException_SetCause PyException_SetContext PyException_SetTraceback
         PyFloat_AS_DOUBLE PyFunction_GET_GLOBALS PyList_GET_ITEM PyList_GET_SIZE
         PyMemoryView_GET_BASE PyMemoryView_GET_BUFFER
-        PyMethod_GET_FUNCTION PyMethod_GET_SELF
+        PyMethod_GET_FUNCTION PyMethod_GET_SELF PyModule_GetDict
         PyModule_GetState PyObject_Init PySequence_Fast_GET_SIZE
         PySequence_Fast_ITEMS PySet_GET_SIZE PyTuple_GET_ITEM PyTuple_GET_SIZE
         PyTuple_SET_ITEM PyUnicode_GET_LENGTH PyVectorcall_NARGS""",
@@ -54,8 +54,12 @@ INFALLIBLE = {
         PyUnicode_Compare PyUnicode_CompareWithASCIIString""",
     "looks for what may be missing": "PyEval_GetFrame _PyType_Lookup",
     "asked of our own types only": "PyType_GetModuleByDef",
+    "asked of our own capsules and watchers only": """
+        PyCapsule_GetPointer PyDict_ClearWatcher""",
+    "walks a dictionary": "PyDict_Next",
     "threads, locks that exist, interpreters": """
         PyEval_RestoreThread PyEval_SaveThread PyInterpreterState_Get
+        PyInterpreterState_GetDict
         PyInterpreterState_Main PyThreadState_Get PyThread_acquire_lock
         PyThread_acquire_lock_timed
         PyThread_free_lock PyThread_get_thread_ident PyThread_release_lock

@@ -9,6 +9,7 @@
 #include "core/source.h"
 #include "core/timer_handle.h"
 #include "py/tables.h"
+#include "py/time_watch.h"
 
 /* ---- overrides ---- */
 
@@ -77,7 +78,8 @@ fl_loop_setattro(PyObject *op, PyObject *name, PyObject *value)
 double
 fl_loop_now(LoopObject *self)
 {
-    if (!(fl_loop_overrides(self) & FL_OVERRIDES_TIME)) {
+    if (!(fl_loop_overrides(self) & FL_OVERRIDES_TIME) &&
+        !fl_time_is_replaced(self->state)) {
         return fl_clock_monotonic_s();
     }
     PyObject *now = PyObject_CallMethodNoArgs((PyObject *)self, self->state->str_time);

@@ -11,6 +11,7 @@
 #include "py/args.h"
 #include "py/call.h"
 #include "py/error.h"
+#include "py/time_watch.h"
 
 int
 fl_loop_push(LoopObject *self, uintptr_t word)
@@ -266,7 +267,8 @@ fl_loop_call_later(
         return NULL;
     }
     double delay_s;
-    if (fl_loop_overrides(self) & (FL_OVERRIDES_TIME | FL_OVERRIDES_CALL_AT)) {
+    if (fl_loop_overrides(self) & (FL_OVERRIDES_TIME | FL_OVERRIDES_CALL_AT) ||
+        fl_time_is_replaced(self->state)) {
         return call_later_generic(self, &call);
     }
     if (PyFloat_CheckExact(delay)) {

@@ -141,6 +141,18 @@ fl_wakeup_fd_peek(void)
 }
 #endif
 
+/* 3.12: whoever wants to know of a dictionary's changes is told; before, each change
+ * gave it another version. */
+#if PY_VERSION_HEX >= 0x030C0000
+#define FL_HAVE_DICT_WATCHERS 1
+#else
+static inline uint64_t
+fl_dict_version(PyObject *dict)
+{
+    return ((PyDictObject *)(void *)dict)->ma_version_tag;
+}
+#endif
+
 /* What __name__ of the type says. */
 static inline const char *
 fl_type_short_name(const PyTypeObject *type)

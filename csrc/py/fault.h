@@ -57,6 +57,7 @@ int fl_fault_add_methods(PyObject *module);
 #define PyContext_Copy(...) FL_FAULT_POINTER(PyContext_Copy, __VA_ARGS__)
 #define PyContext_CopyCurrent(...) FL_FAULT_POINTER(PyContext_CopyCurrent, __VA_ARGS__)
 #define PyContext_New(...) FL_FAULT_POINTER(PyContext_New, __VA_ARGS__)
+#define PyCapsule_New(...) FL_FAULT_POINTER(PyCapsule_New, __VA_ARGS__)
 #define PyDescr_NewGetSet(...) FL_FAULT_POINTER(PyDescr_NewGetSet, __VA_ARGS__)
 #define PyDescr_NewMethod(...) FL_FAULT_POINTER(PyDescr_NewMethod, __VA_ARGS__)
 #define PyDict_GetItemWithError(...) \
@@ -70,6 +71,7 @@ int fl_fault_add_methods(PyObject *module);
 #define PyLong_FromLong(...) FL_FAULT_POINTER(PyLong_FromLong, __VA_ARGS__)
 #define PyLong_FromSize_t(...) FL_FAULT_POINTER(PyLong_FromSize_t, __VA_ARGS__)
 #define PyLong_FromSsize_t(...) FL_FAULT_POINTER(PyLong_FromSsize_t, __VA_ARGS__)
+#define PyLong_FromVoidPtr(...) FL_FAULT_POINTER(PyLong_FromVoidPtr, __VA_ARGS__)
 #define PyLong_FromUnsignedLong(...) \
     FL_FAULT_POINTER(PyLong_FromUnsignedLong, __VA_ARGS__)
 #define PyLong_FromUnsignedLongLong(...) \
@@ -130,10 +132,12 @@ int fl_fault_add_methods(PyObject *module);
 /* ---- -1 ---- */
 
 #define PyContext_Enter(...) FL_FAULT_INT(PyContext_Enter, __VA_ARGS__)
+#define PyDict_AddWatcher(...) FL_FAULT_INT(PyDict_AddWatcher, __VA_ARGS__)
 #define PyDict_Contains(...) FL_FAULT_INT(PyDict_Contains, __VA_ARGS__)
 #define PyDict_DelItem(...) FL_FAULT_INT(PyDict_DelItem, __VA_ARGS__)
 #define PyDict_SetItem(...) FL_FAULT_INT(PyDict_SetItem, __VA_ARGS__)
 #define PyDict_SetItemString(...) FL_FAULT_INT(PyDict_SetItemString, __VA_ARGS__)
+#define PyDict_Watch(...) FL_FAULT_INT(PyDict_Watch, __VA_ARGS__)
 #define PyErr_CheckSignals(...) FL_FAULT_INT(PyErr_CheckSignals, __VA_ARGS__)
 #define PyErr_ResourceWarning(...) FL_FAULT_INT(PyErr_ResourceWarning, __VA_ARGS__)
 #define PyErr_WarnEx(...) FL_FAULT_INT(PyErr_WarnEx, __VA_ARGS__)

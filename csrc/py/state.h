@@ -45,6 +45,8 @@
     X(set_asyncgen_hooks, "sys", "set_asyncgen_hooks")                        \
     X(set_wakeup_fd, "signal", "set_wakeup_fd")                               \
     X(main_thread, "threading", "main_thread")                                \
+    X(time_dict, "time", "__dict__")                                          \
+    X(base_events_dict, "asyncio.base_events", "__dict__")                    \
     X(WeakSet, "weakref", "WeakSet")                                          \
     X(WeakValueDictionary, "weakref", "WeakValueDictionary")                  \
     FL_TYPES_STATE_IMPORTS(X)                                                 \
@@ -72,6 +74,7 @@
     X(str_handle, "handle")                                 \
     X(str_loop, "loop")                                     \
     X(str_message, "message")                               \
+    X(str_monotonic, "monotonic")                           \
     X(str_name, "name")                                     \
     X(str_remove_done_callback, "remove_done_callback")     \
     X(str_run_forever, "run_forever")                       \
@@ -98,6 +101,18 @@
     X(kw_hooks)   /* ("firstiter", "finalizer") */ \
     X(kw_warn_on_full_buffer)
 
+/* py/time_watch.h */
+struct fl_time_watch {
+    bool suspect; /* not the clock we read, or not known to be */
+#ifdef FL_HAVE_DICT_WATCHERS
+    bool enlisted;
+    int id; /* the watcher's, or -1 */
+#else
+    uint64_t time_version;
+    uint64_t base_events_version;
+#endif
+};
+
 struct fl_state {
 #define FL_FIELD_OBJECT(field) PyObject *field;
 #define FL_FIELD_TYPE(field) PyTypeObject *field;
@@ -112,8 +127,9 @@ struct fl_state {
 #undef FL_FIELD_IMPORT
 #undef FL_FIELD_NAME
     /* behind the references: fl_state_traverse counts on it */
-    struct fl_list loops;          /* all live loops, for fork */
-    bool context_layout_known;     /* py/context.h */
+    struct fl_list loops;      /* all live loops, for fork */
+    bool context_layout_known; /* py/context.h */
+    struct fl_time_watch time_watch;
     bool create_task_takes_kwargs; /* BaseEventLoop.create_task(coro, **kwargs) */
 
     struct fl_types_state types; /* futures and tasks */
