@@ -66,7 +66,7 @@ INFALLIBLE = {
         Py_LeaveRecursiveCall""",
     "is made of a call that is wrapped": "PyMem_New",
     "tells the interpreter, which has nothing to say against it": """
-        PyModuleDef_Init PySignal_SetWakeupFd PyType_Modified""",
+        PyModuleDef_Init PyType_Modified""",
     "is no call": """
         PyDoc_STRVAR PyInit__core Py_ARRAY_LENGTH Py_UNUSED""",
 }

@@ -191,11 +191,7 @@ fl_loop_take_wakeup_fd(LoopObject *self)
         return -1;
     }
     int ours = self->wakeup.signal_write_fd;
-    int previous = fl_wakeup_fd_peek();
-    if (previous != -2 && previous != -1 && previous != ours) {
-        return 0;
-    }
-    previous = set_wakeup_fd(self, ours);
+    int previous = set_wakeup_fd(self, ours);
     if (previous == -2) {
         return -1;
     }
@@ -214,12 +210,11 @@ fl_loop_return_wakeup_fd(LoopObject *self)
     bool stays =
         self->signal_handlers != NULL && PyDict_GET_SIZE(self->signal_handlers) > 0;
     int ours = self->wakeup.signal_write_fd;
-    int current = fl_wakeup_fd_peek();
-    if (stays || (current != -2 && current != ours)) {
-        self->took_wakeup_fd = 0; /* somebody else's by now */
+    if (stays) {
+        self->took_wakeup_fd = 0;
         return 0;
     }
-    current = set_wakeup_fd(self, -1);
+    int current = set_wakeup_fd(self, -1);
     if (current == -2) {
         return -1; /* and may be tried again */
     }
@@ -227,7 +222,7 @@ fl_loop_return_wakeup_fd(LoopObject *self)
     if (current < 0 || current == ours) {
         return 0;
     }
-    int status = leave_wakeup_fd(self, current);
+    int status = leave_wakeup_fd(self, current); /* somebody else's by now */
     self->took_wakeup_fd = 0;
     return status;
 }

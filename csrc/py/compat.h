@@ -123,24 +123,6 @@ fl_optional_attribute(PyObject *op, PyObject *name, PyObject **value)
 #define FL_DATAGRAM_HEADER_BYTES 0
 #endif
 
-/* 3.13 exports what swaps the process's wake-up fd for signals and leaves the flag that
- * was set with it: the fd, -1 for none, or -2 where nobody can tell. */
-#if PY_VERSION_HEX >= 0x030D0000
-static inline int
-fl_wakeup_fd_peek(void)
-{
-    int fd = PySignal_SetWakeupFd(-1);
-    (void)PySignal_SetWakeupFd(fd);
-    return fd;
-}
-#else
-static inline int
-fl_wakeup_fd_peek(void)
-{
-    return -2;
-}
-#endif
-
 /* 3.12: whoever wants to know of a dictionary's changes is told; before, each change
  * gave it another version. */
 #if PY_VERSION_HEX >= 0x030C0000
