@@ -224,5 +224,8 @@ class Loop(
 
 Loop.__module__ = "fastloop"
 
+# Asked for by the core with the first loop, when no fd may be left to read it.
+from . import _patched  # noqa: E402, F401
+
 # The parent's epoll is of no use to a forked child, and harmful to the parent.
 os.register_at_fork(before=_core._before_fork, after_in_child=_core._after_fork)

@@ -61,6 +61,9 @@ loop_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwar
         PyErr_SetString(PyExc_TypeError, "a base class: make a fastloop.Loop instead");
         return NULL;
     }
+    if (fl_loop_show_patches(state) < 0) { /* escapes */
+        return NULL;
+    }
     LoopObject *self = (LoopObject *)FL_SLOT_POINTER(type->tp_alloc(type, 0));
     if (self == NULL) {
         return NULL;

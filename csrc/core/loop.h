@@ -186,6 +186,11 @@ fl_loop_overrides(LoopObject *self)
     return self->type_overrides | self->instance_overrides;
 }
 
+/* Has the loop's class have the methods that a program has replaced on asyncio's base
+ * classes. A compare when those have not changed. escapes. 0, or -1 with an exception.
+ */
+int fl_loop_show_patches(struct fl_state *state);
+
 /* The loop's clock in seconds: CLOCK_MONOTONIC, or what replaces loop.time.
  * -1.0 with an exception set on failure; escapes only if it is replaced. */
 double fl_loop_now(LoopObject *self);

@@ -55,11 +55,45 @@ fl_loop_read_overrides(LoopObject *self)
 }
 
 int
+fl_loop_show_patches(struct fl_state *state)
+{
+    PyTypeObject *base = (PyTypeObject *)(void *)state->SelectorEventLoop;
+    if (base->tp_version_tag != 0 && base->tp_version_tag == state->base_version) {
+        return 0;
+    }
+    PyObject *module = PyImport_ImportModule("fastloop._patched");
+    PyObject *result =
+        module == NULL
+            ? NULL
+            : PyObject_CallMethod(module, "show_patches", NULL); /* escapes */
+    Py_XDECREF(module);
+    if (result == NULL) {
+        return -1;
+    }
+    Py_DECREF(result);
+    (void)_PyType_Lookup(base, state->str_time); /* gives it a version tag */
+    state->base_version = base->tp_version_tag;
+    return 0;
+}
+
+/* asyncio's own run_forever, up to 3.12, says by this attribute that the loop runs. */
+static void
+note_thread_id(LoopObject *self, PyObject *value)
+{
+    self->running = (char)(value != NULL && value != Py_None);
+    self->thread_id = self->running ? PyThread_get_thread_ident() : 0;
+}
+
+int
 fl_loop_setattro(PyObject *op, PyObject *name, PyObject *value)
 {
     LoopObject *self = (LoopObject *)op;
     if (PyObject_GenericSetAttr(op, name, value) < 0) {
         return -1;
+    }
+    if (name == self->state->str__thread_id) {
+        note_thread_id(self, value);
+        return 0;
     }
     for (int bit = 0; bit < FL_N_OVERRIDES; bit++) {
         if (PyUnicode_Compare(name, override_name(self->state, bit)) != 0) {

@@ -272,7 +272,8 @@ set_thread_id(LoopObject *self, PyObject *thread_id)
 static int
 setup(LoopObject *self)
 {
-    if (fl_loop_check_closed(self) < 0 || check_not_running(self) < 0) {
+    if (fl_loop_show_patches(self->state) < 0 || /* escapes */
+        fl_loop_check_closed(self) < 0 || check_not_running(self) < 0) {
         return -1;
     }
     self->thread_id = PyThread_get_thread_ident();

@@ -1,0 +1,129 @@
+"""Methods that a program has replaced on asyncio's base classes.
+
+Ours stand before asyncio's, so what instrumentation or a test puts on
+`asyncio.BaseEventLoop` would never be called. The core calls `show_patches` when a
+loop is made or run after those classes have changed; replaced methods then stand on
+our class too, until they are put back.
+"""
+
+import asyncio
+import sys
+from asyncio import events
+from typing import Any
+
+from . import _core
+from ._loop import Loop
+
+# What is asked of the state that our loops keep elsewhere, by asyncio's own method when
+# a replacement calls it: ours are then reached through these.
+_NEEDS_ATTRIBUTES = {
+    "add_signal_handler": ("_csock",),
+    "call_at": ("_scheduled",),
+    "call_soon_threadsafe": ("_ready",),
+    "close": ("_close_self_pipe",),
+}
+
+_missing = object()
+_own_attributes: dict[str, Any] = {}
+
+
+class _Adopter:
+    """The one item of a heap of timers: what is pushed beside it becomes ours."""
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+
+    def __gt__(self, timer: events.TimerHandle) -> bool:
+        _core.EventLoop.call_at(self._loop, timer.when(), _run_timer, timer)
+        return False
+
+
+def _run_timer(timer: Any) -> None:
+    timer._scheduled = False
+    if not timer.cancelled():
+        timer._run()
+
+
+class _Ready:
+    """A queue of handles, as far as asyncio's own methods fill it."""
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+
+    def append(self, handle: Any) -> None:
+        self._loop._add_callback(handle)
+
+
+class _SignalSocket:
+    """What asyncio's own add_signal_handler asks of the socket that wakes its loop."""
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+
+    def fileno(self) -> int:
+        number: int = self._loop._signal_fd()
+        return number
+
+
+_ATTRIBUTES = {
+    "_csock": property(_SignalSocket),
+    "_scheduled": property(lambda loop: [_Adopter(loop)]),
+    "_ready": property(_Ready),
+    "_close_self_pipe": _core.EventLoop.close,
+}
+
+
+def _is_asyncios(cls: type, method: Any) -> bool:
+    module = sys.modules.get(cls.__module__)
+    return getattr(method, "__globals__", None) is getattr(module, "__dict__", None)
+
+
+def _hidden_names() -> set[str]:
+    """Return the names of asyncio's methods that have another one in front of them.
+
+    Public ones: asyncio's private methods work on a state that we have not.
+    """
+    classes = Loop.__mro__
+    border = classes.index(asyncio.SelectorEventLoop)
+    ours = {name for cls in classes[:border] for name in cls.__dict__}
+    theirs = {name for cls in classes[border:-1] for name in cls.__dict__}
+    return {name for name in ours & theirs if not name.startswith("_")}
+
+
+_names = _hidden_names()
+
+
+def _is_replaced(name: str) -> bool:
+    return any(
+        callable(cls.__dict__[name]) and not _is_asyncios(cls, cls.__dict__[name])
+        for cls in asyncio.SelectorEventLoop.__mro__[:-1]
+        if name in cls.__dict__
+    )
+
+
+def _put(name: str, value: Any) -> None:
+    _own_attributes.setdefault(name, Loop.__dict__.get(name, _missing))
+    if Loop.__dict__.get(name, _missing) is not value:
+        setattr(Loop, name, value)
+
+
+def _put_back(name: str) -> None:
+    own = _own_attributes.pop(name)
+    if own is _missing:
+        delattr(Loop, name)
+    else:
+        setattr(Loop, name, own)
+
+
+def show_patches() -> None:
+    """Make Loop have asyncio's methods where, and as long as, they are replaced."""
+    wanted: dict[str, Any] = {}
+    for name in _names:
+        if _is_replaced(name):
+            wanted[name] = getattr(asyncio.SelectorEventLoop, name)
+            for attribute in _NEEDS_ATTRIBUTES.get(name, ()):
+                wanted.setdefault(attribute, _ATTRIBUTES[attribute])
+    for name in _own_attributes.keys() - wanted.keys():
+        _put_back(name)
+    for name, value in wanted.items():
+        _put(name, value)
