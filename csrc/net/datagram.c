@@ -156,7 +156,7 @@ give(DatagramObject *self, PyObject *data, PyObject *address)
 static int
 datagram_read(DatagramObject *self)
 {
-    if (self->base.conn_lost > 0 || self->base.source.loop == NULL) {
+    if (self->base.life >= FL_LOST || self->base.source.loop == NULL) {
         return 0;
     }
     PyObject *address = NULL;

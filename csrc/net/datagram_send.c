@@ -371,7 +371,7 @@ fl_datagram_send_rest(DatagramObject *self)
     if (fl_source_want(&self->base.source, rest) < 0) {
         return -1;
     }
-    if (!self->base.closing || self->base.conn_lost > 0) {
+    if (self->base.life != FL_CLOSING) {
         return 0;
     }
     return fl_transport_lose(&self->base, Py_None); /* escapes */

@@ -196,7 +196,7 @@ fl_pipe_set_file(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
     if (self->source.loop != NULL) {
         fl_source_ignore(&self->source); /* escapes */
     }
-    self->open = 0;
+    (void)fl_transport_go_on(self, FL_ENDED);
     Py_CLEAR(self->file); /* escapes */
     return 0;
 }
@@ -211,9 +211,9 @@ PyObject *
 fl_pipe_repr(const PipeObject *self, uint32_t event)
 {
     const TransportObject *base = &self->base;
-    const char *state = !base->open ? " closed" : base->closing ? " closing" : "";
+    const char *state = fl_transport_state_text(base);
     const char *doing = "open";
-    if (!base->open) {
+    if (base->life == FL_ENDED) {
         doing = "closed";
     }
     else if (base->source.loop != NULL && !base->source.loop->closed) {

@@ -107,11 +107,10 @@ read_end(ReadPipeObject *self)
     if (fl_pipe_note_peer_left(&self->pipe) < 0) { /* escapes */
         return -1;
     }
-    if (base->conn_lost > 0 || base->source.loop == NULL) {
+    if (base->life >= FL_LOST || base->source.loop == NULL) {
         return 0;
     }
-    base->closing = 1;
-    base->conn_lost = 1;
+    (void)fl_transport_go_on(base, FL_LOST);
     fl_source_ignore(&base->source); /* escapes */
     PyObject *loop = (PyObject *)base->source.loop;
     const struct fl_state *state = base->source.loop->state;
@@ -157,7 +156,7 @@ static int
 read_once(ReadPipeObject *self)
 {
     TransportObject *base = base_of(self);
-    if (base->conn_lost > 0 || base->source.loop == NULL) {
+    if (base->life >= FL_LOST || base->source.loop == NULL) {
         return 0;
     }
     Py_ssize_t max;

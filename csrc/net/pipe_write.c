@@ -8,13 +8,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* asyncio.constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES */
-#define LATE_WRITES_BEFORE_LOG 5
-
 typedef struct {
     PipeObject pipe;
     struct fl_writer writer;
-    uint32_t late_writes; /* after close() or the end, and the one that failed */
 } WritePipeObject;
 
 static TransportObject *
@@ -41,7 +37,7 @@ write_pipe_fd(TransportObject *base)
 static int
 write_pipe_failed(TransportObject *base, PyObject *Py_UNUSED(exc))
 {
-    ((WritePipeObject *)base)->late_writes++;
+    base->late_writes++; /* as asyncio's does */
     return 0;
 }
 
@@ -59,7 +55,7 @@ static int
 reader_left(WritePipeObject *self)
 {
     TransportObject *base = base_of(self);
-    if (base->conn_lost > 0 || base->source.loop == NULL) {
+    if (base->life >= FL_LOST || base->source.loop == NULL) {
         return 0;
     }
     if (fl_pipe_note_peer_left(&self->pipe) < 0) { /* escapes */
@@ -82,17 +78,13 @@ static bool
 is_late(WritePipeObject *self)
 {
     TransportObject *base = base_of(self);
-    if (!base->closing) {
+    if (base->life == FL_LIVES) {
         return false;
     }
-    if (self->late_writes >= LATE_WRITES_BEFORE_LOG) {
-        PyObject *result = PyObject_CallMethod(
-            fl_state_of_type(Py_TYPE(self))->logger, "warning", "s",
-            "pipe closed by peer or os.write(pipe, data) raised exception."
-        ); /* escapes */
-        Py_XDECREF(result);
-    }
-    self->late_writes += self->late_writes < UINT32_MAX;
+    fl_transport_count_late(
+        base, base->late_writes,
+        "pipe closed by peer or os.write(pipe, data) raised exception."
+    ); /* escapes */
     return true;
 }
 
@@ -134,14 +126,11 @@ write_pipe_write_eof(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     WritePipeObject *self = (WritePipeObject *)op;
     TransportObject *base = base_of(self);
-    if (base->closing) {
+    bool drained = self->writer.queue.count == 0;
+    if (base->life > FL_LIVES ||
+        !fl_transport_go_on(base, drained ? FL_LOST : FL_CLOSING) || !drained) {
         Py_RETURN_NONE;
     }
-    base->closing = 1;
-    if (self->writer.queue.count > 0) {
-        Py_RETURN_NONE;
-    }
-    base->conn_lost = 1;
     fl_source_ignore(&base->source); /* escapes */
     return fl_transport_lose_soon(base, Py_None) < 0 ? NULL : Py_NewRef(Py_None);
 }
@@ -240,7 +229,8 @@ write_pipe_repr(PyObject *op)
     const LoopObject *loop = base_of(self)->source.loop;
     PyObject *start = fl_pipe_repr(&self->pipe, FL_POLL_WRITE);
     PyObject *text = NULL;
-    if (start != NULL && base_of(self)->open && loop != NULL && !loop->closed) {
+    if (start != NULL && base_of(self)->life < FL_ENDED && loop != NULL &&
+        !loop->closed) {
         text = PyUnicode_FromFormat(
             "%U bufsize=%zu>", start, self->writer.queue.size_bytes
         );

@@ -62,7 +62,7 @@ fl_stream_make_socket(const TransportObject *base)
     const struct fl_state *state = fl_state_of_type(Py_TYPE(self));
     int family = self->local.any.sa_family;
     family = family == AF_UNSPEC ? -1 : family; /* let it find out */
-    if (base->open) {
+    if (base->life < FL_ENDED) {
         int fd = base->source.watch.fd;
         PyObject *sock =
             fl_socket_over_fd(state, family, self->proto, fd); /* escapes */

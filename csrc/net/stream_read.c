@@ -255,7 +255,7 @@ read_buffered(StreamObject *self)
 int
 fl_stream_read(StreamObject *self)
 {
-    if (self->base.conn_lost > 0 || self->base.source.loop == NULL) {
+    if (self->base.life >= FL_LOST || self->base.source.loop == NULL) {
         return 0;
     }
     return self->buffered ? read_buffered(self) : read_data(self);

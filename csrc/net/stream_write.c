@@ -72,7 +72,7 @@ stream_drained(TransportObject *base)
     if (finish_waiter(self) < 0) { /* escapes */
         return -1;
     }
-    return self->eof && !base->closing ? shut_down(self) : 0;
+    return self->eof && base->life == FL_LIVES ? shut_down(self) : 0;
 }
 
 static int
@@ -125,7 +125,7 @@ want_no_room(StreamObject *self)
 int
 fl_stream_send_rest(StreamObject *self)
 {
-    if (self->room_waiter != NULL && self->base.conn_lost == 0) {
+    if (self->room_waiter != NULL && self->base.life < FL_LOST) {
         return want_no_room(self) < 0 ? -1 : fl_stream_tell_room(self); /* escapes */
     }
     return fl_writer_send_rest(&self->writer); /* escapes */
@@ -249,7 +249,7 @@ write_list(StreamObject *self, PyObject *list)
     for (Py_ssize_t i = 0; status == 0 && i < PyList_GET_SIZE(list); i++) {
         status = add_piece(&queue, PyList_GET_ITEM(list, i)); /* escapes */
     }
-    if (status == 0 && self->base.conn_lost == 0) {
+    if (status == 0 && self->base.life < FL_LOST) {
         status = fl_writer_write_pieces(&self->writer, &queue); /* escapes */
     }
     fl_write_queue_clear(&queue);
@@ -275,13 +275,13 @@ PyObject *
 fl_stream_write_eof(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     StreamObject *self = (StreamObject *)op;
-    if (self->base.closing || self->eof) {
+    if (self->base.life > FL_LIVES || self->eof) {
         Py_RETURN_NONE;
     }
     if (fl_stream_flush(self) < 0) { /* escapes */
         return NULL;
     }
-    if (self->base.closing || self->eof) {
+    if (self->base.life > FL_LIVES || self->eof) {
         Py_RETURN_NONE;
     }
     self->eof = 1;
@@ -349,7 +349,8 @@ int
 fl_stream_wait_for_room(StreamObject *self, PyObject *future)
 {
     struct fl_source *source = &self->base.source;
-    if (self->empty_waiter == NULL || source->loop == NULL || self->base.closing) {
+    if (self->empty_waiter == NULL || source->loop == NULL ||
+        self->base.life > FL_LIVES) {
         return 0;
     }
     if (fl_source_want(source, source->watch.events | FL_POLL_WRITE) < 0) {

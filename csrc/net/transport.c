@@ -32,7 +32,6 @@ fl_transport_new(
     self->source.context = context;
     self->own_context = (char)own_context;
     self->file = Py_XNewRef(parts->file);
-    self->open = 1;
     fl_transport_default_limits(self);
     return self;
 }
@@ -100,7 +99,7 @@ fl_transport_schedule_start(TransportObject *self, PyObject *waiter)
 static bool
 is_reading(const TransportObject *self)
 {
-    return !self->closing && !self->paused;
+    return self->life == FL_LIVES && !self->paused;
 }
 
 int
@@ -156,7 +155,7 @@ PyObject *
 fl_transport_file(TransportObject *self)
 {
     for (;;) {
-        char open = self->open;
+        bool open = self->life < FL_ENDED;
         PyObject *known = open ? self->file : self->closed_file;
         if (known != NULL) {
             return Py_NewRef(known);
@@ -166,7 +165,7 @@ fl_transport_file(TransportObject *self)
             return NULL;
         }
         PyObject **place = open ? &self->file : &self->closed_file;
-        if (self->open == open && *place == NULL) { /* looked again */
+        if ((self->life < FL_ENDED) == open && *place == NULL) { /* looked again */
             *place = made;
             return Py_NewRef(made);
         }
@@ -179,7 +178,7 @@ int
 fl_transport_close_file(TransportObject *self)
 {
     PyObject *file = self->file;
-    self->open = 0;
+    (void)fl_transport_go_on(self, FL_ENDED);
     self->file = NULL;
     if (file == NULL) {
         int fd = self->source.watch.fd;
@@ -229,9 +228,7 @@ fl_transport_clear(PyObject *op)
         fl_source_disown_fd(&self->source);
     }
     /* who still finds it finds it closed */
-    self->open = 0;
-    self->closing = 1;
-    self->conn_lost += self->conn_lost == 0;
+    (void)fl_transport_go_on(self, FL_ENDED);
     Py_CLEAR(self->extra);
     Py_CLEAR(self->high);
     Py_CLEAR(self->slot_loop);
@@ -281,7 +278,7 @@ close_unclosed(TransportObject *self)
     PyObject *file = fl_transport_file(self); /* escapes */
     if (file == NULL) {
         PyObject *exc = fl_error_take();
-        int status = self->open ? fl_transport_close_file(self) : 0;
+        int status = self->life < FL_ENDED ? fl_transport_close_file(self) : 0;
         fl_error_restore(fl_error_first(exc));
         return status;
     }
@@ -296,7 +293,7 @@ void
 fl_transport_finalize(PyObject *op)
 {
     TransportObject *self = (TransportObject *)op;
-    if (!self->open) {
+    if (self->life == FL_ENDED) {
         return;
     }
     PyObject *exc = fl_error_take();
@@ -308,7 +305,7 @@ fl_transport_finalize(PyObject *op)
         fl_source_undefer(&self->source);
         fl_source_disown_fd(&self->source);
     }
-    if (self->open && close_unclosed(self) < 0) { /* escapes */
+    if (self->life < FL_ENDED && close_unclosed(self) < 0) { /* escapes */
         PyErr_WriteUnraisable(op);
     }
     int (*ended)(TransportObject *) = fl_transport_kind(self)->ended;
@@ -401,7 +398,7 @@ fl_transport_resume_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (fl_transport_flush(self) < 0) { /* escapes */
         return NULL;
     }
-    if (self->closing || !self->paused) {
+    if (self->life > FL_LIVES || !self->paused) {
         Py_RETURN_NONE;
     }
     if (!self->own_context) {

@@ -21,6 +21,15 @@
 #include "net/socket.h"
 #include "py/tables.h"
 
+/* A transport's life, which only goes on (the table of who may go where is in
+ * transport_close.c). */
+enum fl_life {
+    FL_LIVES,   /* reads and writes */
+    FL_CLOSING, /* close() was called: what waits is still sent, nothing read */
+    FL_LOST,    /* connection_lost() is due: nothing is sent any more */
+    FL_ENDED,   /* it was called, or never will be; the file is not ours */
+};
+
 typedef struct {
     PyObject_HEAD
     /* the slots of asyncio.transports._FlowControlMixin and its base, in their layout
@@ -39,13 +48,12 @@ typedef struct {
     size_t high_bytes;
     size_t low_bytes;
     struct fl_source source; /* owns its loop and context; its kind is in ours */
-    uint32_t conn_lost;      /* connection_lost is scheduled; writes since then */
-    char open;               /* until connection_lost was called */
-    char closing;
-    char paused;
-    char protocol_paused;
-    char own_context;  /* the context was given: callbacks run in it */
-    char lacks_socket; /* extra["socket"] is None until somebody asks for it */
+    enum fl_life life;
+    uint32_t late_writes; /* that came too late to be sent, or failed */
+    char paused;          /* reading, by pause_reading() */
+    char protocol_paused; /* writing, by us */
+    char own_context;     /* the context was given: callbacks run in it */
+    char lacks_socket;    /* extra["socket"] is None until somebody asks for it */
 } TransportObject;
 
 /* What is special to a type. All but unsent and discard may be NULL, as source.flush
@@ -94,7 +102,7 @@ fl_transport_socket_fd(const TransportObject *self)
 {
     int fd = self->source.watch.fd;
     if (self->file == NULL) {
-        return self->open ? fd : -1;
+        return self->life < FL_ENDED ? fd : -1;
     }
     return fl_socket_same_fd(self->file, fd);
 }
@@ -189,6 +197,8 @@ int fl_transport_start_reading(TransportObject *self);
 int fl_transport_use_protocol(TransportObject *self, PyObject *protocol);
 
 /* transport_attrs.c */
+/* What the repr says of its life. */
+const char *fl_transport_state_text(const TransportObject *self);
 /* The dict of a socket's transport: given, or a new one if that is Py_None. escapes.
  * 0 or -1. */
 int fl_transport_fill_extra(TransportObject *self, PyObject *given);
@@ -221,9 +231,14 @@ int fl_transport_lose_soon(TransportObject *self, PyObject *exc);
 int fl_transport_report(TransportObject *self, const char *message, PyObject *exc);
 /* In debug mode, logger.debug(format % self). escapes. 0 or -1. */
 int fl_transport_debug(TransportObject *self, const char *format, PyObject *exc_info);
+/* It goes on to that state, unless it is there or further. 1 if it went, else 0. */
+bool fl_transport_go_on(TransportObject *self, enum fl_life to);
 /* For write(): true if the connection is lost. Such writes are counted, and the warning
  * logged from the fifth on. escapes: an exception may be set. */
 bool fl_transport_is_lost(TransportObject *self, const char *warning);
+/* Counts a late write after so_far others, with the same. */
+void
+fl_transport_count_late(TransportObject *self, uint32_t so_far, const char *warning);
 
 /* ---- transport_limits.c ---- */
 
@@ -330,6 +345,7 @@ PyObject *fl_transport_get_extra(PyObject *op, void *closure);
 PyObject *fl_transport_get_file(PyObject *op, void *closure);
 PyObject *fl_transport_get_fd(PyObject *op, void *closure);
 int fl_transport_put_protocol(PyObject *op, PyObject *value, void *closure);
+PyObject *fl_transport_get_closing(PyObject *op, void *closure);
 PyObject *fl_transport_get_conn_lost(PyObject *op, void *closure);
 PyObject *fl_transport_get_connected(PyObject *op, void *closure);
 PyObject *fl_transport_get_context(PyObject *op, void *closure);
@@ -345,7 +361,7 @@ PyObject *fl_transport_get_flag(PyObject *op, void *closure);
     {name, fl_attr_get_object, NULL, NULL, (void *)offsetof(type, field)}
 
 #define FL_TRANSPORT_GETSET                                                      \
-    FL_TRANSPORT_FLAG("_closing", TransportObject, closing),                     \
+    {"_closing", fl_transport_get_closing, NULL, NULL, NULL},                    \
         FL_TRANSPORT_FLAG("_paused", TransportObject, paused),                   \
         {"_conn_lost", fl_transport_get_conn_lost, NULL, NULL, NULL},            \
         {"_context", fl_transport_get_context, NULL, NULL, NULL},                \

@@ -29,7 +29,7 @@ fl_transport_get_file(PyObject *op, void *Py_UNUSED(closure))
     if (fl_transport_share(self) < 0) { /* escapes */
         return NULL;
     }
-    return self->open ? fl_transport_file(self) : Py_NewRef(Py_None);
+    return self->life < FL_ENDED ? fl_transport_file(self) : Py_NewRef(Py_None);
 }
 
 PyObject *
@@ -53,13 +53,19 @@ fl_transport_put_protocol(PyObject *op, PyObject *value, void *Py_UNUSED(closure
 }
 
 PyObject *
+fl_transport_get_closing(PyObject *op, void *Py_UNUSED(closure))
+{
+    return fl_transport_is_closing(op, NULL);
+}
+
+PyObject *
 fl_transport_get_conn_lost(PyObject *op, void *Py_UNUSED(closure))
 {
     TransportObject *self = (TransportObject *)op;
     if (fl_transport_flush(self) < 0) { /* escapes */
         return NULL;
     }
-    return PyLong_FromUnsignedLong(self->conn_lost);
+    return PyLong_FromUnsignedLong(self->late_writes + (self->life >= FL_LOST));
 }
 
 PyObject *
@@ -106,7 +112,7 @@ fl_transport_is_closing(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (fl_transport_flush(self) < 0) { /* escapes */
         return NULL;
     }
-    return PyBool_FromLong(self->closing);
+    return PyBool_FromLong(self->life > FL_LIVES);
 }
 
 /* For the socket that is shown. */
@@ -293,6 +299,18 @@ fl_transport_fill_extra(TransportObject *self, PyObject *given)
 
 /* ---- repr ---- */
 
+const char *
+fl_transport_state_text(const TransportObject *self)
+{
+    static const char *const texts[] = {
+        [FL_LIVES] = "",
+        [FL_CLOSING] = " closing",
+        [FL_LOST] = " closing",
+        [FL_ENDED] = " closed",
+    };
+    return texts[self->life];
+}
+
 PyObject *
 fl_transport_repr(PyObject *op)
 {
@@ -300,7 +318,7 @@ fl_transport_repr(PyObject *op)
     if (fl_transport_flush(self) < 0) { /* escapes */
         return NULL;
     }
-    const char *state = !self->open ? " closed" : self->closing ? " closing" : "";
+    const char *state = fl_transport_state_text(self);
     const char *name = fl_type_short_name(Py_TYPE(op));
     int fd = self->source.watch.fd;
     if (self->source.loop == NULL || self->source.loop->closed) {

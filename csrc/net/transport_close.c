@@ -1,15 +1,15 @@
 /* The end of a transport: close, abort, errors.
  *
  * connection_lost is called once, from a callback of its own or, when the last byte
- * has gone after close(), in the turn that sent it. conn_lost is 1 from the moment
- * that it is due.
+ * has gone after close(), in the turn that sent it. The transport is FL_LOST from the
+ * moment that it is due.
  */
 #include "net/transport.h"
 #include "py/call.h"
 #include "py/error.h"
 
 /* asyncio.constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES */
-#define LOST_WRITES_BEFORE_LOG 5
+#define LATE_WRITES_BEFORE_LOG 5
 
 /* ---- reports ---- */
 
@@ -56,21 +56,48 @@ fl_transport_debug(TransportObject *self, const char *format, PyObject *exc_info
     return fl_call_status(result);
 }
 
-bool
-fl_transport_is_lost(TransportObject *self, const char *warning)
+void
+fl_transport_count_late(TransportObject *self, uint32_t so_far, const char *warning)
 {
-    if (self->conn_lost == 0) {
-        return false;
-    }
-    if (self->conn_lost >= LOST_WRITES_BEFORE_LOG) {
+    self->late_writes += self->late_writes < UINT32_MAX - 1;
+    if (so_far >= LATE_WRITES_BEFORE_LOG) {
         const struct fl_state *state = fl_state_of_type(Py_TYPE(self));
         PyObject *result =
             PyObject_CallMethod(state->logger, "warning", "s", warning); /* escapes */
         Py_XDECREF(result);
     }
-    if (self->conn_lost < UINT32_MAX) {
-        self->conn_lost++;
+}
+
+bool
+fl_transport_is_lost(TransportObject *self, const char *warning)
+{
+    if (self->life < FL_LOST) {
+        return false;
     }
+    /* asyncio counts the loss itself */
+    fl_transport_count_late(self, self->late_writes + 1, warning); /* escapes */
+    return true;
+}
+
+/* ---- its life ---- */
+
+/* Who may go where, and by what. */
+static const bool may_go[4][4] = {
+    /* close() with bytes unsent; close(), abort() or an error; finalizer, file taken */
+    [FL_LIVES] = {[FL_CLOSING] = true, [FL_LOST] = true, [FL_ENDED] = true},
+    /* the last byte was sent, abort() or an error; finalizer */
+    [FL_CLOSING] = {[FL_LOST] = true, [FL_ENDED] = true},
+    /* connection_lost() was called */
+    [FL_LOST] = {[FL_ENDED] = true},
+};
+
+bool
+fl_transport_go_on(TransportObject *self, enum fl_life to)
+{
+    if (!may_go[self->life][to]) {
+        return false;
+    }
+    self->life = to;
     return true;
 }
 
@@ -88,7 +115,7 @@ give_up(TransportObject *self)
     fl_source_disown_fd(&self->source);
     LoopObject *loop = self->source.loop;
     self->source.loop = NULL;
-    if (self->open) {
+    if (self->life < FL_ENDED) {
         (void)fl_transport_close_file(self); /* escapes */
     }
     exc = fl_error_first(exc);
@@ -104,11 +131,10 @@ give_up(TransportObject *self)
 int
 fl_transport_lose(TransportObject *self, PyObject *exc)
 {
-    if (!self->open) {
+    if (self->life == FL_ENDED) {
         return 0;
     }
-    self->closing = 1;
-    self->conn_lost += self->conn_lost == 0;
+    (void)fl_transport_go_on(self, FL_LOST);
     PyObject *protocol = Py_NewRef(self->protocol);
     PyObject *result = PyObject_CallMethodOneArg(
         protocol, self->source.loop->state->str_connection_lost, exc
@@ -142,12 +168,10 @@ fl_transport_lose_soon(TransportObject *self, PyObject *exc)
 int
 fl_transport_force_close(TransportObject *self, PyObject *exc)
 {
-    if (self->conn_lost > 0) {
+    if (!fl_transport_go_on(self, FL_LOST)) {
         return 0;
     }
     fl_transport_kind(self)->discard(self);
-    self->closing = 1;
-    self->conn_lost = 1;
     fl_source_ignore(&self->source); /* escapes */
     return fl_transport_lose_soon(self, exc);
 }
@@ -211,21 +235,21 @@ PyObject *
 fl_transport_close(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     TransportObject *self = (TransportObject *)op;
-    if (self->closing) {
+    if (self->life > FL_LIVES) {
         Py_RETURN_NONE;
     }
     if (fl_transport_flush(self) < 0) { /* escapes */
         return NULL;
     }
-    if (self->closing) {
+    bool drained = fl_transport_kind(self)->unsent(self) == 0;
+    if (self->life > FL_LIVES ||
+        !fl_transport_go_on(self, drained ? FL_LOST : FL_CLOSING)) {
         Py_RETURN_NONE;
     }
-    self->closing = 1;
-    if (fl_transport_kind(self)->unsent(self) > 0) {
+    if (!drained) {
         uint32_t rest = self->source.watch.events & FL_POLL_WRITE;
         return fl_source_want(&self->source, rest) < 0 ? NULL : Py_NewRef(Py_None);
     }
     fl_source_ignore(&self->source); /* escapes */
-    self->conn_lost++;
     return fl_transport_lose_soon(self, Py_None) < 0 ? NULL : Py_NewRef(Py_None);
 }

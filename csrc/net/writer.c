@@ -50,10 +50,9 @@ drained(struct fl_writer *self, bool at_once)
     if (self->kind->drained != NULL && self->kind->drained(transport) < 0) {
         return -1;
     }
-    if (!transport->closing || transport->conn_lost > 0) {
+    if (transport->life != FL_CLOSING || !fl_transport_go_on(transport, FL_LOST)) {
         return 0;
     }
-    transport->conn_lost = 1;
     fl_source_ignore(&transport->source);                  /* escapes */
     return at_once ? fl_transport_lose(transport, Py_None) /* escapes */
                    : fl_transport_lose_soon(transport, Py_None);
@@ -141,7 +140,7 @@ fl_writer_send_rest(struct fl_writer *self)
 {
     TransportObject *transport = self->transport;
     struct fl_source *source = &transport->source;
-    if (transport->conn_lost > 0 || source->loop == NULL) {
+    if (transport->life >= FL_LOST || source->loop == NULL) {
         return 0;
     }
     int err = send_queue(self); /* escapes */
@@ -226,7 +225,7 @@ let_others_go_first(struct fl_writer *self)
     if (fl_loop_flush_deferred(loop) < 0) { /* escapes */
         return -1;
     }
-    return transport->source.loop != NULL && transport->conn_lost == 0;
+    return transport->source.loop != NULL && transport->life < FL_LOST;
 }
 
 /* Sends data as far as the kernel takes it, and queues the rest. owner: the bytes
@@ -282,7 +281,7 @@ fl_writer_write(struct fl_writer *self, PyObject *data)
     if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) { /* escapes */
         return fl_transport_fatal_error(self->transport, self->kind->error);
     }
-    if (view.len == 0 || self->transport->conn_lost > 0) {
+    if (view.len == 0 || self->transport->life >= FL_LOST) {
         PyBuffer_Release(&view); /* escapes */
         return 0;
     }
