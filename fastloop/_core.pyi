@@ -52,6 +52,8 @@ _ExceptionHandler: TypeAlias = Callable[
 
 @disjoint_base
 class EventLoop:
+    """The C part of fastloop.Loop."""
+
     slow_callback_duration: float
     def __init__(self, selector: BaseSelector | None = None) -> None: ...
     def call_soon(
@@ -59,29 +61,44 @@ class EventLoop:
         callback: Callable[[Unpack[_Ts]], object],
         *args: *_Ts,
         context: Context | None = None,
-    ) -> asyncio.Handle: ...
+    ) -> asyncio.Handle:
+        """Run callback(*args) in the next iteration; return its Handle.
+
+        context: the contextvars.Context to run it in; a copy of the current one if
+        None. Raises RuntimeError if the loop is closed.
+        """
     def call_soon_threadsafe(
         self,
         callback: Callable[[Unpack[_Ts]], object],
         *args: *_Ts,
         context: Context | None = None,
-    ) -> asyncio.Handle: ...
+    ) -> asyncio.Handle:
+        """Like call_soon(), from any thread; wakes the loop if it sleeps."""
     def call_later(
         self,
         delay: float,
         callback: Callable[[Unpack[_Ts]], object],
         *args: *_Ts,
         context: Context | None = None,
-    ) -> asyncio.TimerHandle: ...
+    ) -> asyncio.TimerHandle:
+        """Run callback(*args) after delay seconds; return its TimerHandle.
+
+        Raises TypeError if delay is None, RuntimeError if the loop is closed.
+        """
     def call_at(
         self,
         when: float,
         callback: Callable[[Unpack[_Ts]], object],
         *args: *_Ts,
         context: Context | None = None,
-    ) -> asyncio.TimerHandle: ...
-    def time(self) -> float: ...
-    def create_future(self) -> asyncio.Future[Any]: ...
+    ) -> asyncio.TimerHandle:
+        """Run callback(*args) when loop.time() has reached when, in seconds; return its
+        TimerHandle. Equal times run in the order of the calls.
+        """
+    def time(self) -> float:
+        """Return the loop's clock: seconds, as time.monotonic()."""
+    def create_future(self) -> asyncio.Future[Any]:
+        """Return a new Future of this loop."""
     if sys.version_info >= (3, 13):
         def create_task(
             self,
@@ -90,7 +107,12 @@ class EventLoop:
             name: object = None,
             context: Context | None = None,
             eager_start: bool | None = None,
-        ) -> asyncio.Task[_T]: ...
+        ) -> asyncio.Task[_T]:
+            """Schedule a coroutine; return its Task.
+
+            Keywords are those of the running Python's asyncio: name, context and, from
+            3.14, eager_start. A task factory is called as that asyncio calls it.
+            """
     else:
         def create_task(
             self,
@@ -98,50 +120,98 @@ class EventLoop:
             *,
             name: object = None,
             context: Context | None = None,
-        ) -> asyncio.Task[_T]: ...
+        ) -> asyncio.Task[_T]:
+            """Schedule a coroutine; return its Task.
 
-    def set_task_factory(self, factory: _TaskFactory | None) -> None: ...
-    def get_task_factory(self) -> _TaskFactory | None: ...
-    def set_exception_handler(self, handler: _ExceptionHandler | None) -> None: ...
-    def get_exception_handler(self) -> _ExceptionHandler | None: ...
-    def run_forever(self) -> None: ...
-    def run_until_complete(self, future: _AwaitableLike[_T]) -> _T: ...
-    def stop(self) -> None: ...
-    def close(self) -> None: ...
-    def is_running(self) -> bool: ...
-    def is_closed(self) -> bool: ...
-    def get_debug(self) -> bool: ...
-    def set_debug(self, enabled: bool) -> None: ...
+            Keywords are those of the running Python's asyncio: name, context and, from
+            3.14, eager_start. A task factory is called as that asyncio calls it.
+            """
+
+    def set_task_factory(self, factory: _TaskFactory | None) -> None:
+        """Make create_task() use factory(loop, coro, ...); None for the default."""
+    def get_task_factory(self) -> _TaskFactory | None:
+        """Return the task factory, or None for the default."""
+    def set_exception_handler(self, handler: _ExceptionHandler | None) -> None:
+        """
+        Call handler(loop, context) for exceptions nobody took; None for the default.
+        """
+    def get_exception_handler(self) -> _ExceptionHandler | None:
+        """Return the exception handler, or None for the default."""
+    def run_forever(self) -> None:
+        """Run until stop() is called."""
+    def run_until_complete(self, future: _AwaitableLike[_T]) -> _T:
+        """Run until future, or the coroutine given, is done; return its result.
+
+        Raises its exception, or RuntimeError if the loop was stopped before.
+        """
+    def stop(self) -> None:
+        """Stop the loop at the end of the current iteration."""
+    def close(self) -> None:
+        """Close the loop: drop what is queued, shut down the default executor.
+
+        Closing a closed loop does nothing. Raises RuntimeError if it is running.
+        """
+    def is_running(self) -> bool:
+        """Return True if the loop runs."""
+    def is_closed(self) -> bool:
+        """Return True if the loop was closed."""
+    def get_debug(self) -> bool:
+        """Return True if the loop is in debug mode."""
+    def set_debug(self, enabled: bool) -> None:
+        """Switch debug mode on or off."""
     def add_reader(
         self,
         fd: _FileDescriptorLike,
         callback: Callable[[Unpack[_Ts]], object],
         *args: *_Ts,
-    ) -> None: ...
+    ) -> None:
+        """Call callback(*args) whenever fd, an int or an object with fileno(), can be
+        read. Replaces the fd's reader. Raises OSError if fd can't be watched.
+        """
     def add_writer(
         self,
         fd: _FileDescriptorLike,
         callback: Callable[[Unpack[_Ts]], object],
         *args: *_Ts,
-    ) -> None: ...
-    def remove_reader(self, fd: _FileDescriptorLike) -> bool: ...
-    def remove_writer(self, fd: _FileDescriptorLike) -> bool: ...
-    def sock_recv(self, sock: socket, n: int) -> Coroutine[Any, Any, bytes]: ...
-    def sock_recv_into(self, sock: socket, buf: Buffer) -> Coroutine[Any, Any, int]: ...
+    ) -> None:
+        """Call callback(*args) whenever fd, an int or an object with fileno(), can be
+        written. Replaces the fd's writer. Raises OSError if fd can't be watched.
+        """
+    def remove_reader(self, fd: _FileDescriptorLike) -> bool:
+        """Stop watching fd for reading; return whether it was watched."""
+    def remove_writer(self, fd: _FileDescriptorLike) -> bool:
+        """Stop watching fd for writing; return whether it was watched."""
+    def sock_recv(self, sock: socket, n: int) -> Coroutine[Any, Any, bytes]:
+        """Await up to n bytes from the socket; b'' at the end of the stream."""
+    def sock_recv_into(self, sock: socket, buf: Buffer) -> Coroutine[Any, Any, int]:
+        """Await bytes from the socket, put into a writable buffer; the
+        result is their number.
+        """
     def sock_recvfrom(
         self, sock: socket, bufsize: int
-    ) -> Coroutine[Any, Any, tuple[bytes, Any]]: ...
+    ) -> Coroutine[Any, Any, tuple[bytes, Any]]:
+        """Await a datagram of up to bufsize bytes: (bytes, address)."""
     def sock_recvfrom_into(
         self, sock: socket, buf: Buffer, nbytes: int = 0
-    ) -> Coroutine[Any, Any, tuple[int, Any]]: ...
-    def sock_sendall(self, sock: socket, data: Buffer) -> Coroutine[Any, Any, None]: ...
+    ) -> Coroutine[Any, Any, tuple[int, Any]]:
+        """Await a datagram, put into a writable buffer: (number of bytes, address).
+
+        nbytes: the most to take; 0 for what the buffer holds.
+        """
+    def sock_sendall(self, sock: socket, data: Buffer) -> Coroutine[Any, Any, None]:
+        """Send all of a bytes-like object. After an error nobody knows how
+        much of it was.
+        """
     def sock_sendto(
         self, sock: socket, data: Buffer, address: _Address
-    ) -> Coroutine[Any, Any, int]: ...
+    ) -> Coroutine[Any, Any, int]:
+        """Send a datagram to address; the result is the number of bytes sent."""
     def sock_connect(
         self, sock: socket, address: _Address
-    ) -> Coroutine[Any, Any, None]: ...
-    def sock_accept(self, sock: socket) -> Coroutine[Any, Any, tuple[socket, Any]]: ...
+    ) -> Coroutine[Any, Any, None]:
+        """Connect the socket to address. A host name is resolved first."""
+    def sock_accept(self, sock: socket) -> Coroutine[Any, Any, tuple[socket, Any]]:
+        """Await a connection of a listening socket: (non-blocking socket, address)."""
     def sock_sendfile(
         self,
         sock: socket,
@@ -150,8 +220,18 @@ class EventLoop:
         count: int | None = None,
         *,
         fallback: bool | None = True,
-    ) -> Coroutine[Any, Any, int]: ...
-    def stats(self) -> _Stats: ...
+    ) -> Coroutine[Any, Any, int]:
+        """Send a file opened in binary mode, from offset on, count bytes or to its end;
+        the result is the number of bytes sent, and the file stands behind them.
+
+        fallback: read and send what sendfile(2) does not; else such a file raises
+        asyncio.SendfileNotAvailableError.
+        """
+    def stats(self) -> _Stats:
+        """Return what the loop has done and what waits, as a dict: iterations, polls,
+        steps (callbacks run) since it was made; ready (callbacks queued), timers and
+        watches (fds) now; longest_step_s, the longest callback so far in seconds.
+        """
     def _watched_events(self, fd: _FileDescriptorLike) -> int | None: ...
 
 def _before_fork() -> None: ...
@@ -165,7 +245,9 @@ def _listen(
     context: Context | None,
     tls: tuple[Any, ...] | None,
     /,
-) -> bool: ...
+) -> bool:
+    """Accept connections; False if asyncio's own must drive that kind of socket."""
+
 def _make_read_pipe(
     loop: EventLoop,
     pipe: Any,
@@ -173,7 +255,9 @@ def _make_read_pipe(
     waiter: asyncio.Future[None] | None,
     extra: dict[str, Any] | None,
     /,
-) -> asyncio.ReadTransport: ...
+) -> asyncio.ReadTransport:
+    """Return the transport of a pipe to read from; ValueError if it is none."""
+
 def _make_write_pipe(
     loop: EventLoop,
     pipe: Any,
@@ -181,7 +265,9 @@ def _make_write_pipe(
     waiter: asyncio.Future[None] | None,
     extra: dict[str, Any] | None,
     /,
-) -> asyncio.WriteTransport: ...
+) -> asyncio.WriteTransport:
+    """Return the transport of a pipe to write to; ValueError if it is none."""
+
 def _make_datagram(
     loop: EventLoop,
     sock: socket,
@@ -190,7 +276,9 @@ def _make_datagram(
     waiter: asyncio.Future[None] | None,
     extra: dict[str, Any] | None,
     /,
-) -> asyncio.DatagramTransport | None: ...
+) -> asyncio.DatagramTransport | None:
+    """Return a transport, or None if asyncio's own must drive that kind of socket."""
+
 def _make_stream(
     loop: EventLoop,
     sock: socket,
@@ -200,28 +288,63 @@ def _make_stream(
     server: asyncio.AbstractServer | None,
     context: Context | None,
     /,
-) -> asyncio.Transport | None: ...
+) -> asyncio.Transport | None:
+    """Return a transport, or None if asyncio's own must drive that kind of socket."""
 
 @disjoint_base
-class Future(asyncio.Future[_T]): ...
+class Future(asyncio.Future[_T]):
+    """A result that is not there yet: asyncio.Future, which it derives from, in C.
+
+    loop: the event loop that calls the callbacks; by default the current one.
+    """
 
 @disjoint_base
-class Task(asyncio.Task[_T]): ...
+class Task(asyncio.Task[_T]):
+    """A coroutine driven by an event loop: asyncio.Task, which it derives from, in C.
 
-def _loops_run() -> int: ...
+    loop: the event loop; by default the current one. name: str() of it is the name.
+    context: the contextvars.Context to run in; by default a copy of the current one.
+    eager_start (3.12+): run up to the first suspension at once, if the loop runs.
+    Raises: TypeError if coro is no coroutine.
+    """
+
+def _loops_run() -> int:
+    """Return how often a loop of ours has begun to run."""
+
 def _pending_tasks() -> list[Any]: ...
 def _unlist_task(task: object, /) -> None: ...
 
 @disjoint_base
-class Lock(asyncio.Lock): ...
+class Lock(asyncio.Lock):
+    """A lock for tasks, who get it in the order in which they asked:
+    asyncio.Lock, which it derives from, in C.
+    """
 
 @disjoint_base
-class Event(asyncio.Event): ...
+class Event(asyncio.Event):
+    """What tasks wait for until somebody sets it: asyncio.Event, which it
+    derives from, in C.
+    """
 
 @disjoint_base
-class Condition(asyncio.Condition): ...
+class Condition(asyncio.Condition):
+    """Tasks who have a lock wait for others to notify them:
+    asyncio.Condition, which it derives from, in C.
+
+    lock: an asyncio.Lock, or the like; by default one of its own.
+    """
 
 @disjoint_base
-class Semaphore(asyncio.Semaphore): ...
+class Semaphore(asyncio.Semaphore):
+    """A number of permits for tasks: asyncio.Semaphore, which it derives
+    from, in C.
 
-class BoundedSemaphore(Semaphore, asyncio.BoundedSemaphore): ...
+    value: how many there are to begin with; ValueError below 0.
+    """
+
+class BoundedSemaphore(Semaphore, asyncio.BoundedSemaphore):
+    """A semaphore that refuses more permits than it began with:
+    asyncio.BoundedSemaphore, which it derives from, in C.
+
+    value: how many there are to begin with; ValueError below 0.
+    """
