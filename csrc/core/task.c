@@ -48,12 +48,30 @@ is_coroutine(struct fl_state *state, PyObject *coro)
     return truth;
 }
 
-/* Task-N; the text is made when it is asked for. New, or NULL. */
+/* Task-N. New, or NULL. */
+static PyObject *
+make_default_name(uint64_t number)
+{
+#if defined(FL_EAGER_TASK_NAMES)
+    /* fast: PyUnicode_FromFormat takes three times as many instructions */
+    char text[32] = "Task-";
+    char *end = text + sizeof(text), *first = end;
+    do {
+        *--first = (char)('0' + number % 10);
+        number /= 10;
+    } while (number != 0);
+    memmove(text + 5, first, (size_t)(end - first));
+    return PyUnicode_FromStringAndSize(text, 5 + (end - first));
+#else
+    return PyLong_FromUnsignedLongLong(number); /* the text when it is asked for */
+#endif
+}
+
 static PyObject *
 make_name(struct fl_state *state, PyObject *name)
 {
     if (name == NULL || name == Py_None) {
-        return PyLong_FromUnsignedLongLong(++state->types.n_task_names);
+        return make_default_name(++*state->types.task_names);
     }
     return PyUnicode_CheckExact(name) ? Py_NewRef(name) : PyObject_Str(name);
 }

@@ -79,6 +79,7 @@ int fl_fault_add_methods(PyObject *module);
 #define PyMemoryView_FromObject(...) \
     FL_FAULT_POINTER(PyMemoryView_FromObject, __VA_ARGS__)
 #define PyMethod_New(...) FL_FAULT_POINTER(PyMethod_New, __VA_ARGS__)
+#define PyModule_GetDef(...) FL_FAULT_POINTER(PyModule_GetDef, __VA_ARGS__)
 #define PyNumber_Add(...) FL_FAULT_POINTER(PyNumber_Add, __VA_ARGS__)
 #define PyNumber_Index(...) FL_FAULT_POINTER(PyNumber_Index, __VA_ARGS__)
 #define PyNumber_Long(...) FL_FAULT_POINTER(PyNumber_Long, __VA_ARGS__)

@@ -379,6 +379,7 @@ fl_mirror_probe(struct fl_state *state)
     }
     if (status == 0 && matches) {
         learn_behaviour(state, &probe);
+        status = fl_mirror_find_names(state, probe.asyncio, probe.loop, probe.coro);
     }
     PyObject *exc = fl_error_take();
     probe_drop(&probe);

@@ -146,6 +146,13 @@ fl_base_task(PyObject *op)
  * environment says FASTLOOP_STOCK_TYPES=1. 0, or -1 with an exception. */
 int fl_mirror_probe(struct fl_state *state);
 
+/* mirror_names.c: sets state->types.task_names to asyncio's own counter of default
+ * names, or, where it is not found, to one of ours. loop, coro: what tasks can be made
+ * of. 0, or -1 with an exception. */
+int fl_mirror_find_names(
+    struct fl_state *state, PyObject *asyncio, PyObject *loop, PyObject *coro
+);
+
 /* A type of the C module _asyncio: new, or NULL. */
 PyObject *fl_base_type(const char *name);
 

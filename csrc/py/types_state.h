@@ -60,7 +60,8 @@ struct fl_types_state {
     bool stop_iteration_becomes_runtime_error; /* set_exception */
     bool uncancel_resets_must_cancel;
     bool joined;                    /* asyncio's task sets show ours */
-    uint64_t n_task_names;          /* given out as Task-N */
+    uint64_t *task_names;           /* asyncio's: the last N of Task-N */
+    uint64_t n_task_names;          /* the same where asyncio's is not found */
     struct fl_list pending;         /* tasks not done, where threads keep none */
     Py_ssize_t running_loop_offset; /* in a thread state */
     Py_ssize_t running_task_offset;

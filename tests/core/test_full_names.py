@@ -1,0 +1,325 @@
+"""asyncio's methods and getters, called by their full name on futures and tasks.
+
+`asyncio.Task.cancel(task)`, `map(asyncio.Task.result, tasks)`: they do what the bound
+ones do. Every member of asyncio's types is found by looking, and tried on objects in
+every state; what it answers, what the object and whoever waits for it are then, is
+compared with what the bound one does on another of its like.
+"""
+
+import asyncio
+import io
+import re
+import types
+
+import pytest
+
+import fastloop
+from tests.support import own_types
+
+pytestmark = own_types
+
+# Of object, or made by the type itself.
+OF_OBJECT = (set(dir(object)) | {"__dict__", "__weakref__", "__module__"}) - {
+    "__repr__"
+}
+# Of the class; __init__ has a test of its own.
+ELSEWHERE = {"__class_getitem__", "__init__"}
+
+
+def arguments(name, subject):
+    """What to give the method of that name, beside the object; a list of tries."""
+
+    def told(future):
+        pass
+
+    return {
+        "set_result": [(1,)],
+        "set_exception": [(ValueError("set"),)],
+        "add_done_callback": [(subject.seen.append,)],
+        "remove_done_callback": [(subject.callback,), (told,)],
+        "cancel": [(), ("why",)],
+        "set_name": [("other",)],
+        "print_stack": [()],
+        "get_stack": [()],
+    }.get(name, [()])
+
+
+class Subject:
+    """An object in some state, and somebody who waits for it."""
+
+    def __init__(self, kit, kind, state):
+        self.kit, self.seen, self.told, self.waited = kit, [], [], None
+        self.gate = kit.future()
+        self.callback = self.told.append
+        self.object = getattr(self, kind)(state)
+        self.object.add_done_callback(self.callback)
+        self.waiter = kit.task(self.wait())
+        self.second = kit.task(self.wait())
+        kit.turn(3)
+
+    def future(self, state):
+        future = self.kit.future()
+        if state == "finished":
+            future.set_result(7)
+        elif state == "failed":
+            future.set_exception(KeyError("failed"))
+        elif state == "cancelled":
+            future.cancel("cancelled")
+        return future
+
+    def task(self, state):
+        async def run():
+            if state == "finished":
+                return 7
+            if state == "failed":
+                raise KeyError("failed")
+            return await self.gate
+
+        task = self.kit.task(run(), name="subject")
+        if state == "cancelled":
+            self.kit.turn(2)
+            task.cancel("cancelled")
+        if state != "fresh":
+            self.kit.turn(3)
+        return task
+
+    async def wait(self):
+        try:
+            self.seen.append(await self.object)
+        except BaseException as error:
+            self.seen.append(shown(error))
+
+    def end(self):
+        """Let everybody go on; what they saw then."""
+        self.kit.turn(3)
+        after = [shown(self.object)]
+        if not self.gate.done():
+            self.gate.set_result(9)
+        self.kit.turn(3)
+        if not self.object.done():
+            self.object.set_result(9)
+        self.kit.turn(4)
+        assert self.waiter.done()
+        assert self.second.done()
+        if not self.object.cancelled():
+            self.object.exception()
+        return [*after, shown(self.object), *map(shown, self.seen), len(self.told)]
+
+
+def shown(value):
+    """repr without what differs from object to object."""
+    if isinstance(value, list):
+        return list(map(shown, value))
+    text = re.sub(r"0x[0-9a-f]+", "0x", repr(value))
+    return re.sub(r"Task-\d+", "Task-N", text)
+
+
+def answer(call, *args):
+    try:
+        value = call(*args)
+    except BaseException as error:
+        return type(error), shown(error)
+    if isinstance(value, fastloop.Task | fastloop.Future | asyncio.Future):
+        return shown(value)
+    if hasattr(value, "send"):
+        return "an iterator"
+    return shown(value)
+
+
+def members(kind):
+    found = {}
+    for base in reversed(kind.__mro__[:-1]):
+        found.update(vars(base))
+    return {k: v for k, v in found.items() if k not in OF_OBJECT}
+
+
+def cases():
+    for kind, stock in ("future", asyncio.Future), ("task", asyncio.Task):
+        for state in ("pending", "fresh", "finished", "failed", "cancelled"):
+            if kind == "future" and state == "fresh":
+                continue
+            for name in sorted(members(stock).keys() - ELSEWHERE):
+                yield kind, state, name
+
+
+def calls(name, bound, subject):
+    """Pairs of a call and its arguments, by the full name or bound."""
+    stock = asyncio.Task if isinstance(subject.object, asyncio.Task) else asyncio.Future
+    member = members(stock)[name]
+    if isinstance(member, types.GetSetDescriptorType | property):
+        if bound:
+            yield lambda: getattr(subject.object, name), ()
+        else:
+            yield lambda: member.__get__(subject.object), ()
+        return
+    for args in arguments(name, subject):
+        if bound:
+            yield getattr(subject.object, name), args
+        else:
+            yield getattr(stock, name), (subject.object, *args)
+
+
+def story(kit, kind, state, name, bound, which):
+    subject = Subject(kit, kind, state)
+    told = []
+    call, args = list(calls(name, bound, subject))[which]
+    if name == "print_stack":
+        out = io.StringIO()
+        told.append(answer(lambda *a: call(*a, file=out), *args))
+        told.append(len(out.getvalue().splitlines()))
+    else:
+        told.append(answer(call, *args))
+    return told + subject.end()
+
+
+@pytest.mark.parametrize(("kind", "state", "name"), list(cases()))
+def test_as_the_bound_one(kit, kind, state, name):
+    if kit.ours and name == "_callbacks" and state in ("pending", "fresh"):
+        pytest.skip("differs: test_a_waiting_task_is_the_callback")
+    with kit.reports() as reports:
+        for which in range(len(arguments(name, Subject(kit, kind, "finished")))):
+            bound = story(kit, kind, state, name, True, which)
+            n_reports = len(reports)
+            unbound = story(kit, kind, state, name, False, which)
+            assert unbound == bound
+            assert len(reports) == 2 * n_reports
+            reports.clear()
+
+
+def test_a_waiting_task_is_the_callback(kit):
+    """What asyncio's own getter finds, where ours shows the task's wake-up method."""
+    future = kit.future()
+
+    async def wait():
+        return await future
+
+    task = kit.task(wait())
+    kit.turn()
+    ((shown, context),) = future._callbacks
+    ((found, found_context),) = asyncio.Future._callbacks.__get__(future)
+    assert shown.__self__ is task
+    assert found_context is context
+    if kit.ours and kit.loop_kind == "fastloop":
+        assert found is task
+    else:
+        assert found.__self__ is task
+    assert asyncio.Future.remove_done_callback(future, found) == 1
+    assert future._callbacks is None
+    future.add_done_callback(shown, context=context)
+    asyncio.Future.set_result(future, 1)
+    assert kit.run(task) == 1
+
+
+@pytest.mark.parametrize("how", ["set_result", "set_exception", "cancel"])
+@pytest.mark.parametrize("debug", [False, True])
+def test_all_who_wait_are_woken_in_order(kit, how, debug):
+    future, seen = kit.future(), []
+
+    async def wait(number):
+        try:
+            seen.append((number, await future))
+        except BaseException as error:
+            seen.append((number, type(error)))
+
+    tasks = [kit.task(wait(number)) for number in range(3)]
+    kit.turn()
+    future.add_done_callback(lambda future: seen.append("told"))
+    tasks.append(kit.task(wait(3)))
+    kit.turn()
+    kit.loop.set_debug(debug)
+    args = {"set_result": (7,), "set_exception": (KeyError(),), "cancel": ()}[how]
+    getattr(asyncio.Future, how)(future, *args)
+    kit.turn()
+    kit.loop.set_debug(False)
+    what = {"set_result": 7, "set_exception": KeyError}.get(how, asyncio.CancelledError)
+    assert seen == [(0, what), (1, what), (2, what), "told", (3, what)]
+
+
+def test_call_soon_replaced_while_a_task_waits(kit):
+    future, calls = kit.future(), []
+
+    async def wait():
+        return await future
+
+    task = kit.task(wait())
+    kit.turn()
+    call_soon = kit.loop.call_soon
+
+    def spy(callback, *args, context=None):
+        calls.append(args)
+        return call_soon(callback, *args, context=context)
+
+    kit.loop.call_soon = spy
+    asyncio.Future.set_result(future, 1)
+    del kit.loop.call_soon
+    assert calls == [(future,)]
+    assert kit.run(task) == 1
+
+
+def test_a_task_that_waits_for_nothing_is_no_callback(kit):
+    """It can't be called, and is not stepped by mistake."""
+    future, gate, steps = kit.future(), kit.future(), []
+
+    async def wait():
+        steps.append(1)
+        await gate
+        steps.append(2)
+
+    task = kit.task(wait())
+    kit.turn()
+    with kit.reports() as reports:
+        future.add_done_callback(task)
+        future.set_result(1)
+        kit.turn(2)
+    assert isinstance(reports[0]["exception"], TypeError)
+    assert "not callable" in str(reports[0]["exception"])
+    assert not callable(task)
+    assert steps == [1]
+    gate.set_result(None)
+    kit.run(task)
+
+
+def test_begun_again_by_asyncio(kit):
+    """asyncio.Task.__init__ on a task of ours: asyncio's own steps drive it then."""
+    gate, seen = kit.future(), []
+
+    async def first():
+        seen.append("first")
+
+    async def second():
+        seen.append(await gate)
+        await asyncio.sleep(0)
+        return "done"
+
+    task = kit.task(first())
+    kit.run(task)
+    try:
+        asyncio.Task.__init__(task, second(), loop=kit.loop)
+    except RuntimeError as error:  # since 3.14
+        assert "already initialized" in str(error)
+        return
+    kit.turn()
+    asyncio.Future.set_result(gate, 7)
+    assert kit.run(task) == "done"
+    assert seen[-1] == 7
+
+
+def test_default_names_are_of_one_count(kit):
+    async def nothing():
+        pass
+
+    tasks = []
+    for _ in range(4):
+        tasks.append(kit.task(nothing()))
+        tasks.append(asyncio.Task(nothing(), loop=kit.loop))
+    names = [task.get_name() for task in tasks]
+    assert names == [asyncio.Task.get_name(task) for task in tasks]
+    numbers = [int(name.removeprefix("Task-")) for name in names]
+    assert numbers == list(range(numbers[0], numbers[0] + 8))
+    kit.turn(2)
+
+
+def test_no_larger_than_asyncios(kit):
+    ours = fastloop.Future(loop=kit.loop)
+    assert ours.__sizeof__() == asyncio.Future(loop=kit.loop).__sizeof__()
+    assert fastloop.Task.__basicsize__ <= asyncio.Task.__basicsize__ + 16
