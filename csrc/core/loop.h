@@ -295,6 +295,9 @@ int fl_loop_traverse_watches(LoopObject *self, visitproc visit, void *arg);
 void fl_loop_drop_watches(LoopObject *self);
 /* The loop has opened fd, so a watch of that number is of an fd closed since. */
 void fl_loop_drop_stale_watch(LoopObject *self, int fd);
+/* For a poller without an epoll, which has no other way to know: the watches whose
+ * number is another file's are stale. By the inode, so one eventfd is like another. */
+void fl_loop_mark_stale(LoopObject *self);
 /* What a user has put in; looks at each. */
 size_t fl_loop_count_watches(LoopObject *self);
 /* Whether the poller has any but the loop's own. */

@@ -84,6 +84,7 @@ revive(LoopObject *self)
     if (!self->forked || fl_loop_check_closed(self) < 0) { /* somebody was faster */
         return self->forked ? -1 : 0;
     }
+    fl_loop_mark_stale(self);
     int err = fl_poller_reopen(&self->poller);
     if (err < 0) {
         fl_raise_errno(err);

@@ -5,6 +5,7 @@
 #include "py/error.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 
 static struct fl_reader_watch *
 watch_of_link(struct fl_list *link)
@@ -214,6 +215,13 @@ fl_reader_watch_drop(struct fl_reader_watch *self, uint32_t event)
     return is_stale(err) ? err : 0;
 }
 
+static uint64_t
+inode_of(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) < 0 ? 0 : status.st_ino;
+}
+
 static struct fl_reader_watch *
 watch_add(
     LoopObject *self, PyObject *fileobj, int fd, uint32_t event, bool one_shot, int *err
@@ -287,6 +295,9 @@ fl_reader_watch_want(
         former = watch->fileobj;
         watch->fileobj = Py_XNewRef(fileobj);
     }
+    if (who.handle != NULL && !has_handle(watch)) {
+        watch->inode = inode_of(fd);
+    }
     struct fl_watch_party replaced = *fl_reader_watch_party(watch, event);
     *fl_reader_watch_party(watch, event) = who;
     fl_loop_note_io(self);
@@ -329,6 +340,18 @@ fl_loop_drop_stale_watch(LoopObject *self, int fd)
     struct fl_reader_watch *watch = fl_reader_watch_find(self, fd);
     if (watch != NULL) {
         watch_free(watch); /* escapes */
+    }
+}
+
+void
+fl_loop_mark_stale(LoopObject *self)
+{
+    struct fl_list *head = &self->reader_watches;
+    for (struct fl_list *link = head->next; link != head; link = link->next) {
+        struct fl_reader_watch *watch = watch_of_link(link);
+        if (has_handle(watch) && inode_of(watch->watch.fd) != watch->inode) {
+            watch->watch.registered = false;
+        }
     }
 }
 

@@ -25,6 +25,7 @@ struct fl_reader_watch {
     PyObject *fileobj;   /* owned; NULL if it was given as an int */
     struct fl_watch_party reader;
     struct fl_watch_party writer;
+    uint64_t inode; /* of the file that has handles: see fl_loop_mark_stale */
 };
 
 static inline struct fl_watch_party *

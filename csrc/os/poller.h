@@ -34,7 +34,9 @@ struct fl_watch {
     int fd;
     uint32_t events;     /* wanted: FL_POLL_READ | FL_POLL_WRITE; change by modify */
     uint32_t generation; /* the poller's: tells its events from a predecessor's */
-    bool registered;     /* the poller's: the kernel knows it, as far as we know */
+    /* The poller's: the kernel knows it, as far as we know. Of a watch with events,
+     * false says that it is stale. */
+    bool registered;
     /* The owner's, to be set before add, or before a renew that is to apply it: once
      * told the watch wants nothing, and to want again costs one system call, not two.
      */

@@ -194,6 +194,34 @@ loop.close()
     assert forking(loop_kind, source, flags=()) == expected
 
 
+def test_a_stale_watch_in_a_child(loop_kind):
+    """It is not told of the file that had its number when the process forked."""
+    source = """
+loop = new_event_loop()
+left, right = socket.socketpair()
+seen = []
+loop.add_reader(left, seen.append, "stale")
+number = left.detach()
+os.close(number)
+read, write = os.pipe()
+if read != number:
+    os.dup2(read, number)
+def run():
+    os.write(write, b"x")
+    for _ in range(3):
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+    print(seen, loop.remove_reader(number))
+    loop.add_reader(number, seen.append, "new")
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    print(seen)
+print(child(run))
+"""
+    expected = "[] True\n['new']\n0\n"
+    assert forking(loop_kind, source, flags=("-W", "ignore")) == expected
+
+
 def test_a_loop_that_dies_in_the_child(loop_kind):
     """An idle loop that nothing keeps but its own watch, which is of a closed fd."""
     source = """
