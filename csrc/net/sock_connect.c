@@ -1,6 +1,7 @@
 /* sock_connect, sock_accept. */
 #include "net/address.h"
 #include "net/sock_op.h"
+#include "py/error.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -22,8 +23,13 @@ raise_connect_failed(const SockOpObject *self, int err)
             (const struct sockaddr *)&address, PyTuple_GET_ITEM(self->args[1], 0)
         );
     }
-    PyObject *message =
-        full == NULL ? NULL : PyUnicode_FromFormat("Connect call failed %S", full);
+    if (full == NULL) { /* no memory for the address */
+        if (!PyErr_Occurred()) {
+            fl_raise_errno(err);
+        }
+        return;
+    }
+    PyObject *message = PyUnicode_FromFormat("Connect call failed %S", full);
     PyObject *error = message == NULL
                           ? NULL
                           : PyObject_CallFunction(PyExc_OSError, "iO", err, message);
@@ -32,7 +38,7 @@ raise_connect_failed(const SockOpObject *self, int err)
     }
     Py_XDECREF(error);
     Py_XDECREF(message);
-    Py_XDECREF(full);
+    Py_DECREF(full);
 }
 
 static enum fl_sock_outcome

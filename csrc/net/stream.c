@@ -336,14 +336,12 @@ static int
 add_class_attributes(PyObject *type, const struct fl_state *state)
 {
     PyObject *mode = PyObject_GetAttrString(state->SendfileMode, "TRY_NATIVE");
-    int status = -1;
-    if (mode != NULL) {
-        status = PyObject_SetAttrString(type, "_sendfile_compatible", mode);
-        status |= PyObject_SetAttrString(type, "_start_tls_compatible", Py_True);
-        status |= fl_transport_add_max_size((PyTypeObject *)type);
-    }
+    bool added = mode != NULL &&
+                 PyObject_SetAttrString(type, "_sendfile_compatible", mode) == 0 &&
+                 PyObject_SetAttrString(type, "_start_tls_compatible", Py_True) == 0 &&
+                 fl_transport_add_max_size((PyTypeObject *)type) == 0;
     Py_XDECREF(mode);
-    return status;
+    return added ? 0 : -1;
 }
 
 int

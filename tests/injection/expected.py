@@ -10,7 +10,8 @@ UNSEEN = {
             core/reader_watch.c queue_handle""",
         "asyncio's own code then does it, and finds the words": """
             net/address.c number_of  net/address.c text_of
-            net/socket.c type_is_unpatched  net/socket.c fl_socket_is_unpatched
+            net/socket.c is_inherited  net/socket.c is_the_modules
+            net/socket.c fl_socket_class_is_plain  net/transport_receive.c is_usual
             net/sock_op.c fl_sock_int  net/sock_op.c fl_sock_size
             net/sock_receive.c borrow_buffer
             net/sock_sendfile.c attempt_sendfile""",
