@@ -28,9 +28,11 @@ NO_LOOK = {
         set_marks:self->low_bytes start_in_debug:self->source_tb
         stream_use_protocol:self->buffered task_init:base->context
         task_init:base->coro task_init:base->name
-        wait_for_foreign:self->base.fut_waiter wait_for_own:self->base.fut_waiter""",
+        wait_for_foreign:self->base.fut_waiter wait_for_own:self->base.fut_waiter
+        fl_loop_show_patches:state->base_version""",
     "nobody else has the object yet": """
         fl_pipe_write_make:self->base.paused fl_reader_watch_want:watch->watch.events
+        loop_new:self->state loop_new:self->wakeup
         fl_transport_fill_extra:self->extra look_at_socket:self->address
         look_at_socket:self->has_address look_at_socket:self->is_connected
         open_signal_pair:self->signal_watch.on_ready take_task_keyword:args->eager_start
