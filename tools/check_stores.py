@@ -29,7 +29,7 @@ NO_LOOK = {
         stream_use_protocol:self->buffered task_init:base->context
         task_init:base->coro task_init:base->name
         wait_for_foreign:self->base.fut_waiter wait_for_own:self->base.fut_waiter
-        fl_loop_show_patches:state->base_version""",
+        fl_loop_show_patches:state->base_version fl_reader_watch_want:watch->inode""",
     "nobody else has the object yet": """
         fl_pipe_write_make:self->base.paused fl_reader_watch_want:watch->watch.events
         loop_new:self->state loop_new:self->wakeup
@@ -39,7 +39,7 @@ NO_LOOK = {
         watch_internal:watch->fd""",
     "one at a time can get there": """
         fl_current_publish:loop->stale_task fl_loop_take_wakeup_fd:self->took_wakeup_fd
-        fl_aio_wait:self->iterator op_wait:self->future""",
+        fl_aio_wait:self->iterator op_wait:self->future setup:self->thread_id""",
     "what came in between has gone before": "fl_handle_run:self->running",
     "a guess, which decides nothing": """
         read_data:self->receive_bytes read_more:self->turns_alone
