@@ -8,8 +8,7 @@ comes once and after all bytes; nothing comes while reading is paused or after c
 connection_lost comes once and last; no byte is left in a buffer and no file
 descriptor open.
 
-Where one end alone is a transport, and nothing waits for the end of a step, asyncio's
-trace is ours (`is_exact(program)`).
+Where one end alone is a transport asyncio's trace is ours (`is_exact(program)`).
 
     python -m tests.net.random_pipes [--programs N] [--seed S]
 """
@@ -44,7 +43,6 @@ class Program(NamedTuple):
 
     kind: str  # "fifo" or "socket"
     transports: str  # "writer", "reader" or "both": the other is a plain descriptor
-    deferring: bool  # what a step writes may wait for its end
     inside: bool  # what is done is done in callbacks, not between iterations
     narrow: bool  # the kernel takes little at a time
     limits: tuple  # the water marks at first
@@ -121,7 +119,6 @@ def programs(exact):
         Program,
         kind=st.sampled_from(["fifo", "fifo", "socket"]),
         transports=either if exact else st.sampled_from(["writer", "reader", "both"]),
-        deferring=st.just(False) if exact else st.booleans(),
         inside=st.sampled_from([True, True, False]),
         narrow=st.sampled_from([True, True, False]),
         limits=limits,
@@ -141,11 +138,7 @@ def is_exact(program):
     # After an exit asyncio may first write, ours first see that the reader has left.
     exits = any(what[1] == "exit" for what in program.reactions[0])
     lows = [program.limits[1], *(what[3] for what in done if what[1] == "set_limits")]
-    return (
-        program.transports != "both"
-        and not (program.deferring or exits)
-        and all(low == 0 for low in lows)
-    )
+    return program.transports != "both" and not exits and all(low == 0 for low in lows)
 
 
 def files(program):

@@ -90,7 +90,6 @@ class Machine:
     def run(self):
         self.loop.set_exception_handler(self.report)
         if self.ours:
-            self.loop._may_defer_writes = getattr(self.program, "deferring", True)
             self.loop._may_skip_polls = False
         self.connect()
         for end, what, *arguments in self.program.instructions:

@@ -11,8 +11,8 @@ pause_writing and resume_writing alternate, at the marks; eof_received comes onc
 after all bytes; nothing comes while reading is paused or after close; connection_lost
 comes once and last; no byte is left in a buffer and no file descriptor open.
 
-Where one end alone is a transport, over a Unix socket, and nothing waits for the end
-of a step, asyncio's trace is ours (`is_exact(program)`).
+Where one end alone is a transport, over a Unix socket, asyncio's trace is ours
+(`is_exact(program)`).
 
 Run by hand, it runs many programs and logs how many:
 
@@ -49,7 +49,6 @@ class Program(NamedTuple):
 
     family: str  # "unix" or "tcp"
     both: bool  # the second end is a transport too, not a plain socket
-    deferring: bool  # what a step writes may wait for its end
     inside: bool  # what is done is done in callbacks, not between iterations
     keep_open: bool  # what eof_received returns
     narrow: bool  # the kernel takes little at a time
@@ -125,7 +124,6 @@ def programs(exact):
         Program,
         family=st.just("unix") if exact else st.sampled_from(["unix", "tcp"]),
         both=flags,
-        deferring=flags,
         inside=st.sampled_from([True, True, False]),
         keep_open=st.booleans(),
         narrow=st.sampled_from([True, True, False]),
@@ -137,7 +135,7 @@ def programs(exact):
 
 def is_exact(program):
     """Must its trace be the same on every loop?"""
-    return program.family == "unix" and not program.both and not program.deferring
+    return program.family == "unix" and not program.both
 
 
 def connected(family):

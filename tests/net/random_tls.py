@@ -8,8 +8,8 @@ pause_writing and resume_writing alternate, at the marks; eof_received comes onc
 after all bytes; nothing comes while reading is paused; connection_lost comes once and
 last, and no file descriptor stays open.
 
-Where one end alone is a transport, over a Unix socket, and nothing waits for the end
-of a step, asyncio's trace is ours (`is_exact(program)`).
+Where one end alone is a transport, over a Unix socket, asyncio's trace is ours
+(`is_exact(program)`).
 
     python -m tests.net.random_tls [--programs N] [--seed S]
 """
@@ -48,7 +48,6 @@ class Program(NamedTuple):
     version: str  # of TLS, as ssl.TLSVersion has it
     serves: int  # which end is the server
     both: bool  # the second end is a transport too, not an SSLObject
-    deferring: bool  # what a step writes may wait for its end
     inside: bool  # what is done is done in callbacks, not between iterations
     narrow: bool  # the kernel takes little at a time
     buffers: tuple  # by end: the size of its protocol's buffer, or None for a plain one
@@ -128,7 +127,6 @@ def programs(exact):
         version=st.sampled_from(["TLSv1_2", "TLSv1_3"]),
         serves=st.integers(0, 1),
         both=flags,
-        deferring=flags,
         inside=st.booleans(),
         narrow=st.booleans(),
         buffers=st.tuples(buffer, buffer),
@@ -140,7 +138,7 @@ def programs(exact):
 
 def is_exact(program):
     """Must its trace be the same on every loop?"""
-    return program.family == "unix" and not program.both and not program.deferring
+    return program.family == "unix" and not program.both
 
 
 @functools.cache
