@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 import fastloop
 
-from . import _core
+from . import _core, _layout
 
 # Packages that choose, replace or reach into event loops, and what to know of them.
 NEIGHBOURS = {
@@ -22,8 +22,8 @@ NEIGHBOURS = {
     "rloop": "programs that name its loop are not on fastloop",
     "zuvloop": "programs that name its loop are not on fastloop",
     "nest_asyncio": "its apply() does not work on fastloop's loops",
-    "gevent": "its monkey-patched sockets, threads and selectors block other tasks",
-    "eventlet": "its monkey-patched sockets, threads and selectors block other tasks",
+    "gevent": "where its monkey.patch_all() was called, greenlets wait for the loop",
+    "eventlet": "where its monkey_patch() was called, green threads wait for the loop",
     "aiodebug": "it finds no slow callbacks here: use debug mode or loop.stats()",
     "trio": "its own programs do not run on asyncio, nor on fastloop",
 }
@@ -98,6 +98,10 @@ def _checks(problems: list[str]) -> Iterator[tuple[str, str]]:
         problems.append(
             "tasks are asyncio's own, and slower: is there a newer fastloop?"
         )
+
+    stand_ins = "stand-ins: asyncio's classes are laid out in a way not known to it"
+    known = "asyncio's classes are laid out as it expects"
+    yield "handles, transports", stand_ins if _layout._told else known
 
     async def main() -> str:
         return "runs"

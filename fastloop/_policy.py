@@ -29,5 +29,11 @@ EventLoopPolicy.__module__ = "fastloop"
 
 
 def install() -> None:
-    """Make every loop that asyncio makes from now on a fastloop one."""
+    """Make every loop that asyncio's functions make from now on a fastloop one.
+
+    It sets the event loop policy. That does not reach who names a loop's class or a
+    loop factory (asyncio.SelectorEventLoop(), Runner(loop_factory=...), uvicorn,
+    uvloop's functions), who sets another policy later, nor processes that
+    multiprocessing starts afresh. `python -m fastloop` reaches them all.
+    """
     _set_policy(EventLoopPolicy())
