@@ -1,7 +1,9 @@
 /* Intrusive doubly linked list.
  *
  * A list is a ring of nodes with the head as its sentinel. A node that is in no
- * list points to itself, so unlinking twice is harmless. The list owns nothing.
+ * list points to itself, so unlinking twice is harmless. The list owns nothing: each
+ * says where it is declared who may still be in it and who takes it out. Where what it
+ * links has references, one that has none left may be in it still, and is passed over.
  */
 #ifndef FASTLOOP_BASE_LIST_H
 #define FASTLOOP_BASE_LIST_H

@@ -28,6 +28,27 @@
 #include "py/context.h"
 #include "py/state.h"
 
+/* Who may be in a loop's lists and tables, and who takes it out:
+ *
+ *   ready            what it says below, owned; the iteration, close, dealloc
+ *   timers           waiting TimerHandles, owned; cancel, their time, close, dealloc
+ *   free_..._handles emptied handles, owned, that nobody knows (core/handle.h)
+ *   contexts         contexts that handles share, owned (py/context.h)
+ *   reader_watches   watches of add_reader and kin, the loop's own; remove_reader,
+ *                    close, dealloc, the poll that finds their fd gone
+ *   sources, deferred
+ *                    those that watch, or have something to send, their objects owned;
+ *                    they themselves, close, dealloc
+ *   fd_owners        transports with an open fd, borrowed: a dying one may be found
+ *                    and is passed over; their close, finalizer and dealloc
+ *   state->loops     loops from __new__ to dealloc, borrowed: one whose weak references
+ *                    die may be in it, and whoever runs code for one passes it over
+ *   state->types.pending
+ *                    core/task_registry.h
+ *
+ * A loop that dies has its handles forget it before the first of them lets others run.
+ */
+
 /* The ready ring's words: a pointer to an owned object, its kind in the low
  * bits (objects are at least 8-aligned). */
 #define FL_ENTRY_KIND_MASK ((uintptr_t)7)
