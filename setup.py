@@ -110,6 +110,7 @@ SOURCES = {
         "condition.c",
         "event.c",
         "lock.c",
+        "queue.c",
         "semaphore.c",
         "waiters.c",
     ],

@@ -12,6 +12,7 @@ from . import _core
 # asyncio's module, and the names that _core has of it.
 _NAMES = {
     "asyncio.locks": ("Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore"),
+    "asyncio.queues": ("Queue", "PriorityQueue", "LifoQueue"),
 }
 
 # asyncio's own, by name; filled while ours are in their place.

@@ -337,9 +337,17 @@ class Condition(asyncio.Condition):
 @disjoint_base
 class Semaphore(asyncio.Semaphore):
     """A number of permits for tasks: asyncio.Semaphore, which it derives
-    from, in C.
+        from, in C.
 
-    value: how many there are to begin with; ValueError below 0.
+    class BoundedSemaphore(Semaphore, asyncio.BoundedSemaphore): ...
+
+    @disjoint_base
+    class Queue(asyncio.Queue[_T]): ...
+
+    class PriorityQueue(Queue[Any], asyncio.PriorityQueue[Any]): ...
+    class LifoQueue(Queue[_T], asyncio.LifoQueue[_T]): ...
+
+        value: how many there are to begin with; ValueError below 0.
     """
 
 class BoundedSemaphore(Semaphore, asyncio.BoundedSemaphore):

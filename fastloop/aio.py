@@ -2,9 +2,9 @@
 
     from fastloop import aio as asyncio
 
-Everything that asyncio has is here under its name. Lock, Event, Condition, Semaphore
-and BoundedSemaphore are subclasses of asyncio's, written in C; the rest is asyncio's
-own. They run on every event loop.
+Everything that asyncio has is here under its name. Lock, Event, Condition,
+Semaphore, BoundedSemaphore, Queue, PriorityQueue and LifoQueue are subclasses of
+asyncio's, written in C; the rest is asyncio's own. They run on every event loop.
 """
 
 import asyncio

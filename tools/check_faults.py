@@ -23,7 +23,8 @@ INFALLIBLE = {
         PyCallable_Check PyCapsule_IsValid PyModule_Check
         PyContext_CheckExact PyCoro_CheckExact PyDict_CheckExact
         PyExceptionClass_Check PyExceptionInstance_Check PyExceptionInstance_Class
-        PyBuffer_IsContiguous PyFloat_CheckExact PyFunction_Check PyLong_Check
+        PyBuffer_IsContiguous PyFloat_CheckExact PyFunction_Check PyList_CheckExact
+        PyLong_Check
         PyLong_CheckExact
         PyMemoryView_Check PyMethod_Check PyObject_GC_IsFinalized PyObject_TypeCheck
         PyTraceBack_Check PyTuple_Check PyTuple_CheckExact PyType_Check

@@ -46,7 +46,8 @@ NO_LOOK = {
         read_once:self->expected_bytes""",
     "assigned, as asyncio assigns that attribute": """
         event_clear:self->value event_init:self->value give_back:self->value
-        lock_init:self->waiters semaphore_init:self->bound
+        lock_init:self->waiters queue_init:self->is_shutdown
+        queue_init:self->maxsize queue_init:self->unfinished semaphore_init:self->bound
         semaphore_init:self->value semaphore_init:self->waiters
         set_locked:self->locked set_value:self->value take_lock:self->acquire
         take_lock:self->lock take_lock:self->locked take_lock:self->release""",

@@ -5,6 +5,7 @@
 #include "aio/condition.h"
 #include "aio/event.h"
 #include "aio/lock.h"
+#include "aio/queue.h"
 #include "aio/semaphore.h"
 #include "py/layout.h"
 
@@ -14,7 +15,12 @@ find_methods(struct fl_state *state)
     struct fl_aio_state *aio = &state->aio;
     aio->deque_append = PyObject_GetAttr(state->deque, state->str_append);
     aio->deque_remove = PyObject_GetAttr(state->deque, state->str_remove);
-    return aio->deque_append == NULL || aio->deque_remove == NULL ? -1 : 0;
+    aio->deque_popleft = PyObject_GetAttrString(state->deque, "popleft");
+    aio->list_pop = PyObject_GetAttrString((PyObject *)&PyList_Type, "pop");
+    return aio->deque_append == NULL || aio->deque_remove == NULL ||
+                   aio->deque_popleft == NULL || aio->list_pop == NULL
+               ? -1
+               : 0;
 }
 
 /* asyncio's classes that ours derive from, by name. */
@@ -27,6 +33,9 @@ static const struct stock {
     {"Semaphore", offsetof(struct fl_state, asyncio_Semaphore)},
     {"BoundedSemaphore", offsetof(struct fl_state, asyncio_BoundedSemaphore)},
     {"Condition", offsetof(struct fl_state, asyncio_Condition)},
+    {"Queue", offsetof(struct fl_state, asyncio_Queue)},
+    {"PriorityQueue", offsetof(struct fl_state, asyncio_PriorityQueue)},
+    {"LifoQueue", offsetof(struct fl_state, asyncio_LifoQueue)},
 };
 
 static PyObject *
@@ -70,7 +79,8 @@ fl_aio_add_types(PyObject *module, struct fl_state *state)
     if (find_methods(state) < 0 || fl_aio_call_add_types(module, state) < 0 ||
         fl_lock_add_type(module, state) < 0 || fl_event_add_type(module, state) < 0 ||
         fl_semaphore_add_types(module, state) < 0 ||
-        fl_condition_add_type(module, state) < 0) {
+        fl_condition_add_type(module, state) < 0 ||
+        fl_queue_add_types(module, state) < 0) {
         return -1;
     }
     state->aio.lock_acquire =

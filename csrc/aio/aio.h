@@ -3,7 +3,7 @@
  *   call.c       coroutine functions and the coroutines they make
  *   class.c      what the classes have in common
  *   waiters.c    the futures that tasks wait for
- *   lock.c, event.c, semaphore.c, condition.c
+ *   lock.c, event.c, semaphore.c, condition.c, queue.c
  *
  * It runs on any loop: everything of a loop that is not ours is used by its public
  * methods.

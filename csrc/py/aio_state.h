@@ -8,6 +8,11 @@
 /* Our classes above the loop, each with what of it is read and called by its own
  * methods: who replaces one of these names gets asyncio's code, which looks them up.
  * X(kind, "name name ..."). */
+#define FL_AIO_QUEUE_NAMES                                                        \
+    "_maxsize _getters _putters _unfinished_tasks _finished _queue _is_shutdown " \
+    "_loop _get_loop _wakeup_next _init _put _get qsize empty full put_nowait "   \
+    "get_nowait"
+
 #define FL_AIO_CLASSES(X)                                                              \
     X(lock, "_locked _waiters _loop _get_loop _wake_up_first acquire release")         \
     X(event, "_value _waiters _loop _get_loop")                                        \
@@ -15,6 +20,9 @@
                  "release")                                                            \
     X(bounded_semaphore, "_value _bound_value _waiters _loop _get_loop _wake_up_next " \
                          "locked acquire release")                                     \
+    X(queue, FL_AIO_QUEUE_NAMES)                                                       \
+    X(priority_queue, FL_AIO_QUEUE_NAMES)                                              \
+    X(lifo_queue, FL_AIO_QUEUE_NAMES)                                                  \
     X(condition, "_lock _waiters _loop locked acquire release notify _notify")
 
 enum fl_aio_kind {
@@ -32,14 +40,22 @@ enum fl_aio_kind {
     X(event_type)             \
     X(semaphore_type)         \
     X(bounded_semaphore_type) \
-    X(condition_type)
+    X(condition_type)         \
+    X(queue_type)             \
+    X(priority_queue_type)    \
+    X(lifo_queue_type)
 
 #define FL_AIO_STATE_IMPORTS(X)                                      \
     X(asyncio_Lock, "asyncio.locks", "Lock")                         \
     X(asyncio_Event, "asyncio.locks", "Event")                       \
     X(asyncio_Semaphore, "asyncio.locks", "Semaphore")               \
     X(asyncio_BoundedSemaphore, "asyncio.locks", "BoundedSemaphore") \
-    X(asyncio_Condition, "asyncio.locks", "Condition")
+    X(asyncio_Condition, "asyncio.locks", "Condition")               \
+    X(asyncio_Queue, "asyncio.queues", "Queue")                      \
+    X(asyncio_PriorityQueue, "asyncio.queues", "PriorityQueue")      \
+    X(asyncio_LifoQueue, "asyncio.queues", "LifoQueue")              \
+    X(heappush, "heapq", "heappush")                                 \
+    X(heappop, "heapq", "heappop")
 
 #define FL_AIO_STATE_NAMES(X)               \
     X(str___init__, "__init__")             \
@@ -54,6 +70,13 @@ enum fl_aio_kind {
     X(str_cancelled, "cancelled")           \
     X(str_clear, "clear")                   \
     X(str_create_future, "create_future")   \
+    X(str_empty, "empty")                   \
+    X(str_full, "full")                     \
+    X(str_get_nowait, "get_nowait")         \
+    X(str_put_nowait, "put_nowait")         \
+    X(str_qsize, "qsize")                   \
+    X(str_task_done, "task_done")           \
+    X(str__wakeup_next, "_wakeup_next")     \
     X(str_done, "done")                     \
     X(str_is_set, "is_set")                 \
     X(str_locked, "locked")                 \
@@ -69,6 +92,8 @@ enum fl_aio_kind {
 /* References that may be NULL. */
 #define FL_AIO_STATE_OBJECTS(X)                \
     X(deque_append) /* deque's own, unbound */ \
+    X(deque_popleft)                           \
+    X(list_pop)                                \
     X(deque_remove)                            \
     X(lock_acquire) /* our Lock's, unbound */
 

@@ -10,6 +10,7 @@ from fastloop import aio
 from tests.support import child_says
 
 NAMES = ["Lock", "Event", "Semaphore", "BoundedSemaphore", "Condition"]
+QUEUES = ["Queue", "PriorityQueue", "LifoQueue"]
 
 
 @pytest.fixture
@@ -44,6 +45,9 @@ def test_accelerate_and_back():
             assert getattr(asyncio, name) is getattr(aio, name)
             assert getattr(asyncio.locks, name) is getattr(aio, name)
         assert type(asyncio.Condition()._lock) is aio.Lock
+        for name in QUEUES:
+            assert getattr(asyncio, name) is getattr(asyncio.queues, name)
+            assert getattr(asyncio, name) is getattr(aio, name)
     finally:
         fastloop.decelerate()
     for name in NAMES:

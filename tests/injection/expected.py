@@ -24,7 +24,8 @@ UNSEEN = {
         "a pipe whose number cannot be had is one that was closed": """
             net/pipe.c fl_pipe_fd""",
         "asyncio's own class then does it": """
-            aio/semaphore.c is_number  aio/semaphore.c plain_value""",
+            aio/semaphore.c is_number  aio/semaphore.c plain_value
+            aio/queue.c is_plain  aio/queue.c is_size""",
         "what fails already is not made worse": """
             net/sock_sendfile.c abandon_sendfile""",
         "importing: an answer that cannot be had is a no": """

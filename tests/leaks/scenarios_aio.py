@@ -15,7 +15,10 @@ async def waits_and_is_woken(waiting, wake):
     await asyncio.sleep(0)
     tasks[0].cancel()
     wake()
-    await asyncio.wait(tasks, timeout=5)
+    _, lost = await asyncio.wait(tasks, timeout=0.5)
+    for task in lost:  # of one that failed
+        task.cancel()
+    await asyncio.wait(tasks)
     for task in tasks:
         if not task.cancelled():
             task.result()
@@ -88,12 +91,50 @@ async def locks_of_subclasses():
         repr(semaphore)
 
 
+async def enter():
+    async with asyncio.Lock(), asyncio.Semaphore():
+        await asyncio.Queue().join()
+
+
 @scenario
 def accelerated():
     fastloop.accelerate()
     try:
-        fastloop.run(asyncio.Lock().acquire())
+        fastloop.run(enter())
         with contextlib.suppress(RuntimeError):
             asyncio.Lock().release()
     finally:
         fastloop.decelerate()
+
+
+@with_coroutine
+async def queues():
+    for queue in (aio.Queue(1), aio.PriorityQueue(1), aio.LifoQueue(maxsize=1)):
+        await queue.put(1)
+        with contextlib.suppress(asyncio.QueueFull):
+            queue.put_nowait(2)
+        await waits_and_is_woken(lambda q=queue: q.put(3), queue.get_nowait)
+        await queue.get()
+        await waits_and_is_woken(queue.get, lambda q=queue: put_two(q))
+        while not queue.empty():
+            queue.get_nowait()
+        with contextlib.suppress(asyncio.QueueEmpty):
+            queue.get_nowait()
+        await waits_and_is_woken(queue.join, lambda q=queue: finish(q))
+        with contextlib.suppress(ValueError):
+            queue.task_done()
+        repr(queue), queue.qsize(), queue.empty(), queue.full(), queue.maxsize
+        repr((queue._getters, queue._putters, queue._finished, queue._queue))
+        queue.__getstate__()
+        queue.put_nowait(queue)
+
+
+def put_two(queue):
+    queue._maxsize = 2
+    queue.put_nowait(4)
+    queue.put_nowait(5)
+
+
+def finish(queue):
+    while queue._unfinished_tasks:
+        queue.task_done()
