@@ -337,17 +337,9 @@ class Condition(asyncio.Condition):
 @disjoint_base
 class Semaphore(asyncio.Semaphore):
     """A number of permits for tasks: asyncio.Semaphore, which it derives
-        from, in C.
+    from, in C.
 
-    class BoundedSemaphore(Semaphore, asyncio.BoundedSemaphore): ...
-
-    @disjoint_base
-    class Queue(asyncio.Queue[_T]): ...
-
-    class PriorityQueue(Queue[Any], asyncio.PriorityQueue[Any]): ...
-    class LifoQueue(Queue[_T], asyncio.LifoQueue[_T]): ...
-
-        value: how many there are to begin with; ValueError below 0.
+    value: how many there are to begin with; ValueError below 0.
     """
 
 class BoundedSemaphore(Semaphore, asyncio.BoundedSemaphore):
@@ -355,4 +347,27 @@ class BoundedSemaphore(Semaphore, asyncio.BoundedSemaphore):
     asyncio.BoundedSemaphore, which it derives from, in C.
 
     value: how many there are to begin with; ValueError below 0.
+    """
+
+@disjoint_base
+class Queue(asyncio.Queue[_T]):
+    """Items that tasks hand over, first in, first out: asyncio.Queue, which it
+    derives from, in C.
+
+    maxsize: how many there is room for; without a bound if it is 0 or less.
+    """
+
+class PriorityQueue(Queue[Any], asyncio.PriorityQueue[Any]):
+    """A Queue that gives the least of its items first:
+    asyncio.PriorityQueue, which it derives from, in C.
+
+    maxsize: how many there is room for; without a bound if it is 0 or
+    less.
+    """
+
+class LifoQueue(Queue[_T], asyncio.LifoQueue[_T]):
+    """A Queue that gives what came last first: asyncio.LifoQueue, which it
+    derives from, in C.
+
+    maxsize: how many there is room for; without a bound if it is 0 or less.
     """

@@ -28,6 +28,8 @@ globals().update(
 
 
 def __getattr__(name: str) -> Any:
+    if name.startswith("__"):  # this is no package, though asyncio is one
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(sys.modules["asyncio"], name)
 
 

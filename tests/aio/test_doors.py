@@ -26,6 +26,7 @@ def test_aio_has_all_of_asyncio():
     assert set(vars(asyncio)) - {"__cached__"} <= set(dir(aio))
     assert aio.sleep is asyncio.sleep
     assert aio.locks is asyncio.locks
+    assert not hasattr(aio, "__path__")
     with pytest.raises(AttributeError, match="asyncio"):
         aio.no_such_thing  # noqa: B018
 
