@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from . import _core, _frames, _run
+from ._accelerate import accelerate
 from ._imports import after_import
 from ._loop import Loop
 from ._options import Settings
@@ -28,6 +29,8 @@ _others: dict[type, None] = {}
 def open_door(settings: Settings) -> None:
     """Make the loops of this process ours, and those of children by multiprocessing."""
     _run._debug_loops = settings.debug
+    if settings.accelerate:
+        accelerate()
     _take_calls_of_asyncios_class()
     _frames.hide_the_door()
     _watch_other_loops()

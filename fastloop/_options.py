@@ -20,6 +20,7 @@ class Settings:
 
     debug: bool = False
     keep_uvloop: bool = False
+    accelerate: bool = False
 
 
 class Option(NamedTuple):
@@ -49,6 +50,11 @@ OPTIONS = (
         "leave alone the uvloop that the program imports; else its functions\n"
         "new_event_loop, run and install, and its policy, give our loops",
         setting="keep_uvloop",
+    ),
+    Option(
+        ("--accelerate",),
+        "asyncio's locks and queues in C, by fastloop.accelerate()",
+        setting="accelerate",
     ),
     Option(
         ("--doctor",),

@@ -1,13 +1,14 @@
 """The ways to what fastloop has above the loop."""
 
 import asyncio
+import subprocess
 import sys
 
 import pytest
 
 import fastloop
 from fastloop import aio
-from tests.support import child_says
+from tests.support import child_env, child_says
 
 NAMES = ["Lock", "Event", "Semaphore", "BoundedSemaphore", "Condition"]
 QUEUES = ["Queue", "PriorityQueue", "LifoQueue"]
@@ -106,3 +107,14 @@ def test_the_environment():
     for value, module in (("1", "fastloop.aio"), ("0", "asyncio.locks")):
         said = child_says("fastloop", source, FASTLOOP_ACCELERATE=value)
         assert said.split() == [module, "1"]
+
+
+def test_the_command_line():
+    source = "import asyncio; print(asyncio.Lock.__module__, asyncio.Queue.__module__)"
+    for options, module in ((["--accelerate"], "fastloop.aio"), ([], "asyncio")):
+        command = [sys.executable, "-m", "fastloop", *options, "-c", source]
+        said = subprocess.run(
+            command, env=child_env(), capture_output=True, text=True, check=True
+        )
+        assert all(word.startswith(module) for word in said.stdout.split())
+        assert said.stdout
