@@ -285,6 +285,7 @@ async def streams(stage):
                 await writer.drain()
         except OSError as exc:
             stage.note("raised", exc)
+            stage.note("lost", reader.exception())  # which drain() says nothing of
         writer.close()
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
@@ -292,10 +293,14 @@ async def streams(stage):
     address = server.sockets[0].getsockname()
     reader, writer = await asyncio.open_connection(*address)
     stage.made(writer.transport)
-    for _ in range(3):
-        writer.write(b"line\n")
-        await writer.drain()
-        assert await reader.readline() in {b"line\n", b""}
+    try:
+        for _ in range(3):
+            writer.write(b"line\n")
+            await writer.drain()
+            assert await reader.readline() in {b"line\n", b""}
+    except ConnectionResetError:
+        stage.note("lost", reader.exception())
+        raise
     writer.write_eof()
     rest = await reader.read()
     writer.close()
