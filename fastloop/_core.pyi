@@ -291,7 +291,6 @@ def _make_stream(
 ) -> asyncio.Transport | None:
     """Return a transport, or None if asyncio's own must drive that kind of socket."""
 
-@disjoint_base
 class Future(asyncio.Future[_T]):
     """A result that is not there yet: asyncio.Future, which it derives from, in C.
 

@@ -62,7 +62,7 @@ def join() -> None:
     )
     tasks = getattr(asyncio.tasks, name)
     if type(tasks) is weakref.WeakSet:
-        tasks._fastloop_cores = []
+        tasks._fastloop_cores = []  # type: ignore[attr-defined]
         tasks.__class__ = _AllTasks
     if hasattr(tasks, "_fastloop_cores"):
         tasks._fastloop_cores.append(_core)
