@@ -46,7 +46,7 @@ INHERITED = {
             "shutdown_asyncgens shutdown_default_executor run_in_executor"
             " set_default_executor _check_callback _check_default_executor"
             " _check_running _check_signal _set_coroutine_origin_tracking"
-            " _do_shutdown"
+            " _do_shutdown __del__"
         ),
         "runs once per name looked up": "_getaddrinfo_debug",
         "runs once per connection or server": (

@@ -612,7 +612,7 @@ static PyType_Spec queue_spec = {
     .slots = queue_slots,
 };
 
-static PyMemberDef no_members[] = {{NULL, 0, 0, 0, NULL}};
+static const PyMemberDef no_members[] = {{NULL, 0, 0, 0, NULL}};
 
 PyDoc_STRVAR(
     priority_doc, "PriorityQueue(maxsize=0)\n--\n\n"
@@ -625,7 +625,7 @@ PyDoc_STRVAR(
 static PyType_Slot priority_slots[] = {
     {Py_tp_doc, (void *)priority_doc},
     {Py_tp_new, priority_new},
-    {Py_tp_members, no_members},
+    {Py_tp_members, (void *)no_members},
     {0, NULL},
 };
 
@@ -646,7 +646,7 @@ PyDoc_STRVAR(
 static PyType_Slot lifo_slots[] = {
     {Py_tp_doc, (void *)lifo_doc},
     {Py_tp_new, lifo_new},
-    {Py_tp_members, no_members},
+    {Py_tp_members, (void *)no_members},
     {0, NULL},
 };
 

@@ -57,7 +57,6 @@ OURS = [
     "_close_self_pipe",
     "_handle_signal",
     "__init__",
-    "__del__",
 ]
 
 # What runs per event or callback: in C, whatever else may be in Python.
