@@ -39,7 +39,8 @@ INFALLIBLE = {
         PyMethod_GET_FUNCTION PyMethod_GET_SELF PyModule_GetDict
         PyModule_GetState PyObject_Init PySequence_Fast_GET_SIZE
         PySequence_Fast_ITEMS PySet_GET_SIZE PyTuple_GET_ITEM PyTuple_GET_SIZE
-        PyTuple_SET_ITEM PyUnicode_GET_LENGTH PyVectorcall_NARGS""",
+        PyTuple_SET_ITEM PyUnicode_1BYTE_DATA PyUnicode_GET_LENGTH
+        PyVectorcall_NARGS""",
     "gives back an object that exists": "PyBool_FromLong PyUnicode_InternInPlace",
     "frees, or serves the garbage collector": """
         free PyBuffer_Release PyMem_Free PyObject_CallFinalizerFromDealloc

@@ -129,18 +129,8 @@ void fl_future_clear_base(PyObject *op);
 /* context: borrowed. Schedules at once if the future is done. escapes. 0 or -1. */
 int fl_future_add_callback(FutureObject *self, PyObject *callback, PyObject *context);
 
-/* The same for one of our Tasks that waits for the future: on a loop of ours the task
- * itself, with its own context, is the callback. */
-int fl_future_add_waiter(FutureObject *self, PyObject *task);
-
-/* What a loop that was given callback is to call with argument: callback, or the bound
- * method that wakes it if it is a task of ours that waits for the future argument,
- * which asyncio's own code hands on as it finds it. context: NULL for none. New or
- * NULL. */
-PyObject *fl_future_callable(
-    const struct fl_state *state, PyObject *callback, PyObject *argument,
-    PyObject *context
-);
+/* The same for a task of ours that waits for the future, which is one of ours. */
+int fl_future_add_waiter(FutureObject *self, struct fl_state *state, PyObject *task);
 
 /* Takes out every callback equal to callback. escapes. New int or NULL. */
 PyObject *fl_future_remove_callback(FutureObject *self, PyObject *callback);

@@ -6,58 +6,21 @@
  * entry by itself; on any other loop, or with an overridden call_soon, each goes
  * through loop.call_soon(callback, future, context=context).
  *
- * A waiting task of ours is the callback itself, known by its type and by its context,
- * which is the task's own: nobody else's callback has both. Whatever shows it or hands
- * it on shows the bound method that asyncio would have added.
+ * A task that waits is found by the method that wakes it, core/task_wakeup.h.
  */
 #include "core/future.h"
 
 #include "core/sched.h"
 #include "core/task_step.h"
+#include "core/task_wakeup.h"
 #include "py/call.h"
-
-/* ---- a waiting task ---- */
-
-static bool
-is_waiting_task(const struct fl_state *state, PyObject *callback, PyObject *context)
-{
-    return Py_IS_TYPE(callback, state->task_type) && context != NULL &&
-           fl_base_task(callback)->context == context;
-}
-
-PyObject *
-fl_future_callable(
-    const struct fl_state *state, PyObject *callback, PyObject *argument,
-    PyObject *context
-)
-{
-    if (is_waiting_task(state, callback, context) &&
-        PyObject_TypeCheck(argument, state->future_type->tp_base)) {
-        return fl_task_wakeup_method(callback);
-    }
-    return Py_NewRef(callback);
-}
-
-/* The callback as Python sees it: new, or NULL. */
-static PyObject *
-visible_callback(const struct fl_state *state, PyObject *callback, PyObject *context)
-{
-    if (is_waiting_task(state, callback, context)) {
-        return fl_task_wakeup_method(callback);
-    }
-    return Py_NewRef(callback);
-}
 
 /* ---- the list ---- */
 
+/* As a further one. */
 static int
-append_callback(FutureObject *self, PyObject *callback, PyObject *context)
+append_to_list(FutureObject *self, PyObject *callback, PyObject *context)
 {
-    if (self->callback0 == NULL && self->callbacks == NULL) {
-        self->callback0 = Py_NewRef(callback);
-        self->context0 = Py_NewRef(context);
-        return 0;
-    }
     PyObject *pair = PyTuple_Pack(2, callback, context);
     if (pair != NULL && self->callbacks == NULL) {
         PyObject *list = PyList_New(0); /* escapes: it may collect garbage */
@@ -75,6 +38,20 @@ append_callback(FutureObject *self, PyObject *callback, PyObject *context)
     return status;
 }
 
+/* Steals callback, also on failure. */
+static int
+append_callback(FutureObject *self, PyObject *callback, PyObject *context)
+{
+    if (self->callback0 == NULL && self->callbacks == NULL) {
+        self->callback0 = callback;
+        self->context0 = Py_NewRef(context);
+        return 0;
+    }
+    int status = append_to_list(self, callback, context);
+    Py_DECREF(callback);
+    return status;
+}
+
 /* ---- telling ---- */
 
 static int
@@ -89,13 +66,15 @@ call_soon(
     ); /* escapes */
 }
 
-/* Of what is no waiting task. */
+/* loop.call_soon(callback, self, context=context), the short way where there is one.
+ * escapes. */
 static int
-schedule_plain(
-    FutureObject *self, const struct fl_state *state, PyObject *callback,
-    PyObject *context
-)
+schedule_plain(FutureObject *self, PyObject *callback, PyObject *context)
 {
+    const struct fl_state *state = fl_future_state(self);
+    if (state == NULL || fl_future_check_alive(self) < 0) {
+        return -1;
+    }
     LoopObject *plain = fl_sched_loop(self);
     if (plain != NULL) {
         return fl_sched_callback(plain, callback, (PyObject *)self, context);
@@ -106,37 +85,29 @@ schedule_plain(
     return status;
 }
 
+/* The same; steals the callback and its context, NULL for none. */
 static int
-schedule_visible(
-    FutureObject *self, const struct fl_state *state, PyObject *callback,
-    PyObject *context
-)
+schedule_given(FutureObject *self, PyObject *callback, PyObject *context)
 {
-    PyObject *visible = visible_callback(state, callback, context);
-    int status = visible == NULL ? -1 : schedule_plain(self, state, visible, context);
-    Py_XDECREF(visible);
-    return status;
-}
-
-/* Steals the callback and its context. escapes. */
-static int
-schedule_callback(FutureObject *self, PyObject *callback, PyObject *context)
-{
-    LoopObject *loop = fl_sched_loop(self);
-    if (loop != NULL && is_waiting_task(loop->state, callback, context) &&
-        fl_task_waits_for(callback, (PyObject *)self)) {
-        Py_DECREF(context); /* the task has it, too */
-        return fl_sched_wakeup(loop, callback);
-    }
-    const struct fl_state *state = fl_future_state(self);
-    int status = state == NULL || self->loop == NULL
-                     ? -1
-                     : schedule_visible(
-                           self, state, callback, context != NULL ? context : Py_None
-                       );
+    int status = schedule_plain(self, callback, context != NULL ? context : Py_None);
     Py_DECREF(callback);
     Py_XDECREF(context); /* escapes */
     return status;
+}
+
+/* The same for what may be a waiting task. */
+static inline int
+schedule_callback(FutureObject *self, PyObject *callback, PyObject *context)
+{
+    PyObject *task = fl_task_woken_by(callback);
+    LoopObject *loop = task == NULL ? NULL : fl_sched_loop(self);
+    /* fast: no Handle. The entry runs in the task's context, for what it waits for */
+    if (loop != NULL && fl_base_task(task)->context == context &&
+        fl_task_waits_for(task, (PyObject *)self) && context != NULL) {
+        Py_DECREF(context); /* the task has it, too */
+        return fl_sched_wakeup(loop, fl_task_wakeup_keep(loop->state, callback));
+    }
+    return schedule_given(self, callback, context);
 }
 
 /* Steals the list. escapes. */
@@ -159,17 +130,11 @@ schedule_list(FutureObject *self, PyObject *list)
     return status;
 }
 
-int
-fl_future_schedule_callbacks(FutureObject *self)
+/* The list behind a first callback, whose scheduling gave status. Steals the list.
+ * escapes. */
+static int
+schedule_further(FutureObject *self, PyObject *list, int status)
 {
-    PyObject *callback = self->callback0;
-    PyObject *context = self->context0;
-    PyObject *list = self->callbacks;
-    self->callback0 = self->context0 = self->callbacks = NULL;
-    int status = callback == NULL ? 0 : schedule_callback(self, callback, context);
-    if (list == NULL) {
-        return status;
-    }
     if (status == 0) {
         return schedule_list(self, list);
     }
@@ -180,6 +145,17 @@ fl_future_schedule_callbacks(FutureObject *self)
 }
 
 int
+fl_future_schedule_callbacks(FutureObject *self)
+{
+    PyObject *callback = self->callback0;
+    PyObject *context = self->context0;
+    PyObject *list = self->callbacks;
+    self->callback0 = self->context0 = self->callbacks = NULL;
+    int status = callback == NULL ? 0 : schedule_callback(self, callback, context);
+    return list == NULL ? status : schedule_further(self, list, status);
+}
+
+int
 fl_future_add_callback(FutureObject *self, PyObject *callback, PyObject *context)
 {
     if (self->loop == NULL) {
@@ -187,54 +163,36 @@ fl_future_add_callback(FutureObject *self, PyObject *callback, PyObject *context
         return -1;
     }
     if (self->status == FL_FUTURE_PENDING) {
-        return append_callback(self, callback, context);
+        return append_callback(self, Py_NewRef(callback), context);
     }
-    const struct fl_state *state = fl_future_state(self);
-    return state == NULL ? -1 : schedule_plain(self, state, callback, context);
+    return schedule_plain(self, callback, context);
 }
 
 int
-fl_future_add_waiter(FutureObject *self, PyObject *task)
+fl_future_add_waiter(FutureObject *self, struct fl_state *state, PyObject *task)
 {
-    const LoopObject *loop = fl_sched_loop(self);
+    PyObject *wakeup = fl_task_wakeup_method(state, task);
     PyObject *context = fl_base_task(task)->context;
-    if (loop != NULL && Py_IS_TYPE(task, loop->state->task_type)) {
-        if (self->status == FL_FUTURE_PENDING) {
-            return append_callback(self, task, context);
-        }
-        return schedule_callback(self, Py_NewRef(task), Py_NewRef(context));
+    if (wakeup == NULL) {
+        return -1;
     }
-    /* the loop's call_soon shall find what it can call */
-    PyObject *wakeup = fl_task_wakeup_method(task);
-    int status = wakeup == NULL ? -1 : fl_future_add_callback(self, wakeup, context);
-    Py_XDECREF(wakeup);
-    return status;
+    if (self->status == FL_FUTURE_PENDING) {
+        return append_callback(self, wakeup, context);
+    }
+    return schedule_callback(self, wakeup, Py_NewRef(context));
 }
 
 /* ---- Python's view ---- */
 
-/* callback == fn, as Python sees the callback: 1, 0 or -1. escapes. */
-static int
-callback_equals(
-    const struct fl_state *state, PyObject *callback, PyObject *context, PyObject *fn
-)
-{
-    PyObject *visible = visible_callback(state, callback, context);
-    int equal = visible == NULL ? -1 : PyObject_RichCompareBool(visible, fn, Py_EQ);
-    Py_XDECREF(visible);
-    return equal;
-}
-
 /* 1 if the first callback was taken out, 0 or -1. escapes. */
 static int
-remove_first(FutureObject *self, const struct fl_state *state, PyObject *fn)
+remove_first(FutureObject *self, PyObject *fn)
 {
     PyObject *callback = Py_XNewRef(self->callback0);
     if (callback == NULL) {
         return 0;
     }
-    PyObject *context = Py_XNewRef(self->context0);
-    int equal = callback_equals(state, callback, context, fn); /* escapes */
+    int equal = PyObject_RichCompareBool(callback, fn, Py_EQ); /* escapes */
     /* the comparison may have run anything: look again */
     if (equal > 0 && self->callback0 == callback) {
         Py_CLEAR(self->callback0);
@@ -243,21 +201,20 @@ remove_first(FutureObject *self, const struct fl_state *state, PyObject *fn)
     else if (equal > 0) {
         equal = 0;
     }
-    Py_DECREF(callback);
-    Py_XDECREF(context); /* escapes */
+    Py_DECREF(callback); /* escapes */
     return equal;
 }
 
 /* Takes out of the list what is equal to fn: how many, or -1. escapes. */
 static Py_ssize_t
-remove_further(FutureObject *self, const struct fl_state *state, PyObject *fn)
+remove_further(FutureObject *self, PyObject *fn)
 {
     Py_ssize_t removed = 0, i = 0;
     while (self->callbacks != NULL && i < PyList_GET_SIZE(self->callbacks)) {
         PyObject *list = Py_NewRef(self->callbacks);
         PyObject *pair = Py_NewRef(PyList_GET_ITEM(list, i));
-        int equal = callback_equals(
-            state, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1), fn
+        int equal = PyObject_RichCompareBool(
+            PyTuple_GET_ITEM(pair, 0), fn, Py_EQ
         ); /* escapes */
         /* the comparison may have run anything: look again */
         bool still_there = self->callbacks == list && i < PyList_GET_SIZE(list) &&
@@ -284,30 +241,24 @@ remove_further(FutureObject *self, const struct fl_state *state, PyObject *fn)
 PyObject *
 fl_future_remove_callback(FutureObject *self, PyObject *callback)
 {
-    const struct fl_state *state = fl_future_state(self);
-    if (state == NULL || fl_future_check_alive(self) < 0) {
+    if (fl_future_check_alive(self) < 0) {
         return NULL;
     }
-    int first = remove_first(self, state, callback); /* escapes */
+    int first = remove_first(self, callback); /* escapes */
     if (first < 0) {
         return NULL;
     }
-    Py_ssize_t further = remove_further(self, state, callback); /* escapes */
+    Py_ssize_t further = remove_further(self, callback); /* escapes */
     return further < 0 ? NULL : PyLong_FromSsize_t(first + further);
 }
 
-/* list.append((callback, context)), as Python sees the callback. 0 or -1. */
+/* list.append((callback0, context0)). 0 or -1. */
 static int
-list_callback(
-    PyObject *list, const struct fl_state *state, PyObject *callback, PyObject *context
-)
+list_first(const FutureObject *self, PyObject *list)
 {
-    PyObject *visible = visible_callback(state, callback, context);
-    PyObject *pair =
-        visible == NULL ? NULL
-                        : PyTuple_Pack(2, visible, context != NULL ? context : Py_None);
+    PyObject *context = self->context0 != NULL ? self->context0 : Py_None;
+    PyObject *pair = PyTuple_Pack(2, self->callback0, context);
     int status = pair == NULL ? -1 : PyList_Append(list, pair);
-    Py_XDECREF(visible);
     Py_XDECREF(pair);
     return status;
 }
@@ -318,19 +269,13 @@ fl_future_list_callbacks(FutureObject *self)
     if (self->callback0 == NULL && self->callbacks == NULL) {
         Py_RETURN_NONE;
     }
-    const struct fl_state *state = fl_future_state(self);
-    PyObject *list = state == NULL ? NULL : PyList_New(0);
-    if (list != NULL && self->callback0 != NULL &&
-        list_callback(list, state, self->callback0, self->context0) < 0) {
+    PyObject *list = PyList_New(0);
+    if (list != NULL && self->callback0 != NULL && list_first(self, list) < 0) {
         Py_CLEAR(list);
     }
-    for (Py_ssize_t i = 0; list != NULL && self->callbacks != NULL &&
-                           i < PyList_GET_SIZE(self->callbacks);
-         i++) {
-        PyObject *pair = PyList_GET_ITEM(self->callbacks, i);
-        if (list_callback(
-                list, state, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1)
-            ) < 0) {
+    if (list != NULL && self->callbacks != NULL) {
+        Py_ssize_t end = PyList_GET_SIZE(list);
+        if (PyList_SetSlice(list, end, end, self->callbacks) < 0) {
             Py_CLEAR(list);
         }
     }

@@ -3,7 +3,6 @@
  * Imitates asyncio.BaseEventLoop's methods of the same names. In debug mode
  * they check thread and callback first, through the inherited _check_callback.
  */
-#include "core/future.h"
 #include "core/loop.h"
 #include "core/source.h"
 #include "core/threadsafe_handle.h"
@@ -49,23 +48,6 @@ push_handle(LoopObject *self, HandleObject *handle)
     return Py_NewRef((PyObject *)handle);
 }
 
-/* What asyncio's own code, called by its full name on a future of ours, finds as the
- * callback when a task waits for it is the task itself. */
-static PyObject *
-call_soon_maybe_waiting(LoopObject *self, const struct fl_callback_args *call)
-{
-    PyObject *callback =
-        fl_future_callable(self->state, call->leading[0], call->args[0], call->context);
-    if (callback == NULL) {
-        return NULL;
-    }
-    PyObject *handle = push_handle(
-        self, fl_handle_new(self, callback, call->args, call->n_args, call->context)
-    );
-    Py_DECREF(callback);
-    return handle;
-}
-
 PyObject *
 fl_loop_call_soon(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
@@ -85,9 +67,6 @@ fl_loop_call_soon(
     if (fl_args_parse(self->state, &signature, args, n_args, kwnames, &call) < 0 ||
         fl_loop_check_closed(self) < 0) {
         return NULL;
-    }
-    if (call.n_args == 1 && Py_IS_TYPE(call.leading[0], self->state->task_type)) {
-        return call_soon_maybe_waiting(self, &call);
     }
     if (self->debug && check_debug(self, call.leading[0], "call_soon", true) < 0) {
         return NULL;

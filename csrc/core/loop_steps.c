@@ -2,13 +2,14 @@
 #include "core/sched.h"
 #include "core/task_registry.h"
 #include "core/task_step.h"
+#include "core/task_wakeup.h"
 #include "py/error.h"
 
 /* A stand-in for the Handle that asyncio would have queued: new, or NULL. */
 static HandleObject *
 handle_of_step(LoopObject *self, TaskObject *task, bool waking)
 {
-    PyObject *callable = waking ? fl_task_wakeup_method((PyObject *)task)
+    PyObject *callable = waking ? fl_task_wakeup_method(self->state, (PyObject *)task)
                                 : fl_task_step_callable(self->state, task, NULL);
     if (callable == NULL) {
         return NULL;

@@ -17,7 +17,7 @@ fl_sched_loop(const FutureObject *self)
     if (loop == NULL) {
         return NULL;
     }
-    bool plain = !loop->debug && !loop->closed &&
+    bool plain = (loop->debug | loop->closed) == 0 &&
                  !(fl_loop_overrides(loop) & FL_OVERRIDES_CALL_SOON);
     return plain ? loop : NULL;
 }

@@ -4,6 +4,7 @@
 #include "core/future_iter.h"
 #include "core/task_registry.h"
 #include "core/task_step.h"
+#include "core/task_wakeup.h"
 #include "py/call.h"
 #include "py/tables.h"
 
@@ -53,15 +54,23 @@ static PyObject *
 make_default_name(uint64_t number)
 {
 #if defined(FL_EAGER_TASK_NAMES)
-    /* fast: PyUnicode_FromFormat takes three times as many instructions */
-    char text[32] = "Task-";
-    char *end = text + sizeof(text), *first = end;
-    do {
-        *--first = (char)('0' + number % 10);
-        number /= 10;
-    } while (number != 0);
-    memmove(text + 5, first, (size_t)(end - first));
-    return PyUnicode_FromStringAndSize(text, 5 + (end - first));
+    /* fast: PyUnicode_FromFormat takes four times as many instructions */
+    static const char prefix[] = {'T', 'a', 's', 'k', '-'};
+    Py_ssize_t n_digits = 1;
+    for (uint64_t rest = number; rest >= 10; rest /= 10) {
+        n_digits++;
+    }
+    Py_ssize_t length = (Py_ssize_t)sizeof(prefix) + n_digits;
+    PyObject *name = PyUnicode_New(length, 'z');
+    if (name != NULL) {
+        Py_UCS1 *text = PyUnicode_1BYTE_DATA(name);
+        memcpy(text, prefix, sizeof(prefix));
+        do {
+            text[--length] = (Py_UCS1)('0' + number % 10);
+            number /= 10;
+        } while (number != 0);
+    }
+    return name;
 #else
     return PyLong_FromUnsignedLongLong(number); /* the text when it is asked for */
 #endif
@@ -326,6 +335,7 @@ fl_task_trim(struct fl_state *state, int max)
     fl_freelist_trim(&state->types.free_tasks, max, LINK);
     fl_future_trim(state, max);
     fl_future_iter_trim(state, max);
+    fl_task_wakeup_trim(state, max);
 }
 
 static PyObject *

@@ -47,7 +47,8 @@ int fl_task_add_type(PyObject *module, struct fl_state *state);
  * looked at. escapes. New or NULL. */
 PyObject *fl_task_new(LoopObject *loop, const struct fl_task_args *args);
 
-/* Frees all but max of the dead tasks, futures and iterators that are kept. */
+/* Frees all but max of what is kept of dead tasks, futures and iterators, and of
+ * wake-up methods. */
 void fl_task_trim(struct fl_state *state, int max);
 
 /* task.cancel(msg=message). escapes. 1, 0 if it is done, -1 with an exception. */

@@ -1,9 +1,10 @@
-/* A step as a callable, for loops that are not ours.
+/* A step as a callable, for loops that are not ours, and what wakes a waiting task.
  *
  * As with asyncio's, __self__ is the task: debuggers, and the loop's own messages,
  * find the task by it.
  */
 #include "core/task_step.h"
+#include "core/task_wakeup.h"
 #include "py/tables.h"
 
 typedef struct {
@@ -111,21 +112,26 @@ fl_task_callable_add_types(PyObject *module, struct fl_state *state)
     return fl_make_type(&state->task_step_type, module, &step_spec, NULL);
 }
 
-/* ---- the bound method that foreign futures call ---- */
+/* ---- the bound method that futures call ---- */
 
 static PyObject *
 task_wakeup(PyObject *task, PyObject *future)
 {
-    if (fl_task_wakeup((TaskObject *)(void *)task, future) < 0) {
+    /* the garbage collector shows those that wake nobody now */
+    if (task != NULL && fl_task_wakeup((TaskObject *)(void *)task, future) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
 }
 
-static PyMethodDef wakeup_def = {"task_wakeup", task_wakeup, METH_O, NULL};
+PyMethodDef fl_task_wakeup_def = {"task_wakeup", task_wakeup, METH_O, NULL};
 
-PyObject *
-fl_task_wakeup_method(PyObject *task)
+void
+fl_task_wakeup_trim(struct fl_state *state, int max)
 {
-    return PyCFunction_New(&wakeup_def, task);
+    struct fl_wakeups *wakeups = &state->types.wakeups;
+    while (wakeups->count > max) {
+        PyObject *op = wakeups->kept[--wakeups->count];
+        Py_DECREF(op);
+    }
 }

@@ -132,7 +132,7 @@ cancellation(const struct fl_state *state, TaskObject *self, PyObject *exc)
 
 /* The step between entering and leaving as the current task. */
 static int
-run_coroutine(const struct fl_state *state, TaskObject *self, PyObject *exc)
+run_coroutine(struct fl_state *state, TaskObject *self, PyObject *exc)
 {
     if (self->base.future.status != FL_FUTURE_PENDING) {
         PyErr_Format(
@@ -179,7 +179,7 @@ run_coroutine(const struct fl_state *state, TaskObject *self, PyObject *exc)
 int
 fl_task_step(TaskObject *self, PyObject *exc)
 {
-    const struct fl_state *state = fl_future_state(fl_task_future(self));
+    struct fl_state *state = fl_future_state(fl_task_future(self));
     if (state == NULL || fl_current_enter(self) < 0) {
         return -1;
     }
@@ -250,7 +250,7 @@ fl_task_wakeup(TaskObject *self, PyObject *future)
 
 /* The step of fl_task_run, between entering and leaving the context. */
 static int
-run_in_context(const struct fl_state *state, TaskObject *self, bool waking)
+run_in_context(struct fl_state *state, TaskObject *self, bool waking)
 {
     PyObject *future = waking ? self->base.fut_waiter : NULL;
     if (future == NULL) {
@@ -310,7 +310,7 @@ swap_back(TaskObject *self, PyObject *previous)
 int
 fl_task_start_eagerly(TaskObject *self)
 {
-    const struct fl_state *state = fl_future_state(fl_task_future(self));
+    struct fl_state *state = fl_future_state(fl_task_future(self));
     PyObject *previous;
     if (state == NULL || fl_current_swap(self, (PyObject *)self, &previous) < 0) {
         FL_TASK_FLAGS(&self->base)->log_destroy_pending = 0;

@@ -28,7 +28,7 @@ int fl_task_step_soon(TaskObject *self, PyObject *exc);
 /* ---- task_yield.c ---- */
 
 /* The task now waits for what its coroutine yielded. Steals yielded. */
-int fl_task_wait(const struct fl_state *state, TaskObject *self, PyObject *yielded);
+int fl_task_wait(struct fl_state *state, TaskObject *self, PyObject *yielded);
 
 /* ---- task_callable.c ---- */
 
@@ -37,9 +37,6 @@ int fl_task_callable_add_types(PyObject *module, struct fl_state *state);
 /* A callable that makes the step, its __self__ the task. New or NULL. */
 PyObject *
 fl_task_step_callable(const struct fl_state *state, TaskObject *self, PyObject *exc);
-
-/* The bound method a waiting task adds to foreign futures. New or NULL. */
-PyObject *fl_task_wakeup_method(PyObject *task);
 
 /* Whether the task still awaits this future. */
 static inline bool

@@ -7,6 +7,7 @@
 #include "core/awaited_by.h"
 #include "core/sched.h"
 #include "core/task_step.h"
+#include "core/task_wakeup.h"
 #include "py/call.h"
 #include "py/tables.h"
 
@@ -101,7 +102,7 @@ pass_cancellation_on(const struct fl_state *state, TaskObject *self)
 
 static int
 wait_for_own(
-    const struct fl_state *state, TaskObject *self, PyObject *yielded, FutureObject *own
+    struct fl_state *state, TaskObject *self, PyObject *yielded, FutureObject *own
 )
 {
     if (own->loop != self->base.future.loop) {
@@ -115,7 +116,7 @@ wait_for_own(
     }
     own->blocking = 0;
     Py_XSETREF(self->base.fut_waiter, Py_NewRef(yielded));
-    if (fl_future_add_waiter(own, (PyObject *)self) < 0) {
+    if (fl_future_add_waiter(own, state, (PyObject *)self) < 0) {
         return -1;
     }
     return FL_TASK_FLAGS(&self->base)->must_cancel ? pass_cancellation_on(state, self)
@@ -141,7 +142,7 @@ loop_of_foreign(const struct fl_state *state, PyObject *future)
 }
 
 static int
-add_wakeup_to_foreign(const struct fl_state *state, TaskObject *self, PyObject *future)
+add_wakeup_to_foreign(struct fl_state *state, TaskObject *self, PyObject *future)
 {
     if (fl_awaited_by_add(state, future, (PyObject *)self) < 0) {
         return -1;
@@ -149,7 +150,7 @@ add_wakeup_to_foreign(const struct fl_state *state, TaskObject *self, PyObject *
     if (PyObject_SetAttr(future, state->str__asyncio_future_blocking, Py_False) < 0) {
         return -1;
     }
-    PyObject *wakeup = fl_task_wakeup_method((PyObject *)self);
+    PyObject *wakeup = fl_task_wakeup_method(state, (PyObject *)self);
     if (wakeup == NULL) {
         return -1;
     }
@@ -165,7 +166,7 @@ add_wakeup_to_foreign(const struct fl_state *state, TaskObject *self, PyObject *
 
 static int
 wait_for_foreign(
-    const struct fl_state *state, TaskObject *self, PyObject *future, bool blocking
+    struct fl_state *state, TaskObject *self, PyObject *future, bool blocking
 )
 {
     PyObject *loop = loop_of_foreign(state, future);
@@ -209,7 +210,7 @@ claims_to_be_future(const struct fl_state *state, PyObject *yielded, bool *block
 }
 
 static int
-wait_for_anything(const struct fl_state *state, TaskObject *self, PyObject *yielded)
+wait_for_anything(struct fl_state *state, TaskObject *self, PyObject *yielded)
 {
     bool blocking;
     int claims = claims_to_be_future(state, yielded, &blocking);
@@ -223,7 +224,7 @@ wait_for_anything(const struct fl_state *state, TaskObject *self, PyObject *yiel
 }
 
 int
-fl_task_wait(const struct fl_state *state, TaskObject *self, PyObject *yielded)
+fl_task_wait(struct fl_state *state, TaskObject *self, PyObject *yielded)
 {
     int status;
     if (yielded == Py_None) {

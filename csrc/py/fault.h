@@ -127,6 +127,7 @@ int fl_fault_add_methods(PyObject *module);
 #define PyUnicode_FromString(...) FL_FAULT_POINTER(PyUnicode_FromString, __VA_ARGS__)
 #define PyUnicode_FromStringAndSize(...) \
     FL_FAULT_POINTER(PyUnicode_FromStringAndSize, __VA_ARGS__)
+#define PyUnicode_New(...) FL_FAULT_POINTER(PyUnicode_New, __VA_ARGS__)
 #define PyUnicode_InternFromString(...) \
     FL_FAULT_POINTER(PyUnicode_InternFromString, __VA_ARGS__)
 

@@ -52,6 +52,13 @@
     X(own_eager_factory) /* the same for our Task */                    \
     X(coroutine_types)   /* set: types iscoroutine() said yes to */
 
+/* Bound methods that no task uses now: core/task_wakeup.h. */
+struct fl_wakeups {
+#define FL_WAKEUPS_MAX 1024
+    PyObject *kept[FL_WAKEUPS_MAX]; /* owned */
+    int count;
+};
+
 struct fl_types_state {
 #define FL_FIELD_OBJECT(field) PyObject *field;
     bool own;                /* py/mirror.h: our types are in use */
@@ -71,6 +78,7 @@ struct fl_types_state {
     struct fl_freelist free_futures;
     struct fl_freelist free_tasks;
     struct fl_freelist free_iters;
+    struct fl_wakeups wakeups;
 };
 
 #endif

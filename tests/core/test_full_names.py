@@ -7,9 +7,11 @@ compared with what the bound one does on another of its like.
 """
 
 import asyncio
+import gc
 import io
 import re
 import types
+import weakref
 
 import pytest
 
@@ -186,28 +188,110 @@ def test_as_the_bound_one(kit, kind, state, name):
             reports.clear()
 
 
-def test_a_waiting_task_is_the_callback(kit):
-    """What asyncio's own getter finds, where ours shows the task's wake-up method."""
+def test_who_waits_is_seen_alike_by_both_names(kit):
     future = kit.future()
 
     async def wait():
         return await future
 
-    task = kit.task(wait())
+    tasks = [kit.task(wait()) for _ in range(3)]
     kit.turn()
-    ((shown, context),) = future._callbacks
-    ((found, found_context),) = asyncio.Future._callbacks.__get__(future)
-    assert shown.__self__ is task
-    assert found_context is context
-    if kit.ours and kit.loop_kind == "fastloop":
-        assert found is task
-    else:
-        assert found.__self__ is task
-    assert asyncio.Future.remove_done_callback(future, found) == 1
+    shown = future._callbacks
+    found = asyncio.Future._callbacks.__get__(future)
+    assert found == shown
+    assert [callback.__self__ for callback, _ in found] == tasks
+    assert all(callable(callback) for callback, _ in found)
+    for callback, _ in (*found[:2], shown[2]):
+        assert asyncio.Future.remove_done_callback(future, callback) == 1
     assert future._callbacks is None
-    future.add_done_callback(shown, context=context)
+    for callback, context in shown:
+        future.add_done_callback(callback, context=context)
     asyncio.Future.set_result(future, 1)
-    assert kit.run(task) == 1
+    assert [kit.run(task) for task in tasks] == [1, 1, 1]
+
+
+def test_ours_takes_out_who_waits(kit):
+    future = kit.future()
+
+    async def wait():
+        return await future
+
+    tasks = [kit.task(wait()) for _ in range(3)]
+    kit.turn()
+    found = asyncio.Future._callbacks.__get__(future)
+    for callback, _ in found:
+        assert future.remove_done_callback(callback) == 1
+    assert asyncio.Future._callbacks.__get__(future) is None
+    for callback, context in found:
+        asyncio.Future.add_done_callback(future, callback, context=context)
+    future.set_result(1)
+    assert [kit.run(task) for task in tasks] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("look", ["hold", "weakly"])
+def test_a_wake_up_that_somebody_holds_stays_its_tasks(kit, look):
+    """Ours are used again, but for those."""
+
+    async def wait(*futures):
+        for future in futures:
+            await future
+
+    first, second = kit.future(), kit.future()
+    task = kit.task(wait(first, second))
+    kit.turn()
+    seen = first._callbacks[0][0]
+    held = seen if look == "hold" else weakref.ref(seen)
+    del seen
+    first.set_result(None)
+    kit.turn(2)
+    others = [kit.future() for _ in range(5)]
+    tasks = [kit.task(wait(other)) for other in others]
+    kit.turn()
+    if look == "hold":
+        assert held.__self__ is task
+    else:
+        assert held() is None or held().__self__ is task
+    assert second._callbacks[0][0].__self__ is task
+    for other, waiter in zip(others, tasks, strict=True):
+        ((callback, _),) = other._callbacks
+        assert callback.__self__ is waiter
+        assert callback is not held
+        other.set_result(None)
+    second.set_result(None)
+    for waiter in (task, *tasks):
+        kit.run(waiter)
+
+
+def test_wake_ups_that_nobody_uses_are_harmless(kit):
+    """The garbage collector shows them."""
+
+    async def wait(future):
+        await future
+
+    futures = [kit.future() for _ in range(10)]
+    tasks = [kit.task(wait(future)) for future in futures]
+    kit.turn()
+    for future in futures:
+        future.set_result(None)
+    for task in tasks:
+        kit.run(task)
+    idle = [
+        found
+        for found in gc.get_objects()
+        if type(found) is types.BuiltinMethodType
+        and found.__name__ == "task_wakeup"
+        and found.__self__ is None
+    ]
+    for found in idle:
+        assert found(None) is None
+        assert "task_wakeup" in repr(found)
+    tasks = [kit.task(wait(kit.future())) for _ in idle]
+    kit.turn()
+    for found in idle:  # ours: each waits again, and is held here
+        assert found.__self__ is not None
+    for task in tasks:
+        task.cancel()
+    kit.turn(2)
 
 
 @pytest.mark.parametrize("how", ["set_result", "set_exception", "cancel"])
@@ -254,6 +338,42 @@ def test_call_soon_replaced_while_a_task_waits(kit):
     del kit.loop.call_soon
     assert calls == [(future,)]
     assert kit.run(task) == 1
+
+
+@pytest.mark.parametrize("how", ["set_result", "set_exception", "cancel"])
+@pytest.mark.parametrize("full_name", [False, True])
+def test_a_call_soon_in_python_can_call_what_wakes(kit, how, full_name):
+    """It is not handed on, but called by a function of the program's."""
+    future, called = kit.future(), []
+
+    async def wait():
+        try:
+            return await future
+        except BaseException as error:
+            return type(error)
+
+    tasks = [kit.task(wait()) for _ in range(3)]
+    kit.turn()
+    call_soon = kit.loop.call_soon
+
+    def spy(callback, *args, context=None):
+        def run():
+            called.append(callable(callback))
+            callback(*args)
+
+        return call_soon(run, context=context)
+
+    kit.loop.call_soon = spy
+    args = {"set_result": (7,), "set_exception": (KeyError(),), "cancel": ()}[how]
+    if full_name:
+        getattr(asyncio.Future, how)(future, *args)
+    else:
+        getattr(future, how)(*args)
+    del kit.loop.call_soon
+    kit.turn()
+    what = {"set_result": 7, "set_exception": KeyError}.get(how, asyncio.CancelledError)
+    assert called == [True] * 3
+    assert [kit.run(task) for task in tasks] == [what] * 3
 
 
 def test_a_task_that_waits_for_nothing_is_no_callback(kit):
