@@ -39,6 +39,7 @@ SOURCES = {
         "keywords.c",
         "layout.c",
         "mirror.c",
+        "mirror_breaker.c",
         "mirror_names.c",
         "state.c",
         "tables.c",

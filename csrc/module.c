@@ -168,6 +168,7 @@ module_exec(PyObject *module)
         fl_aio_add_types(module, state) < 0) {
         return -1;
     }
+    fl_mirror_find_breaker(state);
 #ifdef FASTLOOP_DEBUG
     return fl_fault_add_methods(module);
 #else

@@ -69,6 +69,7 @@ INFALLIBLE = {
     "is made of a call that is wrapped": "PyMem_New",
     "tells the interpreter, which has nothing to say against it": """
         PyModuleDef_Init PyType_Modified""",
+    "fails without an exception, and is done without": "Py_AddPendingCall",
     "is no call": """
         PyDoc_STRVAR PyInit__core Py_ARRAY_LENGTH Py_UNUSED""",
 }

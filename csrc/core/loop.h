@@ -116,7 +116,7 @@ typedef struct LoopObject {
 
     /* poll policy (loop_poll.c) */
     unsigned int quiet_iterations; /* since the last sign of I/O */
-    unsigned int skipped_polls;    /* since anybody could have told */
+    unsigned int skipped_polls;
     int64_t last_poll_ticks;
     int64_t last_step_ticks; /* its end, if nothing came between; else 0 */
     struct fl_tick_rate tick_rate;

@@ -12,24 +12,23 @@
 #include "core/handle.h"
 #include "core/task_registry.h"
 #include "py/error.h"
+#include "py/mirror.h"
 
 #include <errno.h>
 #include <math.h>
 
 #define QUIET_ITERATIONS 16
 #define POLL_PERIOD_NS 50000.0
-/* Of iterations that could not be told apart from polled ones, those that look for
- * signals: callbacks in Python look by themselves. */
+/* Of skipped polls, those that look for signals whatever is known of them. */
 #define SIGNAL_PERIOD 16
 /* asyncio.base_events.MAXIMUM_SELECT_TIMEOUT: some kernels dislike more. */
 #define MAX_TIMEOUT_S (24.0 * 3600.0)
 
 /* Is this the interpreter's only Python thread? */
 static bool
-is_only_thread(void)
+is_only_thread(const PyThreadState *thread)
 {
-    PyThreadState *tstate = PyThreadState_Get();
-    return tstate->next == NULL && tstate->prev == NULL;
+    return thread->next == NULL && thread->prev == NULL;
 }
 
 static bool
@@ -49,10 +48,8 @@ may_skip_poll(LoopObject *self, bool only_thread)
         fl_loop_has_watches(self) ||
         (self->signal_handlers != NULL && PyDict_GET_SIZE(self->signal_handlers) > 0);
     if (only_thread && !watching) {
-        self->skipped_polls++;
         return true;
     }
-    self->skipped_polls = 0;
     if (++self->quiet_iterations <= QUIET_ITERATIONS) {
         return false;
     }
@@ -162,11 +159,13 @@ fl_loop_poll(LoopObject *self)
     if (fl_loop_ensure_own(self) < 0) { /* escapes */
         return -1;
     }
-    bool only_thread = is_only_thread();
+    PyThreadState *thread = PyThreadState_Get();
+    bool only_thread = is_only_thread(thread);
     int64_t timeout_ns = 0;
     if (is_busy(self)) {
         if (may_skip_poll(self, only_thread)) {
-            if (self->skipped_polls % SIGNAL_PERIOD != 0) {
+            if (only_thread && ++self->skipped_polls % SIGNAL_PERIOD != 0 &&
+                !fl_signals_may_wait(self->state, thread)) {
                 return 0;
             }
             self->last_step_ticks = 0;

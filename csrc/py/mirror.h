@@ -29,6 +29,9 @@
 #if PY_VERSION_HEX < 0x030C0000
 #define FL_EAGER_TASK_NAMES 1 /* get_name() takes the field as it is */
 #endif
+#if PY_VERSION_HEX >= 0x030D0000
+#define FL_HAVE_THREAD_BREAKER 1 /* a public field of the thread state */
+#endif
 #if PY_VERSION_HEX < 0x030D0000
 #define FL_HAVE_INLINE_DICT 1 /* instance dict and weakrefs inside the struct */
 #endif
@@ -152,6 +155,30 @@ int fl_mirror_probe(struct fl_state *state);
 int fl_mirror_find_names(
     struct fl_state *state, PyObject *asyncio, PyObject *loop, PyObject *coro
 );
+
+/* mirror_breaker.c: sets state->breaker_offset, to 0 where it is not found. */
+void fl_mirror_find_breaker(struct fl_state *state);
+
+/* fast: may a signal wait for its Python handler? Asks what Python's own loop asks
+ * between two instructions, a tenth of what PyErr_CheckSignals costs. True for its
+ * other reasons, too, such as a thread that wants the GIL. False where what it asks
+ * was not found. thread: the calling one's. */
+static inline bool
+fl_signals_may_wait(const struct fl_state *state, PyThreadState *thread)
+{
+#if defined(FL_HAVE_THREAD_BREAKER)
+    (void)state;
+    /* the higher bits are a version */
+    return (__atomic_load_n(&thread->eval_breaker, __ATOMIC_RELAXED) & 0xFF) != 0;
+#else
+    const char *interp = (const char *)thread->interp;
+    return state->breaker_offset != 0 &&
+           __atomic_load_n(
+               (const int *)(const void *)(interp + state->breaker_offset),
+               __ATOMIC_RELAXED
+           ) != 0;
+#endif
+}
 
 /* A type of the C module _asyncio: new, or NULL. */
 PyObject *fl_base_type(const char *name);

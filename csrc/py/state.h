@@ -130,6 +130,7 @@ struct fl_state {
     struct fl_list loops;      /* all live loops, for fork */
     bool context_layout_known; /* py/context.h */
     struct fl_time_watch time_watch;
+    Py_ssize_t breaker_offset;     /* py/mirror.h, in the interpreter; 0: not known */
     unsigned int base_version;     /* core/loop.h: fl_loop_show_patches */
     bool create_task_takes_kwargs; /* BaseEventLoop.create_task(coro, **kwargs) */
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 
@@ -630,3 +631,51 @@ def test_closing_in_another_thread(loop, caplog):
     assert seen == [True]
     with pytest.raises(RuntimeError, match="closed"):
         loop.call_soon(print)
+
+
+def test_a_signal_between_two_callbacks_reaches_neither():
+    """However many callbacks ran before it: what its handler raises ends the run, so
+    that programs that spin and catch everything are ended as often as may be."""
+    source = """
+    import asyncio, ctypes, signal
+    import fastloop
+
+    class Interrupt(Exception):
+        pass
+
+    def handler(*_):
+        raise Interrupt
+
+    signal.signal(signal.SIGUSR1, handler)
+    raise_in_c = getattr(ctypes.PyDLL(None), "raise")  # looks for no signal itself
+    outcomes = []
+    for n_before in range(20):
+        loop = fastloop.new_event_loop()
+
+        def catch(loop, context):
+            outcomes.append("caught")
+            loop.stop()
+
+        def spin(n):
+            if n:
+                loop.call_soon(spin, n - 1)
+            else:
+                loop.call_soon(loop.call_soon, print, "another callback")
+                loop.call_soon(raise_in_c, int(signal.SIGUSR1))
+
+        loop.set_exception_handler(catch)
+        loop.call_soon(spin, n_before)
+        try:
+            loop.run_forever()
+        except Interrupt:
+            outcomes.append("ended")
+        loop.close()
+    print(outcomes.count("ended"))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(source)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.split() == ["20"], done.stdout + done.stderr
