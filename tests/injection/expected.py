@@ -34,6 +34,8 @@ UNSEEN = {
             py/mirror.c tell_stock_types
             py/layout.c fl_layout_matches
             net/sock_methods.c read_sendfile_habit""",
+        "the replaced clock is then looked for at each call": """
+            py/time_watch.c fl_time_watch_begin""",
         "the wake-up fd is set; there was none before": """
             core/loop_signals.c set_wakeup_fd""",
     }.items()
