@@ -223,8 +223,11 @@ stream_dealloc(PyObject *op)
 /* ---- the type ---- */
 
 static PyObject *
-stream_can_write_eof(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(ignored))
+stream_can_write_eof(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
+    if (fl_transport_flush((TransportObject *)op) < 0) { /* escapes */
+        return NULL;
+    }
     Py_RETURN_TRUE;
 }
 

@@ -346,7 +346,11 @@ const char fl_transport_get_protocol_doc[] =
 PyObject *
 fl_transport_get_protocol(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return fl_or_none(((TransportObject *)op)->protocol);
+    TransportObject *self = (TransportObject *)op;
+    if (fl_transport_flush(self) < 0) { /* escapes */
+        return NULL;
+    }
+    return fl_or_none(self->protocol);
 }
 
 /* ---- reading ---- */

@@ -229,7 +229,7 @@ fl_transport_get_extra_info(
         return NULL;
     }
     int is_socket = asks_for_socket(state, values[0]);
-    if (is_socket < 0 || (is_socket && fl_transport_flush(self) < 0)) { /* escapes */
+    if (is_socket < 0 || fl_transport_flush(self) < 0) { /* escapes */
         return NULL;
     }
     PyObject *extra = get_extra(self, is_socket != 0); /* escapes */

@@ -156,6 +156,9 @@ const char fl_transport_get_limits_doc[] =
 PyObject *
 fl_transport_get_limits(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
+    if (fl_transport_flush((TransportObject *)op) < 0) { /* escapes */
+        return NULL;
+    }
     return Py_BuildValue(
         "(NN)", fl_transport_get_low(op, NULL), fl_transport_get_high(op, NULL)
     );
