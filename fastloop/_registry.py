@@ -8,8 +8,8 @@ twice, it looks into the list of each core.
 
 import asyncio.tasks
 import weakref
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self
 
 from . import _core
 
@@ -17,7 +17,7 @@ from . import _core
 class _AllTasks(weakref.WeakSet[Any]):
     """A WeakSet of tasks that also holds fastloop's pending ones."""
 
-    _fastloop_cores: list[Any]
+    _fastloop_cores: Sequence[Any] = ()  # a new set made by an operator has none
 
     def _pending(self) -> Iterator[Any]:
         for core in self._fastloop_cores:
@@ -32,6 +32,52 @@ class _AllTasks(weakref.WeakSet[Any]):
 
     def __contains__(self, item: object) -> bool:
         return super().__contains__(item) or item in self._pending()
+
+    def copy(self) -> weakref.WeakSet[Any]:  # type: ignore[override]
+        return weakref.WeakSet(self)
+
+    __copy__ = copy
+
+    def issubset(self, other: Iterable[Any]) -> bool:
+        return bool(self.copy().issubset(other))
+
+    def issuperset(self, other: Iterable[Any]) -> bool:
+        return bool(self.copy().issuperset(other))
+
+    def __le__(self, other: Any) -> bool:
+        return bool(self.copy() <= other)
+
+    def __lt__(self, other: Any) -> bool:
+        return bool(self.copy() < other)
+
+    def __ge__(self, other: Any) -> bool:
+        return bool(self.copy() >= other)
+
+    def __gt__(self, other: Any) -> bool:
+        return bool(self.copy() > other)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, _AllTasks):
+            other = other.copy()
+        return self.copy() == other
+
+    __hash__ = None
+
+    def __repr__(self) -> str:
+        return repr(self.copy())
+
+    def __isub__(self, other: Any) -> Self:  # type: ignore[misc]
+        for item in set(other):
+            self.discard(item)
+        return self
+
+    def __iand__(self, other: Any) -> Self:  # type: ignore[misc]
+        return self.__isub__(self.copy() - other)
+
+    def __ixor__(self, other: Any) -> Self:  # type: ignore[misc]
+        both = set(self) & set(other)
+        self.update(other)
+        return self.__isub__(both)
 
     def discard(self, item: Any) -> None:
         super().discard(item)

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import weakref
 
 import pytest
 
@@ -133,5 +134,43 @@ def test_the_set_of_all_tasks_as_a_set(run):
         tasks.clear()
         assert len(tasks) == 0
         await asyncio.gather(one, *made)
+
+    run(main())
+
+
+@own_types
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="there is no such set")
+def test_the_operators_of_the_set_of_all_tasks(run):
+    name = "_scheduled_tasks" if sys.version_info >= (3, 12) else "_all_tasks"
+    tasks = getattr(asyncio.tasks, name)
+
+    async def main():
+        made = {asyncio.create_task(steps(2)) for _ in range(3)}
+        one = next(iter(made))
+        for new in (tasks | {one}, tasks & made, tasks.copy(), tasks - set()):
+            assert made <= set(new)
+        assert made.isdisjoint(set(tasks ^ made) | set(tasks - made))
+        everything = tasks.copy()
+        assert type(everything) is weakref.WeakSet
+        assert tasks == everything
+        assert everything == tasks
+        assert tasks <= everything <= tasks
+        assert tasks >= everything >= tasks
+        assert not tasks < everything
+        assert not tasks > everything
+        assert tasks.issuperset(made)
+        assert not tasks.issubset(made - {one})
+        assert len(repr(tasks)) == len(repr(everything))
+        everything.discard(one)
+        assert tasks != everything
+        assert tasks > everything
+        assert everything < tasks
+        tasks.difference_update({one})
+        assert one not in tasks
+        tasks.symmetric_difference_update(made)
+        assert made & set(tasks) == {one}
+        tasks.intersection_update(made - {one})
+        assert not made & set(tasks)
+        await asyncio.gather(*made)
 
     run(main())
