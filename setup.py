@@ -56,6 +56,7 @@ SOURCES = {
         "loop_fork.c",
         "loop_methods.c",
         "loop_poll.c",
+        "loop_nested.c",
         "loop_run.c",
         "loop_schedule.c",
         "loop_signals.c",

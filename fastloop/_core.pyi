@@ -7,6 +7,7 @@ from socket import socket
 from typing import (
     IO,
     Any,
+    Literal,
     Protocol,
     TypeAlias,
     TypedDict,
@@ -143,6 +144,23 @@ class EventLoop:
         """Run until future, or the coroutine given, is done; return its result.
 
         Raises its exception, or RuntimeError if the loop was stopped before.
+        """
+    def run_nested(
+        self, awaitable: _AwaitableLike[_T], others: Literal["run", "wait"] = "run"
+    ) -> _T:
+        """Run until awaitable is done, also inside of a step of this very loop; return
+        its result.
+
+        others: 'run': all that the loop has to do goes on meanwhile, between two lines
+        of the caller; or 'wait': tasks that were there before, what was scheduled with
+        call_soon() before, and timers set before have their turns after the return, in
+        order. Run then: the awaitable, tasks made meanwhile and what they schedule,
+        callbacks of fds and transports, what other threads schedule. Whoever awaits one
+        of those that wait, waits for ever.
+
+        A turn in a Context that is entered waits, too. Without a running loop the same
+        as run_until_complete(). Raises the awaitable's exception; RuntimeError if the
+        loop runs in another thread, or was stopped before.
         """
     def stop(self) -> None:
         """Stop the loop at the end of the current iteration."""

@@ -26,7 +26,8 @@ INFALLIBLE = {
         PyBuffer_IsContiguous PyFloat_CheckExact PyFunction_Check PyList_CheckExact
         PyLong_Check
         PyLong_CheckExact
-        PyMemoryView_Check PyMethod_Check PyObject_GC_IsFinalized PyObject_TypeCheck
+        PyMemoryView_Check PyMethod_Check PySet_Check PyUnicode_Check
+        PyObject_GC_IsFinalized PyObject_TypeCheck
         PyTraceBack_Check PyTuple_Check PyTuple_CheckExact PyType_Check
         PyType_IsSubtype PyUnicode_CheckExact PyUnicode_IS_COMPACT_ASCII Py_IS_TYPE
         Py_IsFinalizing Py_TYPE _Py_IsFinalizing""",

@@ -33,13 +33,16 @@ NO_LOOK = {
     "nobody else has the object yet": """
         fl_pipe_write_make:self->base.paused fl_reader_watch_want:watch->watch.events
         loop_new:self->state loop_new:self->wakeup
+        begin:self->handle begin:self->loop begin:self->outer
+        make_others_wait:self->old_tasks
         fl_transport_fill_extra:self->extra look_at_socket:self->address
         look_at_socket:self->has_address look_at_socket:self->is_connected
         open_signal_pair:self->signal_watch.on_ready take_task_keyword:args->eager_start
         watch_internal:watch->fd""",
     "one at a time can get there": """
         fl_current_publish:loop->stale_task fl_loop_take_wakeup_fd:self->took_wakeup_fd
-        fl_aio_wait:self->iterator op_wait:self->future setup:self->thread_id""",
+        fl_aio_wait:self->iterator op_wait:self->future setup:self->thread_id
+        setup:self->outer_loop end:loop->current_handle""",
     "what came in between has gone before": "fl_handle_run:self->running",
     "a guess, which decides nothing": """
         read_data:self->receive_bytes read_more:self->turns_alone

@@ -60,6 +60,18 @@ fl_ring_push(struct fl_ring *ring, uintptr_t word)
     return 0;
 }
 
+/* The same at the other end: the next to pop. */
+static inline int
+fl_ring_push_front(struct fl_ring *ring, uintptr_t word)
+{
+    int err = fl_ring_reserve(ring);
+    if (err < 0) {
+        return err;
+    }
+    ring->slots[--ring->head & ring->mask] = word;
+    return 0;
+}
+
 /* The ring must not be empty. */
 static inline uintptr_t
 fl_ring_pop(struct fl_ring *ring)

@@ -29,6 +29,9 @@
 
 #define FL_HANDLE_N_INLINE 3
 
+/* handle->queued of one that call_soon_threadsafe queued. */
+#define FL_HANDLE_FROM_THREAD 2
+
 typedef struct {
     PyObject_HEAD
     /* the slots of asyncio.Handle, in its layout (sorted by name) */
@@ -51,7 +54,7 @@ typedef struct {
     uint8_t n_inline;
     char cancelled;
     char running;
-    char queued;
+    char queued;         /* 0, 1, or FL_HANDLE_FROM_THREAD */
     char threadsafe;     /* is a ThreadSafeHandleObject */
     char context_shared; /* context is a snapshot: py/context.h */
     char context_made;   /* it was one, and nobody was given it */

@@ -118,6 +118,8 @@ loop_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->slow_callback_duration);
     Py_VISIT(self->coroutine_origin_tracking_saved_depth);
     Py_VISIT(self->old_agen_hooks);
+    Py_VISIT(self->outer_loop);
+    Py_VISIT(self->outer_task);
     Py_VISIT(self->asyncgens);
     Py_VISIT(self->transports);
     Py_VISIT(self->unix_server_sockets);
@@ -159,6 +161,8 @@ loop_clear(PyObject *op)
     Py_CLEAR(self->signal_handlers);
     Py_CLEAR(self->coroutine_origin_tracking_saved_depth);
     Py_CLEAR(self->old_agen_hooks);
+    Py_CLEAR(self->outer_loop);
+    Py_CLEAR(self->outer_task);
     Py_CLEAR(self->asyncgens);
     Py_CLEAR(self->transports);
     Py_CLEAR(self->unix_server_sockets);

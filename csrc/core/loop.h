@@ -5,6 +5,7 @@
  *   loop_attrs.c     attributes asyncio's inherited code reads; overrides; stats
  *   loop_schedule.c  call_soon, call_later, call_at, call_soon_threadsafe
  *   loop_run.c       one iteration; run_forever, run_until_complete
+ *   loop_nested.c    the same inside of a step; run_nested
  *   loop_poll.c      when to poll, and polling
  *   loop_watch.c     add_reader and kin
  *   reader_watch.c   what they watch
@@ -113,6 +114,12 @@ typedef struct LoopObject {
 
     unsigned int n_nested; /* drains of the ready ring under way */
     PyObject *stale_task;  /* borrowed: core/task_registry.h */
+
+    /* runs within runs (loop_nested.c) */
+    struct fl_nested *nested; /* the innermost, or NULL */
+    PyObject *awaited;        /* borrowed: what the outermost run is for, or NULL */
+    PyObject *outer_loop;     /* another one, in whose step this one runs, or NULL */
+    PyObject *outer_task;     /* the current one at that time, or NULL */
 
     /* poll policy (loop_poll.c) */
     unsigned int quiet_iterations; /* since the last sign of I/O */
@@ -237,6 +244,8 @@ PyObject *fl_loop_make_handle(PyObject *op, PyObject *const *args, Py_ssize_t n_
 PyObject *fl_loop_add_callback(PyObject *op, PyObject *handle);
 PyObject *fl_loop_add_callback_signalsafe(PyObject *op, PyObject *handle);
 PyObject *fl_loop_timer_handle_cancelled(PyObject *op, PyObject *handle);
+/* Gives up what a word of the ring owns. escapes. */
+void fl_loop_drop_word(uintptr_t word);
 /* Drops every queued entry and timer: close, clear; dying: dealloc. */
 void fl_loop_drop_queued(LoopObject *self, bool dying);
 

@@ -5,7 +5,7 @@
  * in a subclass, on the class or on the instance: setattr on the instance is
  * seen here, the rest by the type's version tag.
  */
-#include "core/loop.h"
+#include "core/loop_nested.h"
 #include "core/source.h"
 #include "core/timer_handle.h"
 #include "py/tables.h"
@@ -237,6 +237,7 @@ PyGetSetDef fl_loop_getset[] = {
     MADE("_transports", transports),
     MADE("_unix_server_sockets", unix_server_sockets),
     {"_clock_resolution", get_clock_resolution, set_clock_resolution, NULL, NULL},
+    {"_nest_patched", fl_nested_get_patched, NULL, NULL, NULL},
     {"_scheduled", get_scheduled, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

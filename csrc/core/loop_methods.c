@@ -1,6 +1,5 @@
 /* The table of the loop's methods, and those that need no file of their own. */
-#include "core/loop.h"
-
+#include "core/loop_nested.h"
 #include "py/args.h"
 #include "py/tables.h"
 #include "py/time_watch.h"
@@ -196,6 +195,21 @@ PyDoc_STRVAR(
     "Raises its exception, or RuntimeError if the loop was stopped before."
 );
 PyDoc_STRVAR(
+    run_nested_doc,
+    "run_nested($self, awaitable, others='run')\n--\n\n"
+    "Run until awaitable is done, also inside of a step of this very loop; return\n"
+    "its result.\n\n"
+    "others: 'run': all that the loop has to do goes on meanwhile, between two lines\n"
+    "of the caller; or 'wait': tasks that were there before, what was scheduled with\n"
+    "call_soon() before, and timers set before have their turns after the return, in\n"
+    "order. Run then: the awaitable, tasks made meanwhile and what they schedule,\n"
+    "callbacks of fds and transports, what other threads schedule. Whoever awaits one\n"
+    "of those that wait, waits for ever.\n\n"
+    "A turn in a Context that is entered waits, too. Without a running loop the same\n"
+    "as run_until_complete(). Raises the awaitable's exception; RuntimeError if the\n"
+    "loop runs in another thread, or was stopped before."
+);
+PyDoc_STRVAR(
     close_doc,
     "close($self, /)\n--\n\n"
     "Close the loop: drop what is queued, shut down the default executor.\n\n"
@@ -250,6 +264,7 @@ PyMethodDef fl_loop_methods[] = {
     {"run_forever", fl_loop_run_forever, METH_NOARGS, run_forever_doc},
     {"run_until_complete", FL_FASTCALL(fl_loop_run_until_complete), CALLBACK_METHOD,
      run_until_complete_doc},
+    {"run_nested", FL_FASTCALL(fl_loop_run_nested), CALLBACK_METHOD, run_nested_doc},
     {"stop", loop_stop, METH_NOARGS, stop_doc},
     {"close", fl_loop_close, METH_NOARGS, close_doc},
     {"is_running", loop_is_running, METH_NOARGS, is_running_doc},

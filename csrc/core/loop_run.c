@@ -5,7 +5,7 @@
  * the next one. Imitates asyncio.BaseEventLoop._run_once, run_forever and
  * run_until_complete.
  */
-#include "core/loop.h"
+#include "core/loop_nested.h"
 #include "core/source.h"
 #include "core/task_registry.h"
 #include "core/timer_handle.h"
@@ -110,19 +110,25 @@ run_entry(LoopObject *self, uintptr_t word)
     return status;
 }
 
-static int
-run_ready(LoopObject *self)
+static inline int
+run_ready_of(LoopObject *self, bool nested)
 {
-    size_t n_entries = fl_ring_count(&self->ready);
+    /* a place in the ring, not a count: user code may run iterations of its own, which
+     * take entries of this one and queue others behind */
+    size_t end_of_ready = self->ready.tail;
     /* fast: the end of the last step if nothing lies in between; a look at the
      * clock is a tenth of an iteration with one step */
     int64_t start = self->last_step_ticks;
     if (start == 0 || self->timers.count > 0) {
         start = fl_clock_ticks();
     }
-    /* user code may run iterations of its own, so the count is looked at again */
-    while (n_entries-- > 0 && fl_ring_count(&self->ready) > 0) {
-        int status = run_entry(self, fl_ring_pop(&self->ready)); /* escapes */
+    while ((ptrdiff_t)(end_of_ready - self->ready.head) > 0) {
+        int status = 0;
+        uintptr_t word =
+            nested ? fl_nested_next(self, &status) : fl_ring_pop(&self->ready);
+        if (!nested || word != 0) {
+            status = run_entry(self, word); /* escapes */
+        }
         if (self->deferred != NULL) {
             status |= fl_loop_flush_deferred(self); /* escapes */
         }
@@ -141,7 +147,19 @@ run_ready(LoopObject *self)
 }
 
 static int
-iterate(LoopObject *self)
+run_ready(LoopObject *self)
+{
+    return run_ready_of(self, false);
+}
+
+static int
+run_ready_nested(LoopObject *self)
+{
+    return run_ready_of(self, true);
+}
+
+static inline int
+iterate_with(LoopObject *self, int (*drain)(LoopObject *))
 {
     self->n_iterations++;
     if (fl_loop_flush(self) < 0 || fl_loop_poll(self) < 0) { /* escapes */
@@ -154,10 +172,22 @@ iterate(LoopObject *self)
         return -1;
     }
     self->n_nested++;
-    int status = run_ready(self);
+    int status = drain(self);
     self->n_nested--;
     fl_context_trim(&self->contexts); /* escapes */
     return status;
+}
+
+static int
+iterate(LoopObject *self)
+{
+    return iterate_with(self, run_ready);
+}
+
+static int
+iterate_nested(LoopObject *self)
+{
+    return iterate_with(self, run_ready_nested);
 }
 
 PyObject *
@@ -167,33 +197,44 @@ fl_loop_run_once(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (fl_loop_check_closed(self) < 0) {
         return NULL;
     }
-    int status = iterate(self); /* escapes */
-    fl_current_retract(self);   /* escapes */
+    int status = self->nested == NULL ? iterate(self) : iterate_nested(self);
+    fl_current_retract(self); /* escapes */
     return status < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* ---- before and after ---- */
 
+/* *other: the loop in whose step this one is to run, new, or NULL. escapes. */
 static int
-check_not_running(LoopObject *self)
+check_not_running(LoopObject *self, PyObject **other)
 {
+    *other = NULL;
     if (self->running) {
-        PyErr_SetString(PyExc_RuntimeError, "This event loop is already running");
+        PyErr_SetString(
+            PyExc_RuntimeError,
+            "This event loop is already running (it may run inside itself by "
+            "loop.run_nested(), or after nest_asyncio.apply())"
+        );
         return -1;
     }
-    PyObject *other = PyObject_CallNoArgs(self->state->get_running_loop);
-    if (other == NULL) {
-        return -1;
+    PyObject *running = PyObject_CallNoArgs(self->state->get_running_loop);
+    if (running == Py_None) {
+        Py_DECREF(running);
+        return 0;
     }
-    Py_DECREF(other);
-    if (other != Py_None) {
+    int allowed = running == NULL ? -1 : fl_nested_allowed(); /* escapes */
+    if (allowed > 0) {
+        *other = running;
+        return 0;
+    }
+    Py_XDECREF(running);
+    if (allowed == 0) {
         PyErr_SetString(
             PyExc_RuntimeError,
             "Cannot run the event loop while another loop is running"
         );
-        return -1;
     }
-    return 0;
+    return -1;
 }
 
 static int
@@ -208,8 +249,8 @@ set_origin_tracking(LoopObject *self, bool enabled)
     ));
 }
 
-static int
-set_running_loop(LoopObject *self, PyObject *loop)
+int
+fl_run_set_running_loop(LoopObject *self, PyObject *loop)
 {
     return fl_call_status(PyObject_CallOneArg(self->state->set_running_loop, loop));
 }
@@ -272,10 +313,12 @@ set_thread_id(LoopObject *self, PyObject *thread_id)
 static int
 setup(LoopObject *self)
 {
+    PyObject *other;
     if (fl_loop_show_patches(self->state) < 0 || /* escapes */
-        fl_loop_check_closed(self) < 0 || check_not_running(self) < 0) {
+        fl_loop_check_closed(self) < 0 || check_not_running(self, &other) < 0) {
         return -1;
     }
+    Py_XSETREF(self->outer_loop, other); /* escapes */
     self->thread_id = PyThread_get_thread_ident();
     self->running = 1;
     self->state->runs++;
@@ -284,7 +327,10 @@ setup(LoopObject *self)
     if (set_thread_id(self, PyLong_FromUnsignedLong(self->thread_id)) < 0 ||
         set_origin_tracking(self, self->debug) < 0 ||
         install_asyncgen_hooks(self) < 0 ||
-        set_running_loop(self, (PyObject *)self) < 0) {
+        fl_run_set_running_loop(self, (PyObject *)self) < 0) {
+        return -1;
+    }
+    if (other != NULL && fl_current_take(self, &self->outer_task) < 0) {
         return -1;
     }
     return fl_loop_take_wakeup_fd(self);
@@ -296,10 +342,17 @@ forget_thread_id(LoopObject *self)
     return set_thread_id(self, Py_NewRef(Py_None));
 }
 
+/* None runs any more, or the one again in whose step this one ran. */
 static int
 forget_running_loop(LoopObject *self)
 {
-    return set_running_loop(self, Py_None);
+    PyObject *outer = self->outer_loop;
+    if (fl_run_set_running_loop(self, outer == NULL ? Py_None : outer) < 0 ||
+        (outer != NULL && fl_current_give_back(self, &self->outer_task) < 0)) {
+        return -1;
+    }
+    Py_CLEAR(self->outer_loop); /* escapes */
+    return 0;
 }
 
 static int
@@ -371,10 +424,23 @@ iterate_overridden(LoopObject *self)
     );
 }
 
+int
+fl_run_iterate_nested(LoopObject *self)
+{
+    if (fl_loop_overrides(self) & FL_OVERRIDES_RUN_ONCE) {
+        return iterate_overridden(self);
+    }
+    return iterate_nested(self);
+}
+
 PyObject *
 fl_loop_run_forever(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     LoopObject *self = (LoopObject *)op;
+    int nests = fl_nested_may_run(self); /* escapes */
+    if (nests != 0) {
+        return nests < 0 ? NULL : fl_nested_run_forever(self);
+    }
     PyObject *started = fl_loop_run_forever_setup(op, NULL);
     if (started == NULL) {
         return NULL;
@@ -392,29 +458,27 @@ fl_loop_run_forever(PyObject *op, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-/* What a method without arguments answers: 1, 0, or -1 with an exception. */
-static int
-ask(PyObject *future, const char *method)
+int
+fl_run_ask(PyObject *future, const char *method)
 {
     return fl_call_truth(PyObject_CallMethod(future, method, NULL)); /* escapes */
 }
 
 /* A coroutine that ended in an exception which left the loop: its caller gets
  * that exception, so the task must not report it as never retrieved. */
-static int
-mark_retrieved(PyObject *future)
+int
+fl_run_mark_retrieved(PyObject *future)
 {
-    int done = ask(future, "done");
-    int cancelled = done == 1 ? ask(future, "cancelled") : 0;
+    int done = fl_run_ask(future, "done");
+    int cancelled = done == 1 ? fl_run_ask(future, "cancelled") : 0;
     if (done == 1 && cancelled == 0) {
         return fl_call_status(PyObject_CallMethod(future, "exception", NULL));
     }
     return done < 0 || cancelled < 0 ? -1 : 0;
 }
 
-/* The future to wait for, and whether a task was made for it. */
-static PyObject *
-prepare_future(LoopObject *self, PyObject *awaitable, bool *new_task)
+PyObject *
+fl_run_prepare(LoopObject *self, PyObject *awaitable, bool *new_task)
 {
     struct fl_state *state = self->state;
     int is_future = fl_call_truth(PyObject_CallOneArg(state->isfuture, awaitable));
@@ -449,10 +513,12 @@ run_for(LoopObject *self, PyObject *future, bool new_task)
         return -1;
     }
     Py_DECREF(result);
+    self->awaited = future;
     result = PyObject_CallMethodNoArgs((PyObject *)self, state->str_run_forever);
+    self->awaited = NULL;
     PyObject *exc = result == NULL ? fl_error_take() : NULL;
     Py_XDECREF(result);
-    if (exc != NULL && new_task && mark_retrieved(future) < 0) {
+    if (exc != NULL && new_task && fl_run_mark_retrieved(future) < 0) {
         PyErr_WriteUnraisable(future);
     }
     result = PyObject_CallMethodOneArg(
@@ -480,17 +546,26 @@ fl_loop_run_until_complete(
     if (awaitable == NULL) {
         return NULL;
     }
-    if (fl_loop_check_closed(self) < 0 || check_not_running(self) < 0) {
+    if (fl_loop_check_closed(self) < 0) {
         return NULL;
     }
+    int nests = fl_nested_may_run(self); /* escapes */
+    if (nests != 0) {
+        return nests < 0 ? NULL : fl_nested_run_until_complete(self, awaitable, false);
+    }
+    PyObject *other;
+    if (check_not_running(self, &other) < 0) { /* escapes */
+        return NULL;
+    }
+    Py_XDECREF(other);
     bool new_task;
-    PyObject *future = prepare_future(self, awaitable, &new_task);
+    PyObject *future = fl_run_prepare(self, awaitable, &new_task);
     if (future == NULL) {
         return NULL;
     }
     PyObject *result = NULL;
     if (run_for(self, future, new_task) == 0) {
-        int done = ask(future, "done");
+        int done = fl_run_ask(future, "done");
         if (done == 0) {
             PyErr_SetString(
                 PyExc_RuntimeError, "Event loop stopped before Future completed."

@@ -100,6 +100,7 @@ fl_loop_call_soon_threadsafe(
               )
     );
     if (handle != NULL) {
+        ((HandleObject *)handle)->queued = FL_HANDLE_FROM_THREAD;
         fl_loop_wake(self);
         fl_loop_note_io(self);
     }
@@ -311,7 +312,6 @@ fl_loop_timer_handle_cancelled(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(hand
     Py_RETURN_NONE;
 }
 
-/* Gives up what a word of the ring owns. escapes. */
 static void
 drop_word(uintptr_t word, void (*drop_handle)(HandleObject *))
 {
@@ -324,6 +324,12 @@ drop_word(uintptr_t word, void (*drop_handle)(HandleObject *))
     else {
         Py_DECREF((PyObject *)(word & ~FL_ENTRY_KIND_MASK));
     }
+}
+
+void
+fl_loop_drop_word(uintptr_t word)
+{
+    drop_word(word, fl_handle_release); /* escapes */
 }
 
 /* Before anything escapes no handle knows the loop any more. */

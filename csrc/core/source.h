@@ -101,6 +101,13 @@ fl_source_owner(uintptr_t word)
     return ((struct fl_source *)(word & ~FL_ENTRY_KIND_MASK))->owner;
 }
 
+/* Its Context; borrowed, or NULL. */
+static inline PyObject *
+fl_source_context(uintptr_t word)
+{
+    return ((struct fl_source *)(word & ~FL_ENTRY_KIND_MASK))->context;
+}
+
 /* Gives up such a word. escapes. */
 void fl_source_forget_queued(uintptr_t word);
 

@@ -247,6 +247,34 @@ fl_current_swap(TaskObject *of, PyObject *task, PyObject **previous)
     return status;
 }
 
+int
+fl_current_take(LoopObject *loop, PyObject **task)
+{
+    PyObject *current = loop->state->types.current_tasks;
+    *task =
+        Py_XNewRef(PyDict_GetItemWithError(current, (PyObject *)loop)); /* escapes */
+    if (*task == NULL) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    if (take_out(current, (PyObject *)loop) < 0) { /* escapes */
+        Py_CLEAR(*task);
+        return -1;
+    }
+    return 0;
+}
+
+int
+fl_current_give_back(LoopObject *loop, PyObject **task)
+{
+    PyObject *current = loop->state->types.current_tasks;
+    if (*task != NULL &&
+        PyDict_SetItem(current, (PyObject *)loop, *task) < 0) { /* escapes */
+        return -1;
+    }
+    Py_CLEAR(*task);
+    return 0;
+}
+
 #else
 
 /* ---- all tasks: the thread's list ---- */
@@ -371,6 +399,26 @@ fl_current_swap(TaskObject *of, PyObject *task, PyObject **previous)
     PyObject **running = fl_thread_running_task(state);
     *previous = *running;
     *running = Py_XNewRef(task);
+    return 0;
+}
+
+int
+fl_current_take(LoopObject *loop, PyObject **task)
+{
+    PyObject **running = fl_thread_running_task(loop->state);
+    *task = *running;
+    *running = NULL;
+    return 0;
+}
+
+int
+fl_current_give_back(LoopObject *loop, PyObject **task)
+{
+    PyObject **running = fl_thread_running_task(loop->state);
+    PyObject *left = *running;
+    *running = *task;
+    *task = NULL;
+    Py_XDECREF(left); /* escapes */
     return 0;
 }
 

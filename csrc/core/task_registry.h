@@ -73,6 +73,12 @@ fl_current_withdraw(LoopObject *loop, TaskObject *task)
  * or NULL for none. 0 or -1. */
 int fl_current_swap(TaskObject *of, PyObject *task, PyObject **previous);
 
+/* Takes the loop's current task away while the loop runs inside of its step, and makes
+ * it that again. *task: owned, or NULL for none. 0, or -1 with an exception and as it
+ * was. */
+int fl_current_take(LoopObject *loop, PyObject **task);
+int fl_current_give_back(LoopObject *loop, PyObject **task);
+
 /* A list of our tasks that are not done. New or NULL. */
 PyObject *fl_task_list_pending(struct fl_state *state);
 

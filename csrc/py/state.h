@@ -35,6 +35,7 @@
     X(isfuture, "asyncio.futures", "isfuture")                                \
     X(asyncio_Task, "asyncio.tasks", "Task")                                  \
     X(ensure_future, "asyncio.tasks", "ensure_future")                        \
+    X(all_tasks, "asyncio.tasks", "all_tasks")                                \
     X(BaseEventLoop, "asyncio.base_events", "BaseEventLoop")                  \
     X(run_until_complete_cb, "asyncio.base_events", "_run_until_complete_cb") \
     X(format_handle, "asyncio.base_events", "_format_handle")                 \
@@ -56,6 +57,7 @@
 /* X(field, text): interned strings. */
 #define FL_STATE_NAMES(X)                                   \
     X(str_add_done_callback, "add_done_callback")           \
+    X(str_awaitable, "awaitable")                           \
     X(str_call_at, "call_at")                               \
     X(str_call_exception_handler, "call_exception_handler") \
     X(str_call_later, "call_later")                         \
@@ -76,8 +78,10 @@
     X(str_message, "message")                               \
     X(str_monotonic, "monotonic")                           \
     X(str_name, "name")                                     \
+    X(str_others, "others")                                 \
     X(str_remove_done_callback, "remove_done_callback")     \
     X(str_run_forever, "run_forever")                       \
+    X(str_run_until_complete, "run_until_complete")         \
     X(str_source_traceback, "source_traceback")             \
     X(str_time, "time")                                     \
     X(str_warn_on_full_buffer, "warn_on_full_buffer")       \

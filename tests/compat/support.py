@@ -30,7 +30,6 @@ NOT_TRIED = {
     "asyncpg, psycopg": "want a PostgreSQL server",
     "aiokafka, aio-pika, motor": "want a broker or a database",
     "pytest-aiohttp": "its plugin stops a pytest that has left out pytest-asyncio's",
-    "nest-asyncio": "does not work with fastloop",
 }
 
 ran = set()

@@ -786,4 +786,7 @@ async def sockets():
             await waiting
 
 
-from tests.leaks import scenarios_aio  # noqa: E402, F401 (adds its own)
+from tests.leaks import (  # noqa: E402 (they add their own)
+    scenarios_aio,  # noqa: F401
+    scenarios_nested,  # noqa: F401
+)
