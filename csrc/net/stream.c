@@ -74,6 +74,9 @@ fl_stream_make(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
         PyErr_SetString(PyExc_TypeError, "_make_stream() takes a loop and its data");
         return NULL;
     }
+    if (args[6] != Py_None && !PyContext_CheckExact(args[6])) {
+        Py_RETURN_NONE; /* asyncio calls its run() */
+    }
     int fd;
     int plain = fl_socket_is_plain(state, args[1], &fd); /* escapes */
     if (plain <= 0) {
