@@ -40,6 +40,7 @@ SOURCES = {
         "layout.c",
         "mirror.c",
         "mirror_breaker.c",
+        "mirror_fields.c",
         "mirror_names.c",
         "state.c",
         "tables.c",

@@ -176,10 +176,15 @@ fl_future_add_waiter(FutureObject *self, struct fl_state *state, PyObject *task)
     if (wakeup == NULL) {
         return -1;
     }
-    if (self->status == FL_FUTURE_PENDING) {
-        return append_callback(self, wakeup, context);
+    if (self->status != FL_FUTURE_PENDING) {
+        return schedule_callback(self, wakeup, Py_NewRef(context));
     }
-    return schedule_callback(self, wakeup, Py_NewRef(context));
+    if (self->callback0 == NULL && self->callbacks == NULL) { /* fast: no call */
+        self->callback0 = wakeup;
+        self->context0 = Py_NewRef(context);
+        return 0;
+    }
+    return append_callback(self, wakeup, context);
 }
 
 /* ---- Python's view ---- */

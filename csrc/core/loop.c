@@ -69,6 +69,7 @@ loop_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwar
         return NULL;
     }
     self->state = state;
+    self->type_version = FL_NO_TYPE_VERSION;
     self->poller.epoll_fd = -1;
     self->wakeup = (struct fl_wakeup)FL_WAKEUP_INIT;
     fl_list_init(&self->reader_watches);

@@ -75,6 +75,7 @@ enum {
 };
 
 #define FL_N_OVERRIDES 11
+#define FL_NO_TYPE_VERSION UINT_MAX /* as no type has */
 
 struct fl_handle_freelist {
     PyObject *first; /* chained through the callback slot */
@@ -93,7 +94,7 @@ typedef struct LoopObject {
     /* overrides: what the type and the instance replace */
     uint32_t type_overrides;
     uint32_t instance_overrides;
-    unsigned int type_version; /* tp_version_tag the first was read at */
+    unsigned int type_version; /* tp_version_tag the first was read at, never 0 */
 
     char is_open; /* has a poller and wake-up fds */
     char closed;
@@ -208,7 +209,7 @@ static inline uint32_t
 fl_loop_overrides(LoopObject *self)
 {
     unsigned int version = Py_TYPE(self)->tp_version_tag;
-    if (version == 0 || version != self->type_version) {
+    if (version != self->type_version) {
         return fl_loop_read_overrides(self);
     }
     return self->type_overrides | self->instance_overrides;
@@ -224,8 +225,17 @@ int fl_loop_show_patches(struct fl_state *state);
 double fl_loop_now(LoopObject *self);
 
 /* loop_schedule.c */
-/* Queues a word; on failure the exception is set and nothing is owned. */
-int fl_loop_push(LoopObject *self, uintptr_t word);
+/* MemoryError; returns -1. */
+int fl_loop_push_failed(void);
+
+/* Queues a word; on failure the exception is set and nothing is owned. (Inline: 10
+ * instructions a switch.) */
+static inline int
+fl_loop_push(LoopObject *self, uintptr_t word)
+{
+    return fl_ring_push(&self->ready, word) < 0 ? fl_loop_push_failed() : 0;
+}
+
 PyObject *fl_loop_call_soon(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 );

@@ -50,7 +50,8 @@ fl_loop_read_overrides(LoopObject *self)
         }
     }
     self->type_overrides = found;
-    self->type_version = Py_TYPE(self)->tp_version_tag;
+    unsigned int version = Py_TYPE(self)->tp_version_tag;
+    self->type_version = version != 0 ? version : FL_NO_TYPE_VERSION;
     return found | self->instance_overrides;
 }
 

@@ -13,13 +13,10 @@
 #include "py/time_watch.h"
 
 int
-fl_loop_push(LoopObject *self, uintptr_t word)
+fl_loop_push_failed(void)
 {
-    if (fl_ring_push(&self->ready, word) < 0) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    return 0;
+    PyErr_NoMemory();
+    return -1;
 }
 
 /* Debug mode's checks; escapes. */

@@ -57,7 +57,7 @@ make_default_name(uint64_t number)
     /* fast: PyUnicode_FromFormat takes four times as many instructions */
     static const char prefix[] = {'T', 'a', 's', 'k', '-'};
     Py_ssize_t n_digits = 1;
-    for (uint64_t rest = number; rest >= 10; rest /= 10) {
+    for (uint64_t limit = 10; number >= limit && n_digits < 20; limit *= 10) {
         n_digits++;
     }
     Py_ssize_t length = (Py_ssize_t)sizeof(prefix) + n_digits;

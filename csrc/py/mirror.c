@@ -142,6 +142,26 @@ structs_match(const struct probe *probe)
            task->context == probe->context && task->name == probe->name;
 }
 
+/* The same of what is in the fields. */
+static int
+fields_match(struct probe *probe, bool *matches)
+{
+    PyObject *made[4] = {NULL, NULL, NULL, NULL};
+    const struct fl_mirror_words words = {probe->name, probe->coro, probe->context};
+    int status = 0;
+    for (int i = 0; i < 4 && status == 0; i++) {
+        made[i] = make_object(probe, i < 3 ? "Future" : "Task", i == 3);
+        status = made[i] == NULL ? -1 : 0;
+    }
+    if (status == 0) {
+        status = fl_mirror_fields_match(made, made[3], &words, matches);
+    }
+    for (int i = 0; i < 4; i++) {
+        Py_XDECREF(made[i]);
+    }
+    return status;
+}
+
 #if defined(FL_HAVE_THREAD_TASKS)
 
 /* How far behind the public part of a thread state to look, in bytes: it ends in
@@ -376,6 +396,9 @@ fl_mirror_probe(struct fl_state *state)
     int status = probe_make(&probe);
     if (status == 0) {
         status = layout_matches(state, &probe, &matches);
+    }
+    if (status == 0 && matches) {
+        status = fields_match(&probe, &matches);
     }
     if (status == 0 && matches) {
         learn_behaviour(state, &probe);

@@ -149,6 +149,18 @@ fl_base_task(PyObject *op)
  * environment says FASTLOOP_STOCK_TYPES=1. 0, or -1 with an exception. */
 int fl_mirror_probe(struct fl_state *state);
 
+/* mirror_fields.c: whether fresh futures and a fresh task of asyncio's, as long as the
+ * mirrors, keep each thing where these say. words: any objects, and a context. 0 and
+ * *matches, or -1 with an exception. */
+struct fl_mirror_words {
+    PyObject *first, *second, *context;
+};
+
+int fl_mirror_fields_match(
+    PyObject *futures[3], PyObject *task, const struct fl_mirror_words *words,
+    bool *matches
+);
+
 /* mirror_names.c: sets state->types.task_names to asyncio's own counter of default
  * names, or, where it is not found, to one of ours. loop, coro: what tasks can be made
  * of. 0, or -1 with an exception. */
