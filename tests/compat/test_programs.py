@@ -34,6 +34,7 @@ PROGRAMS = {
     "grpc_echo": (["grpc"], ["echo: hi", "012"]),
     "httpx_client": (["httpx"], "hello httpx"),
     "hypercorn_serve": (["hypercorn"], "hello hypercorn"),
+    "ipykernel_nested": (["ipykernel", "nest_asyncio2"], "first second third"),
     "ipykernel_session": (["ipykernel"], None),
     "ipython_cell": (["IPython"], [1, 2]),
     "isolated_test_case": ([], "OK"),
@@ -44,6 +45,7 @@ PROGRAMS = {
         ["PY_START", *["PY_YIELD", "PY_RESUME"] * 2, "PY_RETURN"],
     ),
     "newrelic_transaction": (["newrelic"], ["outer", "inner", "inner"]),
+    "nesting_bridge": (["nest_asyncio2"], 10),
     "opentelemetry_spans": (
         ["opentelemetry.instrumentation.asyncio", "opentelemetry.sdk"],
         ["asyncio coro-watched", "asyncio coro-watched"],

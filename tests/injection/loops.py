@@ -270,3 +270,27 @@ def handle_cancelled_from_another_thread(loop):
     finally:
         inside.set()
         thread.join()
+
+
+@with_loop
+def a_loop_inside_itself(loop):
+    async def inside(depth):
+        await asyncio.sleep(0)
+        if depth:
+            for others in "run", "wait":
+                loop.run_nested(inside(depth - 1), others)
+
+    async def main():
+        loop.call_soon(nothing)
+        loop.call_soon_threadsafe(nothing)
+        loop.call_later(0, nothing)
+        task = loop.create_task(inside(1))
+        context = contextvars.copy_context()
+        await loop.create_task(entered(context), context=context)
+        await task
+
+    async def entered(context):
+        loop.call_soon(nothing, context=context)
+        loop.run_nested(asyncio.sleep(0))
+
+    loop.run_until_complete(main())
