@@ -618,3 +618,71 @@ def test_threads_with_a_loop_each():
     """
     out = says("fastloop", body, "asyncio.run", "nest_asyncio2", early=False)
     assert out[0][:4] == ["done"] * 4, out
+
+
+RANDOM = """
+import random
+
+async def work(rng, depth, name):
+    loop = asyncio.get_running_loop()
+    me = asyncio.current_task()
+    for step in range(rng.randrange(1, 5)):
+        say((name, step))
+        what = rng.randrange(8)
+        if what == 0:
+            await asyncio.sleep(0)
+        elif what == 1:
+            loop.call_soon(say, (name, "callback"))
+        elif what == 2:
+            made.append(loop.create_task(work(fork(rng), depth + 1, name + "t")))
+        elif what == 3 and made and cancels:
+            rng.choice(made).cancel(name)
+        elif what == 4:
+            future = loop.create_future()
+            future.add_done_callback(lambda future: say((name, "done")))
+            loop.call_soon(lambda: future.done() or future.set_result(None))
+            await future
+        elif what == 5:
+            raise ValueError(name)
+        elif depth < 6 and what > 5:
+            try:
+                say((name, run(work(fork(rng), depth + 1, name + "n"))))
+            except (ValueError, asyncio.CancelledError) as error:
+                say((name, type(error).__name__, str(error)))
+            assert asyncio.current_task() is me
+    return name
+
+def fork(rng):
+    return random.Random(rng.random())
+
+async def main():
+    global made
+    loop = asyncio.get_running_loop()
+    early or patch(loop)
+    me = asyncio.current_task()
+    for seed in range(200):
+        say(seed)
+        made = []
+        rng = random.Random(seed)
+        made += [loop.create_task(work(fork(rng), 0, name)) for name in "abc"]
+        while not all(task.done() for task in made):
+            await asyncio.gather(*made, return_exceptions=True)
+        await asyncio.sleep(0)  # for the last callbacks
+        await asyncio.sleep(0)
+        say([
+            "cancelled" if task.cancelled() else str(task.exception() or task.result())
+            for task in made
+        ])
+        assert asyncio.all_tasks() == {me}
+        assert asyncio.current_task() is me
+"""
+
+
+def test_random_programs():
+    """Nesting at any await; that all is right after each run the program asserts."""
+    need("nest_asyncio2")
+    body = "cancels = True\n" + RANDOM
+    said = says("fastloop", body, "run_nested")
+    assert said[1:] == ("", 0)
+    assert len(said[0]) > 2000
+    assert says("fastloop", body, "run_until_complete", "nest_asyncio2") == said
