@@ -5,9 +5,9 @@
  * compare it and take it out. Its __self__ is the task.
  *
  * One that nobody else holds is kept when its task wakes up, with no __self__, and
- * given to the next task that waits: a wait makes no object. Kept ones are whole
- * objects and known to the garbage collector; state->types.wakeups owns them until
- * fl_task_wakeup_trim.
+ * given to the next task that waits: a wait makes no object. The garbage collector does
+ * not know of kept ones, else gc.freeze() would freeze the cycles of who has them next;
+ * state->types.wakeups owns them until fl_task_wakeup_trim.
  */
 #ifndef FASTLOOP_CORE_TASK_WAKEUP_H
 #define FASTLOOP_CORE_TASK_WAKEUP_H
@@ -26,6 +26,7 @@ fl_task_wakeup_method(struct fl_state *state, PyObject *task)
     }
     PyObject *op = wakeups->kept[--wakeups->count];
     ((PyCFunctionObject *)(void *)op)->m_self = Py_NewRef(task);
+    PyObject_GC_Track(op);
     return op;
 }
 
@@ -49,6 +50,7 @@ fl_task_wakeup_keep(struct fl_state *state, PyObject *op)
     PyObject *task = method->m_self;
     if (Py_REFCNT(op) == 1 && method->m_weakreflist == NULL &&
         wakeups->count < FL_WAKEUPS_MAX) {
+        PyObject_GC_UnTrack(op);
         method->m_self = NULL;
         wakeups->kept[wakeups->count++] = op;
         return task;
