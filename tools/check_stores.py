@@ -44,6 +44,7 @@ NO_LOOK = {
         fl_aio_wait:self->iterator op_wait:self->future setup:self->thread_id
         setup:self->outer_loop end:loop->current_handle""",
     "what came in between has gone before": "fl_handle_run:self->running",
+    "set with what was looked at": "fl_future_add_waiter:self->context0",
     "a guess, which decides nothing": """
         read_data:self->receive_bytes read_more:self->turns_alone
         read_once:self->expected_bytes""",

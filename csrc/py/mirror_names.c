@@ -15,7 +15,7 @@
 
 /* Where the counter may lie. */
 struct region {
-    const void *inside; /* to be looked for */
+    const void *inside; /* a static object of the library's */
     uint64_t *words;
     size_t n_words;
 };
@@ -42,24 +42,33 @@ look_into_library(struct dl_phdr_info *info, size_t Py_UNUSED(size), void *arg)
     return 0;
 }
 
-static void
+/* The module has no definition in a second interpreter. */
+static int
 find_region(
-    struct region *region, PyObject *Py_UNUSED(asyncio), struct PyModuleDef *def
+    const struct fl_state *state, struct region *region, PyObject *Py_UNUSED(asyncio)
 )
 {
-    region->inside = def;
+    region->inside = state->asyncio_Task;
     dl_iterate_phdr(look_into_library, region);
+    return 0;
 }
 
 #else
 
-static void
-find_region(struct region *region, PyObject *asyncio, struct PyModuleDef *def)
+static int
+find_region(
+    const struct fl_state *Py_UNUSED(state), struct region *region, PyObject *asyncio
+)
 {
+    const struct PyModuleDef *def = PyModule_GetDef(asyncio);
+    if (def == NULL) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
     region->words = PyModule_GetState(asyncio);
     if (region->words != NULL && def->m_size > 0) {
         region->n_words = (size_t)def->m_size / sizeof(uint64_t);
     }
+    return PyErr_Occurred() ? -1 : 0;
 }
 
 #endif
@@ -142,11 +151,9 @@ fl_mirror_find_names(
 {
     struct region region = {NULL, NULL, 0};
     state->types.task_names = &state->types.n_task_names;
-    struct PyModuleDef *def = PyModule_GetDef(asyncio);
-    if (def == NULL) {
+    if (find_region(state, &region, asyncio) < 0) {
         return -1;
     }
-    find_region(&region, asyncio, def);
     if (region.n_words == 0) {
         return 0;
     }
