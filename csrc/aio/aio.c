@@ -9,18 +9,24 @@
 #include "aio/semaphore.h"
 #include "py/layout.h"
 
+/* 0, or -1 with an exception. */
+static int
+find_method(PyObject **found, PyObject *type, const char *name)
+{
+    *found = PyObject_GetAttrString(type, name);
+    return *found == NULL ? -1 : 0;
+}
+
 static int
 find_methods(struct fl_state *state)
 {
     struct fl_aio_state *aio = &state->aio;
-    aio->deque_append = PyObject_GetAttr(state->deque, state->str_append);
-    aio->deque_remove = PyObject_GetAttr(state->deque, state->str_remove);
-    aio->deque_popleft = PyObject_GetAttrString(state->deque, "popleft");
-    aio->list_pop = PyObject_GetAttrString((PyObject *)&PyList_Type, "pop");
-    return aio->deque_append == NULL || aio->deque_remove == NULL ||
-                   aio->deque_popleft == NULL || aio->list_pop == NULL
-               ? -1
-               : 0;
+    if (find_method(&aio->deque_append, state->deque, "append") < 0 ||
+        find_method(&aio->deque_remove, state->deque, "remove") < 0 ||
+        find_method(&aio->deque_popleft, state->deque, "popleft") < 0) {
+        return -1;
+    }
+    return find_method(&aio->list_pop, (PyObject *)&PyList_Type, "pop");
 }
 
 /* asyncio's classes that ours derive from, by name. */

@@ -66,7 +66,6 @@ enum fl_aio_kind {
     X(str___doc__, "__doc__")               \
     X(str___module__, "__module__")         \
     X(str_acquire, "acquire")               \
-    X(str_append, "append")                 \
     X(str_cancelled, "cancelled")           \
     X(str_clear, "clear")                   \
     X(str_create_future, "create_future")   \
