@@ -117,8 +117,7 @@ fl_task_callable_add_types(PyObject *module, struct fl_state *state)
 static PyObject *
 task_wakeup(PyObject *task, PyObject *future)
 {
-    /* the garbage collector shows those that wake nobody now */
-    if (task != NULL && fl_task_wakeup((TaskObject *)(void *)task, future) < 0) {
+    if (fl_task_wakeup((TaskObject *)(void *)task, future) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;

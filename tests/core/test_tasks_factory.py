@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.support import run_once
+from tests.support import own_types, run_once
 
 number = contextvars.ContextVar("number", default=0)
 
@@ -335,6 +335,7 @@ def test_foreign_tasks_and_futures_run_here(loop):
     assert loop.run_until_complete(main()) == [1, 2, 3, 4]
 
 
+@own_types
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks start eagerly from 3.12")
 def test_an_eager_task_that_cannot_start_makes_no_noise(fast_loop):
     # asyncio's stays the current task for ever instead
