@@ -23,6 +23,9 @@ UNSEEN = {
             core/loop_watch.c find_by_object""",
         "a pipe whose number cannot be had is one that was closed": """
             net/pipe.c fl_pipe_fd""",
+        "its turn comes at once, and meets the failure": """
+            core/loop_nested.c is_entered  core/loop_nested.c is_old
+            core/loop_nested.c task_of""",
         "asyncio's own class then does it": """
             aio/semaphore.c is_number  aio/semaphore.c plain_value
             aio/queue.c is_plain  aio/queue.c is_size""",
