@@ -99,13 +99,23 @@ fl_timer_heap_reserve(struct fl_timer_heap *heap, size_t n_timers)
     return heap_resize(heap, capacity);
 }
 
+static void
+heap_give_back(struct fl_timer_heap *heap, uint32_t capacity)
+{
+    void *entries = realloc(heap->entries, capacity * sizeof(*heap->entries));
+    if (entries != NULL) { /* else: keep what is */
+        heap->entries = entries;
+        heap->capacity = capacity;
+    }
+}
+
 void
 fl_timer_heap_shrink(struct fl_timer_heap *heap, size_t n_timers)
 {
     /* An eighth to shrink and by half: a count that swings by less than four
      * times never pays for growing again. */
     if (heap->capacity > CAPACITY_MIN && n_timers < heap->capacity / 8) {
-        (void)heap_resize(heap, heap->capacity / 2); /* refused: keep what is */
+        heap_give_back(heap, heap->capacity / 2);
     }
 }
 

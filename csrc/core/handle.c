@@ -466,7 +466,7 @@ handle_call_in_context(HandleObject *self)
 {
     PyObject *context = self->context; /* the thread holds it while it is entered */
     if (PyContext_Enter(context) < 0) {
-        if (PyContext_CheckExact(context)) {
+        if (PyContext_CheckExact(context) || !PyErr_ExceptionMatches(PyExc_TypeError)) {
             return NULL;
         }
         PyErr_Clear();

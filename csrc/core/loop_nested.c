@@ -452,8 +452,11 @@ iterate_until_done(struct fl_nested *self, PyObject *future)
 {
     int done, stop = 0;
     while ((done = fl_run_ask(future, "done")) == 0 && stop == 0) { /* escapes */
-        if (fl_run_iterate_nested(self->loop) < 0 ||                /* escapes */
-            (stop = must_stop(self)) < 0) {                         /* escapes */
+        if (fl_run_iterate_nested(self->loop) < 0) {                /* escapes */
+            return -1;
+        }
+        stop = must_stop(self); /* escapes */
+        if (stop < 0) {
             return -1;
         }
     }

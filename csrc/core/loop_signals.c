@@ -195,7 +195,7 @@ fl_loop_take_wakeup_fd(LoopObject *self)
     if (previous == -2) {
         return -1;
     }
-    self->took_wakeup_fd = previous == -1 || previous == ours;
+    self->took_wakeup_fd = previous == -1 || previous == ours ? 1 : 0;
     return self->took_wakeup_fd ? 0 : leave_wakeup_fd(self, previous);
 }
 

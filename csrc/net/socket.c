@@ -93,6 +93,7 @@ fl_socket_class_is_plain(struct fl_state *state)
     PyObject *named = PyDict_GetItemWithError(state->socket_globals, state->str_socket);
     if (named == NULL) {
         PyErr_Clear();
+        return false;
     }
     return named == state->socket && fl_socket_is_still_unpatched(state);
 }

@@ -58,6 +58,7 @@ HARMLESS = {
     *("aligned_alloc", "calloc", "free", "malloc", "posix_memalign", "realloc"),
     *("memchr", "memcmp", "memcpy", "memmove", "memset"),
     *("strchr", "strcmp", "strlen", "strncmp", "strnlen", "strrchr"),
+    *("strcspn", "strtoull", "nextafter", "dl_iterate_phdr"),
     *("htonl", "htons", "ntohl", "ntohs"),
     *("abort", "ceil", "clock_gettime", "getenv", "inet_ntop", "inet_pton"),
     *("fprintf", "fputs", "fwrite", "snprintf", "stderr"),

@@ -4,7 +4,15 @@ Beside the leak tests' scenarios, what those leave out, mostly ways to go wrong.
 program may return a list of what went wrong.
 """
 
-from tests.injection import loops, outliving, sockets, tasks, transports
+from tests.injection import detours, loops, outliving, sockets, tasks, transports
 from tests.injection.registry import PROGRAMS
 
-__all__ = ["PROGRAMS", "loops", "outliving", "sockets", "tasks", "transports"]
+__all__ = [
+    "PROGRAMS",
+    "detours",
+    "loops",
+    "outliving",
+    "sockets",
+    "tasks",
+    "transports",
+]
