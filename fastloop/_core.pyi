@@ -3,7 +3,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
 from selectors import BaseSelector
-from socket import socket
+from socket import _Address, socket
 from typing import (
     IO,
     Any,
@@ -46,7 +46,6 @@ class _TaskFactory(Protocol):
     ) -> asyncio.Future[_T]: ...
 
 _FileDescriptorLike: TypeAlias = int | _HasFileno
-_Address: TypeAlias = tuple[Any, ...] | str | Buffer
 _ExceptionHandler: TypeAlias = Callable[
     [asyncio.AbstractEventLoop, dict[str, Any]], object
 ]

@@ -26,6 +26,7 @@ _UnixWritePipeTransport: Any = unix_events._UnixWritePipeTransport  # type: igno
 # Programs put our loop in the place of asyncio.SelectorEventLoop.
 _AsyncioLoop: Any = asyncio.SelectorEventLoop
 
+_DefaultPolicy: Any
 if sys.version_info >= (3, 14):
     _ThreadedChildWatcher: Any = unix_events._ThreadedChildWatcher  # type: ignore[attr-defined]
     _WATCHERS = (unix_events._PidfdChildWatcher,)  # type: ignore[attr-defined]
@@ -37,7 +38,7 @@ else:
         if sys.version_info < (3, 12)
         else (unix_events.PidfdChildWatcher,)
     )
-    _DefaultPolicy: Any = asyncio.DefaultEventLoopPolicy
+    _DefaultPolicy = asyncio.DefaultEventLoopPolicy
 
 
 # ---- spawning ----
@@ -318,11 +319,12 @@ class Processes:
         if unix_events._UnixSubprocessTransport is not _UnixSubprocessTransport:  # type: ignore[attr-defined]
             return False
         if sys.version_info >= (3, 14):
-            return type(self._watcher) in _WATCHERS
-        policy = events.get_event_loop_policy()
+            loop: Any = self
+            return type(loop._watcher) in _WATCHERS
+        policy: Any = events.get_event_loop_policy()
         if type(policy).get_child_watcher is not _DefaultPolicy.get_child_watcher:
             return False
-        watcher = policy._watcher  # type: ignore[attr-defined]
+        watcher = policy._watcher
         return watcher is None or type(watcher) in _WATCHERS
 
     async def _make_subprocess_transport(
