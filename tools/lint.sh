@@ -26,8 +26,16 @@ tidy() {
 
 parse_scripts() {
     local script
-    for script in "${scripts[@]}" .ci/run; do
+    for script in "${scripts[@]}" .ci/*; do
         bash -n "$script" || return
+    done
+}
+
+# typeshed says other things of each Python.
+types() {
+    local python
+    for python in 3.11 3.13 3.15; do
+        mypy --python-version "$python" || return
     done
 }
 
@@ -42,7 +50,7 @@ check "ruff format" ruff format -q --check .
 check "clang-format" clang-format --dry-run --Werror "${c_files[@]}"
 check "function sizes" lizard -w -L 80 -C 20 csrc fastloop tools benchmarks tests \
     examples setup.py -x '*/.venv*'
-check "mypy" mypy
+check "mypy" types
 check "stubtest" python -m mypy.stubtest fastloop --ignore-unused-allowlist \
     --mypy-config-file pyproject.toml --allowlist tools/stubtest-allowlist.txt
 check "clang-tidy" tidy

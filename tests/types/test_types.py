@@ -39,7 +39,9 @@ def mypy(folder, file):
     done = run([sys.executable, "-m", "mypy", "--strict", file], folder)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     print(done.stdout)
-    return sorted({int(n) for n in re.findall(rf"(?m)^{file}:(\d+): error", done.stdout)})
+    return sorted(
+        {int(n) for n in re.findall(rf"(?m)^{file}:(\d+): error", done.stdout)}
+    )
 
 
 def pyright(folder, file):

@@ -1,0 +1,96 @@
+# What .ci/run and .ci/deep share: a step has a time limit, its output stays in a file
+# and its end is shown, the more of it when it failed. To be sourced, with budget_s set.
+
+shared=../shared
+
+export DEBIAN_FRONTEND=noninteractive PIP_DISABLE_PIP_VERSION_CHECK=1
+# Every build below takes warnings for errors.
+export FASTLOOP_WERROR=1
+
+logs=build/ci/$(basename "$0")
+rm -rf "$logs"
+mkdir -p "$logs"
+: >"$logs/failures" >"$logs/timings"
+
+failed() {
+    echo "FAILED  $*" >>"$logs/failures"
+}
+
+# step NAME MINUTES COMMAND ...: run it, keep its output, remember how it ended.
+step() {
+    local name=$1 limit_s=$(($2 * 60)) start=$SECONDS status
+    local left_s=$((budget_s - SECONDS))
+    shift 2
+    if [ "$left_s" -lt 60 ]; then
+        failed "$name: not run, the time is up"
+        return 1
+    fi
+    [ "$limit_s" -lt "$left_s" ] || limit_s=$left_s
+    timeout --kill-after=10 "$limit_s" "$@" >"$logs/$name.log" 2>&1
+    status=$?
+    # Not while it runs: a pipe would be waited for as long as any descendant has it.
+    printf '\n=== %s (from %s to %s min)\n%s\n' "$name" $((start / 60)) \
+        $((SECONDS / 60)) "$(tail -n $((status == 0 ? 12 : 150)) "$logs/$name.log")"
+    printf '%5d s  %s\n' $((SECONDS - start)) "$name" >>"$logs/timings"
+    case $status in
+    0) return 0 ;;
+    69) failed "$name: no such Python" ;;
+    124 | 137) failed "$name: stopped after $limit_s s" ;;
+    *) failed "$name: exit status $status" ;;
+    esac
+    return 1
+}
+
+# The last line of a step that counts tests: pytest's, unittest's kin, the oracles'.
+count() {
+    local line
+    line=$(grep -aoE '[0-9]+ (passed|failed|error).*' "$logs/$1.log" 2>/dev/null |
+        tail -n 1 | sed -E 's/ in [0-9.]+s.*//; s/ =+$//; s/, [0-9]+ warnings?//')
+    echo "${line:-nothing ran}"
+}
+
+# What a Python did not run, and why: how often each reason is given.
+passed_over() {
+    sed -nE -e 's/^SKIPPED \[([0-9]+)\] [^ ]+: (.*)/\1 skipped: \2/p' \
+        -e 's/^XFAIL .*\] - (.*)/1 known to fail: \1/p' \
+        -e 's/^ +left out: ([0-9]+) of (.*)/\1 left out: \2/p' \
+        "$logs/tests-$1.log" 2>/dev/null |
+        awk '{ n = $1; $1 = ""; sum[$0] += n }
+            END { for (why in sum) printf "%6d%s\n", sum[why], why }' |
+        sort -k 2,2 -k 1,1nr
+}
+
+# The line of a step's log that has this in it.
+said() {
+    grep -aE "$2" "$logs/$1.log" 2>/dev/null || echo "nothing ran"
+}
+
+install_packages() {
+    local wanted=(gcc libc6-dev make binutils debootstrap)
+    local missing=() package
+    command -v dpkg-query >/dev/null || return 0
+    for package in "${wanted[@]}" "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null |
+            grep -q 'ok installed' || missing+=("$package")
+    done
+    if [ ${#missing[@]} -gt 0 ]; then
+        apt-get update -qq &&
+            apt-get install -qqy --no-install-recommends "${missing[@]}"
+    fi
+}
+export -f install_packages
+
+summary() {
+    echo
+    echo "=== what took how long"
+    cat "$logs/timings"
+    echo
+    "$@"
+    [ -d "$shared" ] || echo "The oracles of $shared were not there."
+    echo "=== $((SECONDS / 60)) min $((SECONDS % 60)) s in all"
+    if [ -s "$logs/failures" ]; then
+        cat "$logs/failures"
+        return 1
+    fi
+    echo "all green"
+}
