@@ -81,6 +81,7 @@ SOURCES = {
     ],
     "net": [
         "address.c",
+        "protocol.c",
         "sock_connect.c",
         "sock_methods.c",
         "sock_op.c",

@@ -10,6 +10,7 @@
 #include "net/datagram.h"
 #include "net/listener.h"
 #include "net/pipe.h"
+#include "net/protocol.h"
 #include "net/sock_op.h"
 #include "net/stream.h"
 #include "py/context.h"
@@ -160,6 +161,7 @@ module_exec(PyObject *module)
         fl_loop_add_type(module, state) < 0 || fl_mirror_probe(state) < 0 ||
         fl_future_add_type(module, state) < 0 || fl_task_add_type(module, state) < 0 ||
         fl_sock_op_add_type(module, state) < 0 || fl_sock_add_methods(state) < 0 ||
+        fl_protocol_add_type(module, state) < 0 ||
         fl_stream_add_type(module, state) < 0 ||
         fl_pipe_read_add_type(module, state) < 0 ||
         fl_pipe_write_add_type(module, state) < 0 ||

@@ -4,8 +4,9 @@
  * their size. A transport that has seen a large read receives into a bytes object of
  * the expected size instead, until the reads are short again (64 KiB: 21 to 26 us
  * instead of 40 to 46 through a buffer). A BufferedProtocol's own buffer is received
- * into directly.
+ * into directly; one written in C (net/protocol.h) sees the loop's.
  */
+#include "net/protocol.h"
 #include "net/stream.h"
 #include "py/error.h"
 
@@ -252,13 +253,37 @@ read_buffered(StreamObject *self)
     return status;
 }
 
+/* A protocol in C sees the loop's buffer. */
+static int
+read_seen(StreamObject *self, const struct fl_protocol_calls *calls)
+{
+    void *buffer = fl_transport_receive_buffer(self->base.source.loop);
+    ssize_t n = buffer == NULL ? -ENOMEM : receive(self, buffer, FL_RECEIVE_MAX);
+    if (n <= 0) {
+        return read_nothing(self, n);
+    }
+    PyObject *protocol = Py_NewRef(self->base.protocol);
+    int status = calls->received(protocol, buffer, (size_t)n); /* escapes */
+    Py_DECREF(protocol);
+    return status == 0
+               ? 0
+               : fl_transport_fatal_error(
+                     &self->base, "Fatal error: protocol.buffer_updated() call failed."
+                 );
+}
+
 int
 fl_stream_read(StreamObject *self)
 {
     if (self->base.life >= FL_LOST || self->base.source.loop == NULL) {
         return 0;
     }
-    return self->buffered ? read_buffered(self) : read_data(self);
+    if (!self->buffered) {
+        return read_data(self);
+    }
+    const struct fl_protocol_calls *calls =
+        fl_protocol_calls(self->base.source.loop->state, self->base.protocol);
+    return calls != NULL ? read_seen(self, calls) : read_buffered(self);
 }
 
 /* Debug mode's turn: whoever paused since it was queued is not read. */

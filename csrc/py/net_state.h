@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #define FL_NET_STATE_TYPES(X) \
+    X(protocol_type)          \
     X(sock_op_type)           \
     X(listener_type)          \
     X(stream_type)            \
