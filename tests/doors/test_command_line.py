@@ -1,6 +1,7 @@
 """python -m fastloop's own words and options."""
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -95,7 +96,9 @@ def test_doctor(tmp_path):
     )
     uvloop = next(text for name, text in found.items() if name.startswith("uvloop "))
     assert "fastloop's loops" in uvloop
-    assert max(map(len, done.stdout.splitlines())) <= 100
+    # But for the places of files, which are as long as they are.
+    lines = [line for line in done.stdout.splitlines() if os.sep not in line]
+    assert max(map(len, lines)) <= 100
 
 
 def test_doctor_names_what_is_wrong():
