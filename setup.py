@@ -113,6 +113,8 @@ SOURCES = {
         "class.c",
         "condition.c",
         "event.c",
+        "futures.c",
+        "gather.c",
         "lock.c",
         "queue.c",
         "semaphore.c",

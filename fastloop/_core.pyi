@@ -330,6 +330,9 @@ def _loops_run() -> int:
 def _pending_tasks() -> list[Any]: ...
 def _unlist_task(task: object, /) -> None: ...
 
+# asyncio's, as functions go
+gather = asyncio.gather
+
 @disjoint_base
 class Lock(asyncio.Lock):
     """A lock for tasks, who get it in the order in which they asked:

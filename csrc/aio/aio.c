@@ -4,6 +4,7 @@
 #include "aio/call.h"
 #include "aio/condition.h"
 #include "aio/event.h"
+#include "aio/gather.h"
 #include "aio/lock.h"
 #include "aio/queue.h"
 #include "aio/semaphore.h"
@@ -64,29 +65,51 @@ is_known_layout(const struct fl_state *state)
     return true;
 }
 
-/* On a Python newer than this fastloop: our names mean asyncio's classes. */
+/* asyncio's, that ours hold on to. */
+static const struct stock stock_functions[] = {
+    {"gather", offsetof(struct fl_state, asyncio_gather)},
+};
+
 static int
-add_stock_classes(PyObject *module, const struct fl_state *state)
+add_stock(
+    PyObject *module, const struct fl_state *state, const struct stock *stock, size_t n
+)
 {
     int status = 0;
-    for (size_t i = 0; status == 0 && i < Py_ARRAY_LENGTH(stock_classes); i++) {
-        PyObject *base = class_of(state, &stock_classes[i]);
-        status = PyModule_AddObjectRef(module, stock_classes[i].name, base);
+    for (size_t i = 0; status == 0 && i < n; i++) {
+        PyObject *value = class_of(state, &stock[i]);
+        status = PyModule_AddObjectRef(module, stock[i].name, value);
     }
     return status;
+}
+
+/* What makes futures of ours, and needs them. 0 or -1. */
+static int
+add_functions(PyObject *module, struct fl_state *state)
+{
+    if (!state->types.own) {
+        return add_stock(
+            module, state, stock_functions, Py_ARRAY_LENGTH(stock_functions)
+        );
+    }
+    return fl_gather_add(module, state);
 }
 
 int
 fl_aio_add_types(PyObject *module, struct fl_state *state)
 {
     if (!is_known_layout(state)) {
-        return add_stock_classes(module, state);
+        /* a Python newer than this fastloop: our names mean asyncio's */
+        return add_stock(module, state, stock_classes, Py_ARRAY_LENGTH(stock_classes)) <
+                       0
+                   ? -1
+                   : add_functions(module, state);
     }
     if (find_methods(state) < 0 || fl_aio_call_add_types(module, state) < 0 ||
         fl_lock_add_type(module, state) < 0 || fl_event_add_type(module, state) < 0 ||
         fl_semaphore_add_types(module, state) < 0 ||
         fl_condition_add_type(module, state) < 0 ||
-        fl_queue_add_types(module, state) < 0) {
+        fl_queue_add_types(module, state) < 0 || add_functions(module, state) < 0) {
         return -1;
     }
     state->aio.lock_acquire =

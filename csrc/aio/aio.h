@@ -3,6 +3,8 @@
  *   call.c       coroutine functions and the coroutines they make
  *   class.c      what the classes have in common
  *   waiters.c    the futures that tasks wait for
+ *   futures.c    what is asked of futures of any kind
+ *   gather.c
  *   lock.c, event.c, semaphore.c, condition.c, queue.c
  *
  * It runs on any loop: everything of a loop that is not ours is used by its public

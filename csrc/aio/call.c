@@ -288,6 +288,22 @@ fl_aio_function_new(
     return (PyObject *)self;
 }
 
+int
+fl_aio_add_function(
+    PyObject *module, struct fl_state *state, const char *name, vectorcallfunc call,
+    PyObject *stock
+)
+{
+    PyObject *function = fl_aio_function_new(state, NULL, stock);
+    if (function == NULL) {
+        return -1;
+    }
+    ((AioFunctionObject *)function)->vectorcall = call;
+    int status = PyModule_AddObjectRef(module, name, function);
+    Py_DECREF(function);
+    return status;
+}
+
 static int
 function_traverse(PyObject *op, visitproc visit, void *arg)
 {

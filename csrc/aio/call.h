@@ -53,6 +53,13 @@ PyObject *fl_aio_function_new(
     struct fl_state *state, const struct fl_aio_call *call, PyObject *stock
 );
 
+/* Adds to the module a function that is no coroutine function: call is what it does,
+ * and passes on to stock, borrowed, what is not plain. 0 or -1. */
+int fl_aio_add_function(
+    PyObject *module, struct fl_state *state, const char *name, vectorcallfunc call,
+    PyObject *stock
+);
+
 /* Waits for future, stolen, NULL with an exception; to be returned by a step. */
 PySendResult fl_aio_wait(AioCallObject *self, PyObject *future, PyObject **result);
 

@@ -3,42 +3,7 @@
 
 #include "py/call.h"
 
-/* ---- one future ---- */
-
-int
-fl_aio_is_done(const struct fl_state *state, PyObject *future)
-{
-    const FutureObject *own = fl_future_of(state, future);
-    if (own != NULL) {
-        return own->status != FL_FUTURE_PENDING;
-    }
-    return fl_call_truth(
-        PyObject_CallMethodNoArgs(future, state->str_done)
-    ); /* escapes */
-}
-
-int
-fl_aio_is_cancelled(const struct fl_state *state, PyObject *future)
-{
-    const FutureObject *own = fl_future_of(state, future);
-    if (own != NULL) {
-        return own->status == FL_FUTURE_CANCELLED;
-    }
-    return fl_call_truth(
-        PyObject_CallMethodNoArgs(future, state->str_cancelled)
-    ); /* escapes */
-}
-
-int
-fl_aio_set_result(const struct fl_state *state, PyObject *future, PyObject *value)
-{
-    if (Py_IS_TYPE(future, state->future_type)) {
-        return fl_future_set_result(fl_future(future), value);
-    }
-    return fl_call_status(
-        PyObject_CallMethodOneArg(future, state->str_set_result, value)
-    ); /* escapes */
-}
+/* ---- one ---- */
 
 PyObject *
 fl_aio_new_waiter(AioObject *self)

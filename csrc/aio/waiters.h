@@ -3,6 +3,7 @@
 #define FASTLOOP_AIO_WAITERS_H
 
 #include "aio/class.h"
+#include "aio/futures.h"
 
 /* Whether methods of ours can read it: a deque; None or NULL, which are empty. */
 static inline bool
@@ -45,13 +46,6 @@ fl_aio_add_waiter(const struct fl_state *state, PyObject *waiters, PyObject *fut
 /* waiters.remove(future), whatever waiters is by now. escapes. 0 or -1. */
 int
 fl_aio_remove_waiter(const struct fl_state *state, PyObject *waiters, PyObject *future);
-
-/* future.done(), future.cancelled(): 1, 0 or -1. escapes for futures not ours. */
-int fl_aio_is_done(const struct fl_state *state, PyObject *future);
-int fl_aio_is_cancelled(const struct fl_state *state, PyObject *future);
-
-/* future.set_result(value). escapes. 0 or -1. */
-int fl_aio_set_result(const struct fl_state *state, PyObject *future, PyObject *value);
 
 /* Takes the exception set by what was done while exc, which may be NULL, was being
  * handled, and sets it again with exc, stolen, as its context. */

@@ -58,11 +58,12 @@ int fl_task_cancel(TaskObject *self, PyObject *message);
 extern PyMethodDef fl_task_methods[];
 extern PyGetSetDef fl_task_getset[];
 
-/* An object that is exactly of one of our types, or NULL. */
+/* An object that is exactly of one of our types, gather()'s among them, or NULL. */
 static inline FutureObject *
 fl_future_of(const struct fl_state *state, PyObject *op)
 {
-    return Py_IS_TYPE(op, state->future_type) || Py_IS_TYPE(op, state->task_type)
+    return Py_IS_TYPE(op, state->future_type) || Py_IS_TYPE(op, state->task_type) ||
+                   Py_IS_TYPE(op, state->gathering_type)
                ? fl_future(op)
                : NULL;
 }

@@ -4,6 +4,7 @@
 
 #include "py/compat.h"
 #include "py/freelist.h"
+#include "py/groups_state.h"
 
 /* Our classes above the loop, each with what of it is read and called by its own
  * methods: who replaces one of these names gets asyncio's code, which looks them up.
@@ -43,7 +44,8 @@ enum fl_aio_kind {
     X(condition_type)         \
     X(queue_type)             \
     X(priority_queue_type)    \
-    X(lifo_queue_type)
+    X(lifo_queue_type)        \
+    FL_GROUPS_STATE_TYPES(X)
 
 #define FL_AIO_STATE_IMPORTS(X)                                      \
     X(asyncio_Lock, "asyncio.locks", "Lock")                         \
@@ -55,7 +57,8 @@ enum fl_aio_kind {
     X(asyncio_PriorityQueue, "asyncio.queues", "PriorityQueue")      \
     X(asyncio_LifoQueue, "asyncio.queues", "LifoQueue")              \
     X(heappush, "heapq", "heappush")                                 \
-    X(heappop, "heapq", "heappop")
+    X(heappop, "heapq", "heappop")                                   \
+    FL_GROUPS_STATE_IMPORTS(X)
 
 #define FL_AIO_STATE_NAMES(X)               \
     X(str___init__, "__init__")             \
@@ -86,7 +89,8 @@ enum fl_aio_kind {
     X(str_set, "set")                       \
     X(str_set_result, "set_result")         \
     X(str__wake_up_first, "_wake_up_first") \
-    X(str__wake_up_next, "_wake_up_next")
+    X(str__wake_up_next, "_wake_up_next")   \
+    FL_GROUPS_STATE_NAMES(X)
 
 /* References that may be NULL. */
 #define FL_AIO_STATE_OBJECTS(X)                \
@@ -103,6 +107,7 @@ struct fl_aio_state {
     /* of each class: (name, what the class has there, name, ...) */
     PyObject *members[FL_AIO_N_KINDS];
     unsigned int versions[FL_AIO_N_KINDS]; /* all were found at that tag of a type */
+    bool gather_discards;     /* asyncio's (3.14+): the outer future, when it is done */
     bool semaphore_tells_all; /* asyncio's: who was woken goes on waking others */
     struct fl_freelist free_calls;
 };

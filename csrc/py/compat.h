@@ -143,6 +143,18 @@ fl_type_short_name(const PyTypeObject *type)
     return dot == NULL ? type->tp_name : dot + 1;
 }
 
+/* 3.12: gather() takes what is done already at once; 3.14: it knows who gathers. */
+#if PY_VERSION_HEX >= 0x030C0000
+#define FL_GATHER_TAKES_DONE true
+#else
+#define FL_GATHER_TAKES_DONE false
+#endif
+#if PY_VERSION_HEX >= 0x030E0000
+#define FL_GATHER_KNOWS_TASK true
+#else
+#define FL_GATHER_KNOWS_TASK false
+#endif
+
 /* 3.13 made it public. */
 #if PY_VERSION_HEX >= 0x030D0000
 static inline bool

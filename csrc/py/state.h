@@ -102,6 +102,7 @@
 #define FL_STATE_KEYWORDS(X)                       \
     X(kw_context) /* ("context",) */               \
     X(kw_loop)    /* ("loop",) */                  \
+    X(kw_msg)     /* ("msg",) */                   \
     X(kw_hooks)   /* ("firstiter", "finalizer") */ \
     X(kw_warn_on_full_buffer)
 

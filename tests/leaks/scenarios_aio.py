@@ -138,3 +138,31 @@ def put_two(queue):
 def finish(queue):
     while queue._unfinished_tasks:
         queue.task_done()
+
+
+async def ends(result):
+    await asyncio.sleep(0)
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+@with_coroutine
+async def gathered():
+    future = asyncio.get_running_loop().create_future()
+    outer = aio.gather(ends(1), future, ends(KeyError()), return_exceptions=True)
+    repr(outer), outer._children, outer._cancel_requested
+    outer.cycle = outer
+    future.set_result(outer)
+    await outer
+    with contextlib.suppress(KeyError):
+        await aio.gather(ends(KeyError()), ends(1))
+    cancelled = aio.gather(ends(1), ends(2))
+    cancelled.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await cancelled
+    for wrong in ([], 1):
+        with contextlib.suppress(TypeError):
+            aio.gather(ends(1), wrong)
+    await aio.gather()
+    await asyncio.sleep(0)
