@@ -51,6 +51,7 @@ SOURCES = {
         "handle_methods.c",
         "timer_handle.c",
         "threadsafe_handle.c",
+        "alarm.c",
         "loop.c",
         "loop_attrs.c",
         "loop_check.c",
@@ -109,6 +110,7 @@ SOURCES = {
     ],
     "aio": [
         "aio.c",
+        "sleep.c",
         "call.c",
         "class.c",
         "condition.c",

@@ -12,7 +12,7 @@ from . import _core
 # asyncio's module, and the names that _core has of it.
 _NAMES = {
     "asyncio.locks": ("Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore"),
-    "asyncio.tasks": ("gather",),
+    "asyncio.tasks": ("sleep", "gather"),
     "asyncio.queues": ("Queue", "PriorityQueue", "LifoQueue"),
 }
 

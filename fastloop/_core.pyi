@@ -332,6 +332,7 @@ def _unlist_task(task: object, /) -> None: ...
 
 # asyncio's, as functions go
 gather = asyncio.gather
+sleep = asyncio.sleep
 
 @disjoint_base
 class Lock(asyncio.Lock):

@@ -44,10 +44,10 @@ INFALLIBLE = {
         PyVectorcall_NARGS""",
     "gives back an object that exists": "PyBool_FromLong PyUnicode_InternInPlace",
     "frees, or serves the garbage collector": """
-        free PyBuffer_Release PyMem_Free PyObject_CallFinalizerFromDealloc
-        PyObject_ClearManagedDict PyObject_ClearWeakRefs PyObject_GC_Del
-        PyObject_GC_Track PyObject_GC_UnTrack PyObject_VisitManagedDict
-        Py_TRASHCAN_BEGIN Py_VISIT""",
+        free PyBuffer_Release PyGC_Disable PyGC_Enable PyMem_Free
+        PyObject_CallFinalizerFromDealloc PyObject_ClearManagedDict
+        PyObject_ClearWeakRefs PyObject_GC_Del PyObject_GC_Track
+        PyObject_GC_UnTrack PyObject_VisitManagedDict Py_TRASHCAN_BEGIN Py_VISIT""",
     "sets, reads or reports an exception, whatever happens": """
         PyErr_ExceptionMatches PyErr_Fetch PyErr_Format PyErr_GetRaisedException
         PyErr_GivenExceptionMatches PyErr_NormalizeException PyErr_Occurred

@@ -29,7 +29,8 @@ NO_LOOK = {
         stream_use_protocol:self->buffered task_init:base->context
         task_init:base->coro task_init:base->name
         wait_for_foreign:self->base.fut_waiter wait_for_own:self->base.fut_waiter
-        fl_loop_show_patches:state->base_version fl_reader_watch_want:watch->inode""",
+        set_handle:slot->handle fl_loop_show_patches:state->base_version
+        fl_reader_watch_want:watch->inode""",
     "nobody else has the object yet": """
         fl_pipe_write_make:self->base.paused fl_reader_watch_want:watch->watch.events
         loop_new:self->state loop_new:self->wakeup

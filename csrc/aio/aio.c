@@ -8,6 +8,7 @@
 #include "aio/lock.h"
 #include "aio/queue.h"
 #include "aio/semaphore.h"
+#include "aio/sleep.h"
 #include "py/layout.h"
 
 /* 0, or -1 with an exception. */
@@ -98,6 +99,9 @@ add_functions(PyObject *module, struct fl_state *state)
 int
 fl_aio_add_types(PyObject *module, struct fl_state *state)
 {
+    if (fl_aio_call_add_types(module, state) < 0 || fl_sleep_add(module, state) < 0) {
+        return -1;
+    }
     if (!is_known_layout(state)) {
         /* a Python newer than this fastloop: our names mean asyncio's */
         return add_stock(module, state, stock_classes, Py_ARRAY_LENGTH(stock_classes)) <
@@ -105,8 +109,8 @@ fl_aio_add_types(PyObject *module, struct fl_state *state)
                    ? -1
                    : add_functions(module, state);
     }
-    if (find_methods(state) < 0 || fl_aio_call_add_types(module, state) < 0 ||
-        fl_lock_add_type(module, state) < 0 || fl_event_add_type(module, state) < 0 ||
+    if (find_methods(state) < 0 || fl_lock_add_type(module, state) < 0 ||
+        fl_event_add_type(module, state) < 0 ||
         fl_semaphore_add_types(module, state) < 0 ||
         fl_condition_add_type(module, state) < 0 ||
         fl_queue_add_types(module, state) < 0 || add_functions(module, state) < 0) {

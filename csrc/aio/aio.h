@@ -2,6 +2,7 @@
  *
  *   call.c       coroutine functions and the coroutines they make
  *   class.c      what the classes have in common
+ *   sleep.c      sleep()
  *   waiters.c    the futures that tasks wait for
  *   futures.c    what is asked of futures of any kind
  *   gather.c

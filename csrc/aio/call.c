@@ -29,6 +29,7 @@ call_new(AioFunctionObject *function, PyObject *const *args, Py_ssize_t n_args)
     }
     self->future = NULL;
     self->iterator = NULL;
+    self->alarm = (struct fl_alarm_slot){NULL, NULL};
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }
@@ -39,6 +40,7 @@ call_drop(PyObject *op)
     AioCallObject *self = (AioCallObject *)op;
     Py_CLEAR(self->future);
     Py_CLEAR(self->iterator);
+    fl_alarm_forget(&self->alarm);
     for (int i = 0; i < FL_AIO_N_ARGS; i++) {
         Py_CLEAR(self->args[i]);
     }
@@ -51,6 +53,7 @@ call_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT((PyObject *)self->function);
     Py_VISIT(self->future);
     Py_VISIT(self->iterator);
+    Py_VISIT(self->alarm.handle);
     for (int i = 0; i < FL_AIO_N_ARGS; i++) {
         Py_VISIT(self->args[i]);
     }
@@ -133,6 +136,9 @@ call_resume(PyObject *op, PyObject *sent, PyObject **result)
     if (self->iterator != NULL) {
         return resume_foreign(self, sent, result);
     }
+    if (self->future == NULL) { /* fl_aio_yield */
+        return go_on(self, Py_NewRef(Py_None), result);
+    }
     FutureObject *own = fl_future_of(fl_aio_state_of(self), self->future);
     if (own->status == FL_FUTURE_PENDING) {
         if (own->blocking) {
@@ -146,10 +152,48 @@ call_resume(PyObject *op, PyObject *sent, PyObject **result)
     return go_on(self, fl_future_result(own), result);
 }
 
+/* What iterator.throw(), or close() for a GeneratorExit, makes of the exception set, as
+ * `await` does it: the answer of a step. escapes. */
+static PySendResult
+throw_into(struct fl_state *state, PyObject *iterator, PyObject **result)
+{
+    PyObject *exc = fl_error_take();
+    bool closes = PyErr_GivenExceptionMatches(exc, PyExc_GeneratorExit);
+    PyObject *method;
+    PyObject *name = closes ? state->str_close : state->str_throw;
+    if (fl_optional_attribute(iterator, name, &method) < 0) { /* escapes */
+        Py_DECREF(exc);
+        return PYGEN_ERROR;
+    }
+    PyObject *given = method == NULL ? NULL
+                      : closes       ? PyObject_CallNoArgs(method)
+                                     : PyObject_CallOneArg(method, exc); /* escapes */
+    bool failed = method != NULL && given == NULL;
+    Py_XDECREF(method);
+    if (failed || (given != NULL && !closes)) {
+        Py_DECREF(exc);
+        *result = given;
+        return fl_thrown_status(result);
+    }
+    Py_XDECREF(given);
+    fl_error_restore(exc);
+    return PYGEN_ERROR;
+}
+
 static PySendResult
 call_caught(PyObject *op, PyObject **result)
 {
-    return go_on((AioCallObject *)op, NULL, result);
+    AioCallObject *self = (AioCallObject *)op;
+    if (self->iterator == NULL) {
+        return go_on(self, NULL, result);
+    }
+    PyObject *iterator = Py_NewRef(self->iterator);
+    PySendResult status = throw_into(fl_aio_state_of(self), iterator, result);
+    Py_DECREF(iterator); /* escapes */
+    if (status == PYGEN_NEXT) {
+        return status;
+    }
+    return go_on(self, status == PYGEN_RETURN ? *result : NULL, result);
 }
 
 /* What `await future` iterates over: new, or NULL. */
@@ -182,6 +226,14 @@ fl_aio_wait(AioCallObject *self, PyObject *future, PyObject **result)
         }
     }
     return call_resume((PyObject *)self, Py_None, result);
+}
+
+PySendResult
+fl_aio_yield(AioCallObject *self, PyObject **result)
+{
+    self->base.phase = FL_COROUTINE_WAITING;
+    *result = Py_NewRef(Py_None);
+    return PYGEN_NEXT;
 }
 
 PySendResult
@@ -286,6 +338,21 @@ fl_aio_function_new(
     self->stock = Py_NewRef(stock);
     PyObject_GC_Track(self);
     return (PyObject *)self;
+}
+
+int
+fl_aio_add_coroutine(
+    PyObject *module, struct fl_state *state, const char *name,
+    const struct fl_aio_call *call, PyObject *stock
+)
+{
+    PyObject *function = fl_aio_function_new(state, call, stock);
+    if (function == NULL) {
+        return -1;
+    }
+    int status = PyModule_AddObjectRef(module, name, function);
+    Py_DECREF(function);
+    return status;
 }
 
 int

@@ -8,6 +8,7 @@
 #ifndef FASTLOOP_AIO_CALL_H
 #define FASTLOOP_AIO_CALL_H
 
+#include "core/alarm.h"
 #include "core/task.h"
 #include "py/awaitable.h"
 
@@ -44,6 +45,7 @@ typedef struct AioCallObject {
         *args[FL_AIO_N_ARGS]; /* owned; NULL where none was given, and at the end */
     PyObject *future;         /* waited for */
     PyObject *iterator;       /* of a future that is not ours */
+    struct fl_alarm_slot alarm;
 } AioCallObject;
 
 int fl_aio_call_add_types(PyObject *module, struct fl_state *state);
@@ -51,6 +53,12 @@ int fl_aio_call_add_types(PyObject *module, struct fl_state *state);
 /* New or NULL. stock: borrowed. */
 PyObject *fl_aio_function_new(
     struct fl_state *state, const struct fl_aio_call *call, PyObject *stock
+);
+
+/* Adds a coroutine function to the module. stock: borrowed. 0 or -1. */
+int fl_aio_add_coroutine(
+    PyObject *module, struct fl_state *state, const char *name,
+    const struct fl_aio_call *call, PyObject *stock
 );
 
 /* Adds to the module a function that is no coroutine function: call is what it does,
@@ -62,6 +70,9 @@ int fl_aio_add_function(
 
 /* Waits for future, stolen, NULL with an exception; to be returned by a step. */
 PySendResult fl_aio_wait(AioCallObject *self, PyObject *future, PyObject **result);
+
+/* Waits for its next turn, as a bare `yield` does. There is no future then. */
+PySendResult fl_aio_yield(AioCallObject *self, PyObject **result);
 
 /* Has asyncio's coroutine do it all. */
 PySendResult fl_aio_delegate(AioCallObject *self, PyObject **result);

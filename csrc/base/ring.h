@@ -10,8 +10,6 @@
 #ifndef FASTLOOP_BASE_RING_H
 #define FASTLOOP_BASE_RING_H
 
-#include "base/hot.h"
-
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,7 +29,7 @@ void fl_ring_deinit(struct fl_ring *ring);
 
 /* Doubles the capacity, keeping the order. Returns 0 or -ENOMEM (the ring is
  * then unchanged). */
-FL_SLOW int fl_ring_grow(struct fl_ring *ring);
+int fl_ring_grow(struct fl_ring *ring);
 
 /* Consistency walker for debug builds: returns 0, or -EINVAL if the counters
  * and the capacity contradict each other. */

@@ -22,12 +22,19 @@ enum fl_timer_where {
     FL_TIMER_IN_OVERFLOW,
 };
 
+/* What a timer is embedded in: for its owner alone. */
+enum fl_timer_kind {
+    FL_TIMER_OF_HANDLE = 0,
+    FL_TIMER_OF_ALARM,
+};
+
 struct fl_timer {
     double when_s;       /* deadline; fixed while the timer is in */
     uint64_t sequence;   /* set by add: equal deadlines fire in this order */
     struct fl_list link; /* in a bucket or the overflow list */
     uint32_t heap_index; /* in the heap */
-    uint32_t where;      /* enum fl_timer_where */
+    uint16_t where;      /* enum fl_timer_where */
+    uint16_t kind;       /* enum fl_timer_kind */
 };
 
 struct fl_timer_heap_entry {

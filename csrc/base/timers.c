@@ -257,6 +257,25 @@ fl_timers_remove(struct fl_timers *timers, struct fl_timer *timer)
     fl_timer_heap_shrink(&timers->heap, timers->count);
 }
 
+void
+fl_timers_replace(
+    struct fl_timers *timers, struct fl_timer *timer, struct fl_timer *other
+)
+{
+    other->when_s = timer->when_s;
+    other->sequence = timer->sequence;
+    other->where = timer->where;
+    if (timer->where == FL_TIMER_IN_HEAP) {
+        other->heap_index = timer->heap_index;
+        timers->heap.entries[timer->heap_index].timer = other;
+    }
+    else {
+        fl_list_append(&timer->link, &other->link); /* before it */
+        fl_list_unlink(&timer->link);
+    }
+    timer->where = FL_TIMER_OUT;
+}
+
 /* The clock went past the border, or fell behind it; the heap is empty. */
 static void
 timers_move_border(struct fl_timers *timers, int64_t second)
@@ -394,7 +413,7 @@ fl_timers_visit(
 
 /* Stores of one kind: a timer's second must lie in [first, last]. */
 struct check {
-    uint32_t where;
+    uint16_t where;
     int64_t first;
     int64_t last;
     size_t count;

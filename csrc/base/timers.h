@@ -52,6 +52,12 @@ int fl_timers_add(struct fl_timers *timers, struct fl_timer *timer, double when_
 /* Takes a timer out, wherever it is; one that is out stays out. */
 void fl_timers_remove(struct fl_timers *timers, struct fl_timer *timer);
 
+/* Puts another timer, which is out, into the place of one that is in: with its deadline
+ * and its turn. Never fails. */
+void fl_timers_replace(
+    struct fl_timers *timers, struct fl_timer *timer, struct fl_timer *other
+);
+
 /* Takes out and returns the earliest timer with when_s < end_s (asyncio runs
  * what is due before now + clock_resolution), or NULL. Buckets that have come
  * due enter the heap on the way; add reserved the room, so this never fails.

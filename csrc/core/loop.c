@@ -6,6 +6,7 @@
  * finalized by the __del__ that fastloop.Loop inherits from asyncio, with its warning.
  */
 #include "core/loop.h"
+#include "core/alarm.h"
 
 #include "core/source.h"
 #include "core/timer_handle.h"
@@ -101,6 +102,9 @@ visit_timer(struct fl_timer *timer, void *arg)
 {
     void **call = arg;
     visitproc visit = *(visitproc *)call[0];
+    if (timer->kind == FL_TIMER_OF_ALARM) {
+        return fl_alarm_traverse(timer, visit, call[1]);
+    }
     return fl_handle_traverse_queued(&fl_timer_handle_of(timer)->base, visit, call[1]);
 }
 
@@ -127,6 +131,13 @@ loop_traverse(PyObject *op, visitproc visit, void *arg)
     for (size_t i = 0; i < fl_ring_count(&self->ready); i++) {
         uintptr_t word = fl_ring_peek(&self->ready, i);
         uintptr_t kind = word & FL_ENTRY_KIND_MASK;
+        if (kind == FL_ENTRY_ALARM) {
+            int status = fl_alarm_traverse_word(word, visit, arg);
+            if (status != 0) {
+                return status;
+            }
+            continue;
+        }
         if (kind != FL_ENTRY_HANDLE) {
             Py_VISIT(
                 kind == FL_ENTRY_SOURCE ? fl_source_owner(word)
@@ -192,6 +203,7 @@ loop_dealloc(PyObject *op)
     loop_close_fds(self);
     fl_fd_table_deinit(&self->fd_owners);
     fl_handle_free_lists(self);
+    fl_alarm_free_list(self, 0);
     fl_timers_deinit(&self->timers);
     fl_ring_deinit(&self->ready);
     self->state->counts.loops--;
@@ -267,6 +279,7 @@ fl_loop_close(PyObject *op, PyObject *Py_UNUSED(ignored))
     PyObject *exc = fl_error_take();
     loop_close_fds(self);
     fl_handle_free_lists(self);
+    fl_alarm_free_list(self, 0);
     fl_error_restore(exc);
     return status < 0 ? NULL : Py_NewRef(Py_None);
 }

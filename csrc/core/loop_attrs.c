@@ -5,6 +5,7 @@
  * in a subclass, on the class or on the instance: setattr on the instance is
  * seen here, the rest by the type's version tag.
  */
+#include "core/alarm.h"
 #include "core/loop_nested.h"
 #include "core/source.h"
 #include "core/timer_handle.h"
@@ -255,6 +256,9 @@ append_timer_handle(struct fl_timer *timer, void *arg)
 static PyObject *
 get_scheduled(PyObject *op, void *Py_UNUSED(closure))
 {
+    if (fl_alarm_show_all((LoopObject *)op) < 0) {
+        return NULL;
+    }
     PyObject *handles = PyList_New(0);
     if (handles == NULL ||
         fl_timers_visit(&((LoopObject *)op)->timers, append_timer_handle, handles) <

@@ -4,6 +4,7 @@
  */
 #include "core/loop_nested.h"
 
+#include "core/alarm.h"
 #include "core/source.h"
 #include "core/task_registry.h"
 #include "core/timer_handle.h"
@@ -94,6 +95,8 @@ context_of(uintptr_t word)
     }
     case FL_ENTRY_SOURCE:
         return fl_source_context(word);
+    case FL_ENTRY_ALARM:
+        return NULL; /* each has one of its own */
     default:
         return ((TaskObject *)pointer)->base.context;
     }
@@ -124,6 +127,9 @@ task_of(uintptr_t word)
 static bool
 is_old_timer(const struct fl_nested *self, uintptr_t word)
 {
+    if ((word & FL_ENTRY_KIND_MASK) == FL_ENTRY_ALARM) {
+        return fl_alarm_sequence(word) < self->first_timer;
+    }
     if ((word & FL_ENTRY_KIND_MASK) != FL_ENTRY_HANDLE ||
         !Py_IS_TYPE((PyObject *)word, self->loop->state->timer_handle_type)) {
         return false;

@@ -5,6 +5,7 @@
  * the next one. Imitates asyncio.BaseEventLoop._run_once, run_forever and
  * run_until_complete.
  */
+#include "core/alarm.h"
 #include "core/loop_nested.h"
 #include "core/source.h"
 #include "core/task_registry.h"
@@ -40,8 +41,10 @@ queue_due_timers(LoopObject *self)
             return 0;
         }
         /* the timers' reference becomes the ring's */
-        uintptr_t word = (uintptr_t)fl_timer_handle_of(timer);
-        (void)fl_ring_push(&self->ready, word | FL_ENTRY_HANDLE);
+        uintptr_t word = timer->kind == FL_TIMER_OF_HANDLE
+                             ? (uintptr_t)fl_timer_handle_of(timer) | FL_ENTRY_HANDLE
+                             : fl_alarm_word(timer);
+        (void)fl_ring_push(&self->ready, word);
     }
 }
 
@@ -94,6 +97,9 @@ run_entry(LoopObject *self, uintptr_t word)
         return fl_loop_run_task(self, word);
     }
     fl_current_retract(self);
+    if (kind == FL_ENTRY_ALARM) {
+        return fl_alarm_run(self, word);
+    }
     if (kind == FL_ENTRY_SOURCE) {
         PyObject *owner = fl_source_owner(word);
         int status = fl_source_run((struct fl_source *)(word & ~FL_ENTRY_KIND_MASK));
@@ -110,10 +116,8 @@ run_entry(LoopObject *self, uintptr_t word)
     return status;
 }
 
-/* nested: inside of a step, where turns may be put off. Each is a function of its own,
- * so that the other pays nothing for it. */
-FL_INLINE int
-run_ready(LoopObject *self, bool nested)
+static inline int
+run_ready_of(LoopObject *self, bool nested)
 {
     /* a place in the ring, not a count: user code may run iterations of its own, which
      * take entries of this one and queue others behind */
@@ -148,49 +152,48 @@ run_ready(LoopObject *self, bool nested)
     return 0;
 }
 
-/* What comes before the steps, where there is anything: the poll unless it is skipped,
- * timers, and what signal handlers have written. escapes. 0 or -1. */
-static FL_APART int
-look_around(LoopObject *self, bool skips_poll)
+static int
+run_ready(LoopObject *self)
 {
-    if ((!skips_poll && fl_loop_poll(self) < 0) ||
-        (self->timers.count > 0 && queue_due_timers(self) < 0)) {
-        return -1;
-    }
-    return fl_loop_flush(self);
+    return run_ready_of(self, false);
 }
 
-/* thread: the calling one's. */
-FL_INLINE int
-iterate_with(LoopObject *self, PyThreadState *thread, bool nested)
+static int
+run_ready_nested(LoopObject *self)
+{
+    return run_ready_of(self, true);
+}
+
+static inline int
+iterate_with(LoopObject *self, int (*drain)(LoopObject *))
 {
     self->n_iterations++;
-    if (fl_loop_flush(self) < 0) { /* escapes */
+    if (fl_loop_flush(self) < 0 || fl_loop_poll(self) < 0) { /* escapes */
         return -1;
     }
-    /* fast: callbacks are ready and nothing else can be (25 instructions a switch) */
-    bool skips_poll = fl_loop_skips_poll(self, thread);
-    if ((!skips_poll || self->timers.count > 0) &&
-        look_around(self, skips_poll) < 0) { /* escapes */
+    if (self->timers.count > 0 && queue_due_timers(self) < 0) {
+        return -1;
+    }
+    if (fl_loop_flush(self) < 0) { /* signal handlers may have written */
         return -1;
     }
     self->n_nested++;
-    int status = run_ready(self, nested);
+    int status = drain(self);
     self->n_nested--;
     fl_context_trim(&self->contexts); /* escapes */
     return status;
 }
 
-static FL_SLOW int
-iterate_once(LoopObject *self)
+static int
+iterate(LoopObject *self)
 {
-    return iterate_with(self, PyThreadState_Get(), false);
+    return iterate_with(self, run_ready);
 }
 
-static FL_SLOW int
+static int
 iterate_nested(LoopObject *self)
 {
-    return iterate_with(self, PyThreadState_Get(), true);
+    return iterate_with(self, run_ready_nested);
 }
 
 PyObject *
@@ -200,7 +203,7 @@ fl_loop_run_once(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (fl_loop_check_closed(self) < 0) {
         return NULL;
     }
-    int status = self->nested == NULL ? iterate_once(self) : iterate_nested(self);
+    int status = self->nested == NULL ? iterate(self) : iterate_nested(self);
     fl_current_retract(self); /* escapes */
     return status < 0 ? NULL : Py_NewRef(Py_None);
 }
@@ -449,12 +452,11 @@ fl_loop_run_forever(PyObject *op, PyObject *Py_UNUSED(ignored))
         return NULL;
     }
     Py_DECREF(started);
-    PyThreadState *thread = PyThreadState_Get();
     int status;
     do {
         status = fl_loop_overrides(self) & FL_OVERRIDES_RUN_ONCE
                      ? iterate_overridden(self)
-                     : iterate_with(self, thread, false); /* fast: here, no call */
+                     : iterate(self);
     } while (status == 0 && !self->stopping);
     if (cleanup(self) < 0) {
         return NULL;

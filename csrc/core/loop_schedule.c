@@ -3,6 +3,7 @@
  * Imitates asyncio.BaseEventLoop's methods of the same names. In debug mode
  * they check thread and callback first, through the inherited _check_callback.
  */
+#include "core/alarm.h"
 #include "core/loop.h"
 #include "core/source.h"
 #include "core/threadsafe_handle.h"
@@ -45,14 +46,21 @@ push_handle(LoopObject *self, HandleObject *handle)
     return Py_NewRef((PyObject *)handle);
 }
 
-static FL_APART PyObject *
-call_soon_parsed(
-    LoopObject *self, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+PyObject *
+fl_loop_call_soon(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 )
 {
     static const struct fl_callback_signature signature = {
         "call_soon", {"callback", NULL}, true
     };
+    LoopObject *self = (LoopObject *)op;
+    if (kwnames == NULL && n_args > 0 && !self->debug && !self->closed) {
+        /* nearly every call: nothing to parse or to check */
+        return push_handle(
+            self, fl_handle_new(self, args[0], args + 1, n_args - 1, NULL)
+        );
+    }
     struct fl_callback_args call;
     if (fl_args_parse(self->state, &signature, args, n_args, kwnames, &call) < 0 ||
         fl_loop_check_closed(self) < 0) {
@@ -64,21 +72,6 @@ call_soon_parsed(
     return push_handle(
         self, fl_handle_new(self, call.leading[0], call.args, call.n_args, call.context)
     );
-}
-
-PyObject *
-fl_loop_call_soon(
-    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
-)
-{
-    LoopObject *self = (LoopObject *)op;
-    if (kwnames == NULL && n_args > 0 && (self->debug | self->closed) == 0) {
-        /* fast: nearly every call, nothing to parse or to check (15 instructions) */
-        return push_handle(
-            self, fl_handle_new(self, args[0], args + 1, n_args - 1, NULL)
-        );
-    }
-    return call_soon_parsed(self, args, n_args, kwnames);
 }
 
 PyObject *
@@ -326,6 +319,9 @@ drop_word(uintptr_t word, void (*drop_handle)(HandleObject *))
     else if ((word & FL_ENTRY_KIND_MASK) == FL_ENTRY_SOURCE) {
         fl_source_forget_queued(word);
     }
+    else if ((word & FL_ENTRY_KIND_MASK) == FL_ENTRY_ALARM) {
+        fl_alarm_drop_word(word);
+    }
     else {
         Py_DECREF((PyObject *)(word & ~FL_ENTRY_KIND_MASK));
     }
@@ -347,12 +343,20 @@ drop_queued_of_dying(LoopObject *self)
     while ((timer = fl_timers_any(&self->timers)) != NULL) {
         fl_timers_remove(&self->timers, timer);
         fl_list_append(&timers, &timer->link);
-        fl_handle_forget_loop(&fl_timer_handle_of(timer)->base);
+        if (timer->kind == FL_TIMER_OF_HANDLE) {
+            fl_handle_forget_loop(&fl_timer_handle_of(timer)->base);
+        }
+        else {
+            fl_alarm_let_go(timer);
+        }
     }
     for (size_t i = 0; i < fl_ring_count(&self->ready); i++) {
         uintptr_t word = fl_ring_peek(&self->ready, i);
         if ((word & FL_ENTRY_KIND_MASK) == FL_ENTRY_HANDLE) {
             fl_handle_forget_loop((HandleObject *)word);
+        }
+        else if ((word & FL_ENTRY_KIND_MASK) == FL_ENTRY_ALARM) {
+            fl_alarm_let_go_word(word);
         }
     }
     while (fl_ring_count(&self->ready) > 0) {
@@ -361,7 +365,12 @@ drop_queued_of_dying(LoopObject *self)
     while (!fl_list_empty(&timers)) {
         timer = FL_CONTAINER_OF(timers.next, struct fl_timer, link);
         fl_list_unlink(&timer->link);
-        fl_handle_orphan(&fl_timer_handle_of(timer)->base); /* escapes */
+        if (timer->kind == FL_TIMER_OF_HANDLE) {
+            fl_handle_orphan(&fl_timer_handle_of(timer)->base); /* escapes */
+        }
+        else {
+            fl_alarm_drop(timer); /* escapes */
+        }
     }
 }
 
@@ -378,6 +387,11 @@ fl_loop_drop_queued(LoopObject *self, bool dying)
     struct fl_timer *timer;
     while ((timer = fl_timers_any(&self->timers)) != NULL) {
         fl_timers_remove(&self->timers, timer);
-        fl_handle_release(&fl_timer_handle_of(timer)->base); /* escapes */
+        if (timer->kind == FL_TIMER_OF_HANDLE) {
+            fl_handle_release(&fl_timer_handle_of(timer)->base); /* escapes */
+        }
+        else {
+            fl_alarm_drop(timer); /* escapes */
+        }
     }
 }

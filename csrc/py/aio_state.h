@@ -5,6 +5,7 @@
 #include "py/compat.h"
 #include "py/freelist.h"
 #include "py/groups_state.h"
+#include "py/waits_state.h"
 
 /* Our classes above the loop, each with what of it is read and called by its own
  * methods: who replaces one of these names gets asyncio's code, which looks them up.
@@ -58,7 +59,8 @@ enum fl_aio_kind {
     X(asyncio_LifoQueue, "asyncio.queues", "LifoQueue")              \
     X(heappush, "heapq", "heappush")                                 \
     X(heappop, "heapq", "heappop")                                   \
-    FL_GROUPS_STATE_IMPORTS(X)
+    FL_GROUPS_STATE_IMPORTS(X)                                       \
+    FL_WAITS_STATE_IMPORTS(X)
 
 #define FL_AIO_STATE_NAMES(X)               \
     X(str___init__, "__init__")             \

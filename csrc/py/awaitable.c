@@ -23,6 +23,22 @@ fl_raise_stop_iteration(PyObject *value)
     }
 }
 
+PySendResult
+fl_thrown_status(PyObject **result)
+{
+    if (*result != NULL) {
+        return PYGEN_NEXT;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_StopIteration)) {
+        return PYGEN_ERROR;
+    }
+    PyObject *stop = fl_error_take();
+    PyObject *value = ((PyStopIterationObject *)(void *)stop)->value;
+    *result = Py_NewRef(value != NULL ? value : Py_None);
+    Py_DECREF(stop);
+    return PYGEN_RETURN;
+}
+
 /* The exception that throw(type, value, traceback) raises: new, or NULL with
  * another one set. */
 static PyObject *

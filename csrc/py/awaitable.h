@@ -120,6 +120,10 @@ fl_sent_to_send(PySendResult status, PyObject *result)
     return yielded;
 }
 
+/* What a call of throw() has returned, as the answer of a step: *result is NULL with an
+ * exception, which is taken if it is StopIteration. */
+PySendResult fl_thrown_status(PyObject **result);
+
 /* The exception that throw(type, value, traceback) is to raise, from its one to
  * three arguments: new, or NULL with TypeError or what making it raised. escapes. */
 PyObject *fl_thrown_exception(PyObject *const *args, Py_ssize_t n_args);

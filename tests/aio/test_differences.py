@@ -8,11 +8,11 @@ from fastloop import aio
 
 
 def test_not_what_inspect_calls_a_coroutine(run):
-    coro = aio.Lock().acquire()
-    assert asyncio.iscoroutine(coro)
-    assert not inspect.iscoroutine(coro)
-    assert not hasattr(coro, "cr_frame")
-    coro.close()
+    for coro in aio.Lock().acquire(), aio.sleep(1):
+        assert asyncio.iscoroutine(coro)
+        assert not inspect.iscoroutine(coro)
+        assert not hasattr(coro, "cr_frame")
+        coro.close()
 
     async def main():
         event = aio.Event()

@@ -25,7 +25,7 @@ def test_aio_has_all_of_asyncio():
     for name in asyncio.__all__:
         assert hasattr(aio, name), name
     assert set(vars(asyncio)) - {"__cached__"} <= set(dir(aio))
-    assert aio.sleep is asyncio.sleep
+    assert aio.to_thread is asyncio.to_thread
     assert aio.locks is asyncio.locks
     assert not hasattr(aio, "__path__")
     with pytest.raises(AttributeError, match="asyncio"):

@@ -52,6 +52,52 @@ async def locks():
 
 
 @with_coroutine
+async def sleeps():
+    loop = asyncio.get_running_loop()
+    assert await aio.sleep(0, "a") == "a"
+    assert await aio.sleep(0.001, result=object())
+    for delay in (0, 0.001, 50):
+        coro = aio.sleep(delay, object())
+        coro.send(None)
+        repr(coro), coro.__name__
+        with contextlib.suppress(ValueError):
+            coro.throw(ValueError)
+        coro = aio.sleep(delay)
+        coro.send(None)
+        loop._scheduled  # noqa: B018
+        coro.close()
+        task = asyncio.create_task(aio.sleep(delay))
+        await aio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    with contextlib.suppress(TypeError):
+        await aio.sleep("1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        aio.sleep(1)
+
+
+@scenario
+def loops_that_end_while_somebody_sleeps():
+    for close in (True, False):
+        loop = fastloop.new_event_loop()
+        coros = [aio.sleep(delay, object()) for delay in (0.001, 10)]
+
+        async def main(coros=coros):
+            for coro in coros:
+                coro.send(None)
+
+        loop.run_until_complete(main())
+        if close:
+            loop.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            del loop
+        for coro in coros:
+            coro.close()
+
+
+@with_coroutine
 async def conditions():
     condition = aio.Condition()
 
