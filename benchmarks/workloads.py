@@ -94,6 +94,91 @@ async def call_soon_chain(n):
     await done
 
 
+async def threadsafe_chain(n):
+    loop = asyncio.get_running_loop()
+    call_soon_threadsafe = loop.call_soon_threadsafe
+    done = loop.create_future()
+    left = n
+
+    def step():
+        nonlocal left
+        left -= 1
+        if left:
+            call_soon_threadsafe(step)
+        else:
+            done.set_result(None)
+
+    call_soon_threadsafe(step)
+    await done
+
+
+async def timer_chain(n):
+    loop = asyncio.get_running_loop()
+    call_later = loop.call_later
+    done = loop.create_future()
+    left = n
+
+    def step():
+        nonlocal left
+        left -= 1
+        if left:
+            call_later(0, step)
+        else:
+            done.set_result(None)
+
+    call_later(0, step)
+    await done
+
+
+def nothing(*_):
+    pass
+
+
+async def timer_cancel(n):
+    call_later = asyncio.get_running_loop().call_later
+    for _ in range(n):
+        call_later(60.0, nothing).cancel()
+
+
+async def done_callback(n):
+    create_future = asyncio.get_running_loop().create_future
+    for _ in range(n):
+        future = create_future()
+        future.add_done_callback(nothing)
+        future.set_result(None)
+        await bare_yield()
+
+
+async def lock(n):
+    lock = synchronisation().Lock()
+    for _ in range(n):
+        await lock.acquire()
+        lock.release()
+
+
+async def semaphore(n):
+    semaphore = synchronisation().Semaphore(2)
+    for _ in range(n):
+        await semaphore.acquire()
+        semaphore.release()
+
+
+async def queue(n):
+    queue = synchronisation().Queue()
+    for _ in range(n):
+        await queue.put(None)
+        await queue.get()
+
+
+def synchronisation():
+    """Where this loop's Lock and kin are: fastloop has them in C."""
+    if type(asyncio.get_running_loop()).__module__.startswith("fastloop"):
+        from fastloop import aio
+
+        return aio
+    return asyncio
+
+
 WORKLOADS = {
     "yield": yielding,
     "sleep0": sleep0,
@@ -102,6 +187,13 @@ WORKLOADS = {
     "fut_pingpong": fut_pingpong,
     "gather_100": gather_100,
     "cancel_1000": cancel_1000,
+    "threadsafe_chain": threadsafe_chain,
+    "timer_chain": timer_chain,
+    "timer_cancel": timer_cancel,
+    "done_callback": done_callback,
+    "lock": lock,
+    "semaphore": semaphore,
+    "queue": queue,
 }
 
 

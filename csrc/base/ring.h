@@ -10,6 +10,8 @@
 #ifndef FASTLOOP_BASE_RING_H
 #define FASTLOOP_BASE_RING_H
 
+#include "base/hot.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,7 +31,7 @@ void fl_ring_deinit(struct fl_ring *ring);
 
 /* Doubles the capacity, keeping the order. Returns 0 or -ENOMEM (the ring is
  * then unchanged). */
-int fl_ring_grow(struct fl_ring *ring);
+FL_SLOW int fl_ring_grow(struct fl_ring *ring);
 
 /* Consistency walker for debug builds: returns 0, or -EINVAL if the counters
  * and the capacity contradict each other. */

@@ -50,6 +50,29 @@ fl_handle_alloc(PyTypeObject *type, LoopObject *loop, struct fl_handle_freelist 
     return self;
 }
 
+static FL_APART int
+fill_tuple(HandleObject *self, PyObject *const *args, Py_ssize_t n_args)
+{
+    self->args = PyTuple_New(n_args);
+    if (self->args == NULL) {
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < n_args; i++) {
+        PyTuple_SET_ITEM(self->args, i, Py_NewRef(args[i]));
+    }
+    return 0;
+}
+
+static FL_APART int
+fill_traceback(HandleObject *self, LoopObject *loop)
+{
+    PyObject *frame = (PyObject *)PyEval_GetFrame();
+    self->source_traceback = PyObject_CallOneArg(
+        loop->state->extract_stack, frame != NULL ? frame : Py_None
+    );
+    return self->source_traceback == NULL ? -1 : 0;
+}
+
 int
 fl_handle_fill(
     HandleObject *self, LoopObject *loop, PyObject *callback, PyObject *const *args,
@@ -63,14 +86,8 @@ fl_handle_fill(
         }
         self->n_inline = (uint8_t)n_args;
     }
-    else {
-        self->args = PyTuple_New(n_args);
-        if (self->args == NULL) {
-            return -1;
-        }
-        for (Py_ssize_t i = 0; i < n_args; i++) {
-            PyTuple_SET_ITEM(self->args, i, Py_NewRef(args[i]));
-        }
+    else if (fill_tuple(self, args, n_args) < 0) {
+        return -1;
     }
     if (context != NULL) {
         self->context = Py_NewRef(context);
@@ -83,14 +100,7 @@ fl_handle_fill(
         self->context_shared = 1;
         self->context_made = loop->state->context_layout_known;
     }
-    if (loop->debug) {
-        PyObject *frame = (PyObject *)PyEval_GetFrame();
-        self->source_traceback = PyObject_CallOneArg(
-            loop->state->extract_stack, frame != NULL ? frame : Py_None
-        );
-        return self->source_traceback == NULL ? -1 : 0;
-    }
-    return 0;
+    return loop->debug ? fill_traceback(self, loop) : 0;
 }
 
 HandleObject *
@@ -111,15 +121,23 @@ fl_handle_new(
     return self;
 }
 
-static void
-handle_drop_call(HandleObject *self)
+static FL_APART void
+drop_args(HandleObject *self)
 {
-    Py_CLEAR(self->callback);
     Py_CLEAR(self->args);
     for (int i = self->n_inline; i > 0; i--) {
         Py_CLEAR(self->vector[i]);
     }
     self->n_inline = 0;
+}
+
+FL_INLINE void
+handle_drop_call(HandleObject *self)
+{
+    Py_CLEAR(self->callback); /* escapes */
+    if (self->args != NULL || self->n_inline != 0) {
+        drop_args(self); /* escapes */
+    }
 }
 
 /* All but the loop. Not visited, to be quick where 100,000 timers wait: the
@@ -187,6 +205,15 @@ has_weakrefs(HandleObject *self)
 #endif
 }
 
+/* Whether there is what few handles have, and dealloc sees to. */
+static inline bool
+has_more(HandleObject *self)
+{
+    return ((uintptr_t)self->source_traceback | (uintptr_t)self->repr |
+            (uintptr_t)self->when | (uintptr_t)self->slot_loop) != 0 ||
+           has_weakrefs(self);
+}
+
 static struct fl_handle_freelist *
 freelist_of(HandleObject *self)
 {
@@ -248,9 +275,7 @@ handle_recycle(HandleObject *self)
 {
     struct fl_handle_freelist *list = freelist_of(self);
     if (Py_REFCNT(self) != 1 || !self->queued || self->loop->closed ||
-        list->count >= FREELIST_MAX || has_weakrefs(self) ||
-        self->source_traceback != NULL || self->repr != NULL || self->when != NULL ||
-        self->slot_loop != NULL) {
+        list->count >= FREELIST_MAX || has_more(self)) {
         return false;
     }
     handle_drop_call(self); /* escapes */
@@ -355,7 +380,7 @@ tell_exception_handler(LoopObject *loop, HandleObject *self, PyObject *exc)
     return status;
 }
 
-static int
+static FL_SLOW int
 handle_report(HandleObject *self)
 {
     if (self->loop == NULL || fl_error_is_exit()) {
@@ -380,8 +405,18 @@ fl_handle_report_as(HandleObject *made, LoopObject *loop, PyObject *exc)
     return status;
 }
 
+/* handle_report where there is nothing to run any more. */
+static FL_SLOW int
+refuse(HandleObject *self)
+{
+    if (!PyErr_Occurred()) {
+        PyErr_SetString(PyExc_TypeError, "the handle was cancelled");
+    }
+    return handle_report(self);
+}
+
 /* The callback and the tuple lie in slots, which the callback itself may write. */
-static PyObject *
+static FL_APART PyObject *
 call_with_tuple(HandleObject *self)
 {
     if (!PyTuple_Check(self->args)) {
@@ -435,10 +470,16 @@ fl_handle_own_context(HandleObject *self)
     return 0;
 }
 
-/* context.run(callback, *args) of a context that is none: asyncio asks no more. */
-static PyObject *
+/* A context that could not be entered: if it is none at all, context.run(callback,
+ * *args), as asyncio asks no more. */
+static FL_SLOW PyObject *
 handle_call_by_run(HandleObject *self)
 {
+    if (PyContext_CheckExact(self->context) ||
+        !PyErr_ExceptionMatches(PyExc_TypeError)) {
+        return NULL;
+    }
+    PyErr_Clear();
     PyObject *run = PyObject_GetAttrString(self->context, "run"); /* escapes */
     if (run == NULL) {
         return NULL;
@@ -461,15 +502,11 @@ handle_call_by_run(HandleObject *self)
     return result;
 }
 
-static PyObject *
+static inline PyObject *
 handle_call_in_context(HandleObject *self)
 {
     PyObject *context = self->context; /* the thread holds it while it is entered */
     if (PyContext_Enter(context) < 0) {
-        if (PyContext_CheckExact(context) || !PyErr_ExceptionMatches(PyExc_TypeError)) {
-            return NULL;
-        }
-        PyErr_Clear();
         return handle_call_by_run(self); /* escapes */
     }
     PyObject *result = handle_call(self); /* escapes */
@@ -479,16 +516,22 @@ handle_call_in_context(HandleObject *self)
     return result;
 }
 
-int
-fl_handle_run(HandleObject *self)
+/* The callback has returned, and is not running any more. */
+static inline int
+handle_ended(HandleObject *self, PyObject *result)
 {
-    if (fl_handle_own_context(self) < 0) {
-        return handle_report(self);
+    int status = result == NULL ? handle_report(self) : 0; /* escapes */
+    Py_XDECREF(result);                                    /* escapes */
+    if (self->cancelled && !self->running) {
+        handle_drop_call(self); /* escapes */
     }
-    if (self->callback == NULL) {
-        PyErr_SetString(PyExc_TypeError, "the handle was cancelled");
-        return handle_report(self);
-    }
+    return status;
+}
+
+/* One that another thread may cancel meanwhile, or that runs inside of its own run. */
+static FL_APART int
+run_watched(HandleObject *self)
+{
     char outer = self->running;
     if (self->threadsafe) {
         fl_handle_run_begins(self);
@@ -499,12 +542,22 @@ fl_handle_run(HandleObject *self)
     if (self->threadsafe && !outer) {
         fl_handle_run_ended(self);
     }
-    int status = result == NULL ? handle_report(self) : 0;
-    Py_XDECREF(result);
-    if (self->cancelled && !outer) {
-        handle_drop_call(self);
+    return handle_ended(self, result);
+}
+
+int
+fl_handle_run(HandleObject *self)
+{
+    if (fl_handle_own_context(self) < 0 || self->callback == NULL) {
+        return refuse(self);
     }
-    return status;
+    if ((self->threadsafe | self->running) != 0) {
+        return run_watched(self);
+    }
+    self->running = 1;
+    PyObject *result = handle_call_in_context(self); /* escapes */
+    self->running = 0;
+    return handle_ended(self, result);
 }
 
 int

@@ -22,12 +22,14 @@
 #define FASTLOOP_CORE_LOOP_H
 
 #include "base/fd_table.h"
+#include "base/hot.h"
 #include "base/ring.h"
 #include "base/timers.h"
 #include "os/clock.h"
 #include "os/poller.h"
 #include "os/wakeup.h"
 #include "py/context.h"
+#include "py/mirror.h"
 #include "py/state.h"
 
 /* Who may be in a loop's lists and tables, and who takes it out:
@@ -202,7 +204,7 @@ int fl_loop_check_thread(LoopObject *self);
 
 /* loop_attrs.c */
 extern PyGetSetDef fl_loop_getset[];
-uint32_t fl_loop_read_overrides(LoopObject *self);
+FL_SLOW uint32_t fl_loop_read_overrides(LoopObject *self);
 int fl_loop_setattro(PyObject *op, PyObject *name, PyObject *value);
 PyObject *fl_loop_stats(PyObject *op, PyObject *ignored);
 /* Adds the methods of a floor above to the type. 0 or -1. */
@@ -230,7 +232,7 @@ double fl_loop_now(LoopObject *self);
 
 /* loop_schedule.c */
 /* MemoryError; returns -1. */
-int fl_loop_push_failed(void);
+FL_SLOW int fl_loop_push_failed(void);
 
 /* Queues a word; on failure the exception is set and nothing is owned. (Inline: 10
  * instructions a switch.) */
@@ -280,7 +282,7 @@ int fl_loop_run_task(LoopObject *self, uintptr_t word);
 /* source.c */
 /* Flushes what was deferred; escapes. An exception set before stays, and counts as
  * a failure. 0, or -1 with an exception. */
-int fl_loop_flush_deferred(LoopObject *self);
+FL_APART int fl_loop_flush_deferred(LoopObject *self);
 PyObject *fl_loop_send_waiting(PyObject *op, PyObject *ignored);
 
 static inline int
@@ -289,10 +291,63 @@ fl_loop_flush(LoopObject *self)
     return self->deferred == NULL ? 0 : fl_loop_flush_deferred(self);
 }
 
+/* The watches of the loop's own. */
+static inline size_t
+fl_loop_count_internal(const LoopObject *self)
+{
+    size_t n = self->wakeup.event_fd >= 0 ? 1 : 0;
+    return n + (self->wakeup.signal_read_fd >= 0 ? 1 : 0);
+}
+
+/* Whether the poller has any but those. */
+static inline bool
+fl_loop_has_watches(const LoopObject *self)
+{
+    return self->poller.n_watches > fl_loop_count_internal(self);
+}
+
 /* loop_poll.c */
+/* Of iterations that skip their poll, those that look for signals whatever is known of
+ * them. */
+#define FL_SIGNAL_PERIOD 16
+
 /* The poll of one iteration, or its permitted skip; runs signal handlers.
  * escapes. 0, or -1 with an exception. */
 int fl_loop_poll(LoopObject *self);
+
+/* Is this the interpreter's only Python thread? */
+static inline bool
+fl_is_only_thread(const PyThreadState *thread)
+{
+    return thread->next == NULL && thread->prev == NULL;
+}
+
+/* Could nobody but this thread and its signals tell a poll from none? */
+static inline bool
+fl_loop_is_alone(const LoopObject *self, const PyThreadState *thread)
+{
+    return fl_is_only_thread(thread) && !fl_loop_has_watches(self) &&
+           (self->signal_handlers == NULL ||
+            PyDict_GET_SIZE(self->signal_handlers) == 0);
+}
+
+/* Whether an iteration that skips its poll need not look for signals either. */
+static inline bool
+fl_loop_skips_signals(LoopObject *self, PyThreadState *thread)
+{
+    return ++self->skipped_polls % FL_SIGNAL_PERIOD != 0 &&
+           !fl_signals_may_wait(self->state, thread);
+}
+
+/* fast: whether there is no need to call the former. thread: the calling one's. (A
+ * forked loop, too, may go without until it has nothing to do.) */
+static inline bool
+fl_loop_skips_poll(LoopObject *self, PyThreadState *thread)
+{
+    return fl_ring_count(&self->ready) > 0 && self->may_skip_polls &&
+           fl_loop_is_alone(self, thread) && fl_loop_skips_signals(self, thread);
+}
+
 PyObject *fl_loop_process_events(PyObject *op, PyObject *events);
 /* Whether a turn may do its next one's work at once: nothing else waits, and the last
  * poll is as recent as in a busy streak. */
@@ -344,8 +399,6 @@ void fl_loop_drop_stale_watch(LoopObject *self, int fd);
 void fl_loop_mark_stale(LoopObject *self);
 /* What a user has put in; looks at each. */
 size_t fl_loop_count_watches(LoopObject *self);
-/* Whether the poller has any but the loop's own. */
-bool fl_loop_has_watches(const LoopObject *self);
 
 /* loop_check.c, in debug builds: what is inconsistent, or NULL. */
 const char *fl_loop_check(const LoopObject *self);

@@ -19,17 +19,8 @@
 
 #define QUIET_ITERATIONS 16
 #define POLL_PERIOD_NS 50000.0
-/* Of skipped polls, those that look for signals whatever is known of them. */
-#define SIGNAL_PERIOD 16
 /* asyncio.base_events.MAXIMUM_SELECT_TIMEOUT: some kernels dislike more. */
 #define MAX_TIMEOUT_S (24.0 * 3600.0)
-
-/* Is this the interpreter's only Python thread? */
-static bool
-is_only_thread(const PyThreadState *thread)
-{
-    return thread->next == NULL && thread->prev == NULL;
-}
 
 static bool
 polled_lately(const LoopObject *self)
@@ -39,15 +30,12 @@ polled_lately(const LoopObject *self)
 }
 
 static bool
-may_skip_poll(LoopObject *self, bool only_thread)
+may_skip_poll(LoopObject *self, bool alone)
 {
     if (!self->may_skip_polls) {
         return false;
     }
-    bool watching =
-        fl_loop_has_watches(self) ||
-        (self->signal_handlers != NULL && PyDict_GET_SIZE(self->signal_handlers) > 0);
-    if (only_thread && !watching) {
+    if (alone) {
         return true;
     }
     if (++self->quiet_iterations <= QUIET_ITERATIONS) {
@@ -153,6 +141,18 @@ poll_now(LoopObject *self, int64_t timeout_ns, bool only_thread)
     return 0;
 }
 
+/* Looks for what a poll would have found beside I/O. escapes. 0 or -1. */
+static int
+skip_poll(LoopObject *self, bool only_thread)
+{
+    self->last_step_ticks = 0;
+    if (!only_thread) {
+        Py_BEGIN_ALLOW_THREADS
+        Py_END_ALLOW_THREADS
+    }
+    return PyErr_CheckSignals(); /* escapes */
+}
+
 int
 fl_loop_poll(LoopObject *self)
 {
@@ -160,20 +160,14 @@ fl_loop_poll(LoopObject *self)
         return -1;
     }
     PyThreadState *thread = PyThreadState_Get();
-    bool only_thread = is_only_thread(thread);
+    bool only_thread = fl_is_only_thread(thread);
     int64_t timeout_ns = 0;
     if (is_busy(self)) {
-        if (may_skip_poll(self, only_thread)) {
-            if (only_thread && ++self->skipped_polls % SIGNAL_PERIOD != 0 &&
-                !fl_signals_may_wait(self->state, thread)) {
-                return 0;
-            }
-            self->last_step_ticks = 0;
-            if (!only_thread) {
-                Py_BEGIN_ALLOW_THREADS
-                Py_END_ALLOW_THREADS
-            }
-            return PyErr_CheckSignals(); /* escapes */
+        bool alone = fl_loop_is_alone(self, thread); /* then the look was too cheap */
+        if (may_skip_poll(self, alone)) {
+            return !alone && only_thread && fl_loop_skips_signals(self, thread)
+                       ? 0
+                       : skip_poll(self, only_thread); /* escapes */
         }
     }
     else if (prepare_to_sleep(self, &timeout_ns) < 0) { /* escapes */

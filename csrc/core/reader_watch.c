@@ -355,23 +355,10 @@ fl_loop_mark_stale(LoopObject *self)
     }
 }
 
-static size_t
-count_internal(const LoopObject *self)
-{
-    size_t n = self->wakeup.event_fd >= 0 ? 1 : 0;
-    return n + (self->wakeup.signal_read_fd >= 0 ? 1 : 0);
-}
-
-bool
-fl_loop_has_watches(const LoopObject *self)
-{
-    return self->poller.n_watches > count_internal(self);
-}
-
 size_t
 fl_loop_count_watches(LoopObject *self)
 {
-    size_t n_hidden = count_internal(self);
+    size_t n_hidden = fl_loop_count_internal(self);
     struct fl_list *head = &self->reader_watches;
     for (struct fl_list *link = head->next; link != head; link = link->next) {
         n_hidden += watch_of_link(link)->watch.events == 0;

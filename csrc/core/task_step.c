@@ -14,7 +14,7 @@
 
 /* ---- scheduling ---- */
 
-static int
+static FL_APART int
 call_soon(TaskObject *self, PyObject *exc)
 {
     const struct fl_state *state = fl_future_state(fl_task_future(self));
