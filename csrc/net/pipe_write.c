@@ -4,6 +4,7 @@
  */
 #include "net/pipe.h"
 #include "net/writer.h"
+#include "py/keywords.h"
 
 #include <sys/uio.h>
 #include <unistd.h>
@@ -90,16 +91,25 @@ is_late(WritePipeObject *self)
 
 PyDoc_STRVAR(
     write_doc,
-    "write($self, data, /)\n--\n\n"
+    "write($self, /, data)\n--\n\n"
     "Send data: bytes, bytearray or memoryview, as it is now.\n\n"
     "What the pipe does not take at once is sent later; after close() it is dropped.\n"
     "Raises AssertionError for other types."
 );
 
 static PyObject *
-write_pipe_write(PyObject *op, PyObject *data)
+write_pipe_write(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+)
 {
     WritePipeObject *self = (WritePipeObject *)op;
+    const struct fl_keywords expected = {
+        "write", 1, 1, 1, {fl_state_of_type(Py_TYPE(op))->str_data}
+    };
+    PyObject *data;
+    if (fl_keywords_parse(&expected, args, n_args, kwnames, &data) < 0) {
+        return NULL;
+    }
     if (!PyBytes_Check(data) && !PyByteArray_Check(data) && !PyMemoryView_Check(data)) {
         PyErr_Format(PyExc_AssertionError, "%R", data);
         return NULL;
@@ -259,7 +269,7 @@ get_buffer(PyObject *op, void *Py_UNUSED(closure))
 }
 
 static PyMethodDef write_pipe_methods[] = {
-    {"write", write_pipe_write, METH_O, write_doc},
+    {"write", FL_FASTCALL(write_pipe_write), METH_FASTCALL | METH_KEYWORDS, write_doc},
     {"write_eof", write_pipe_write_eof, METH_NOARGS, write_eof_doc},
     {"can_write_eof", write_pipe_can_write_eof, METH_NOARGS, can_write_eof_doc},
     /* of two with one name the first counts */

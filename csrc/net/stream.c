@@ -236,13 +236,13 @@ stream_can_write_eof(PyObject *op, PyObject *Py_UNUSED(ignored))
 
 PyDoc_STRVAR(
     write_doc,
-    "write($self, data, /)\n--\n\n"
+    "write($self, /, data)\n--\n\n"
     "Send data: bytes, bytearray or memoryview, as it is now.\n\n"
     "What the kernel does not take at once is sent later. Raises TypeError for other\n"
     "types, RuntimeError after write_eof() and while sendfile is in progress."
 );
 PyDoc_STRVAR(
-    writelines_doc, "writelines($self, list_of_data, /)\n--\n\n"
+    writelines_doc, "writelines($self, /, list_of_data)\n--\n\n"
                     "Send the pieces of an iterable, in order, as write() does."
 );
 PyDoc_STRVAR(
@@ -296,8 +296,9 @@ static PyMethodDef stream_methods[] = {
     FL_TRANSPORT_METHODS,
     FL_TRANSPORT_READING_METHODS,
     FL_TRANSPORT_WRITING_METHODS,
-    {"write", fl_stream_write, METH_O, write_doc},
-    {"writelines", fl_stream_writelines, METH_O, writelines_doc},
+    {"write", FL_FASTCALL(fl_stream_write), METH_FASTCALL | METH_KEYWORDS, write_doc},
+    {"writelines", FL_FASTCALL(fl_stream_writelines), METH_FASTCALL | METH_KEYWORDS,
+     writelines_doc},
     {"write_eof", fl_stream_write_eof, METH_NOARGS, write_eof_doc},
     {"can_write_eof", stream_can_write_eof, METH_NOARGS, can_write_eof_doc},
     {"_flush", fl_transport_flush_now, METH_NOARGS, NULL},

@@ -104,8 +104,12 @@ int fl_stream_flush(StreamObject *self);
 int fl_stream_flush_source(struct fl_source *source);
 /* The fd can be written. escapes. 0, or -1 with an exception. */
 int fl_stream_send_rest(StreamObject *self);
-PyObject *fl_stream_write(PyObject *op, PyObject *data);
-PyObject *fl_stream_writelines(PyObject *op, PyObject *pieces);
+PyObject *fl_stream_write(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+);
+PyObject *fl_stream_writelines(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+);
 PyObject *fl_stream_write_eof(PyObject *op, PyObject *ignored);
 PyObject *fl_stream_write_ready(PyObject *op, PyObject *ignored);
 PyObject *fl_stream_make_empty_waiter(PyObject *op, PyObject *ignored);

@@ -5,6 +5,7 @@
 #include "net/stream.h"
 #include "py/call.h"
 #include "py/error.h"
+#include "py/keywords.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -165,10 +166,23 @@ check_may_write(StreamObject *self, const char *method, const char *doing)
     return 0;
 }
 
-PyObject *
-fl_stream_write(PyObject *op, PyObject *data)
+/* The argument that write() and writelines() have: borrowed, or NULL. */
+static PyObject *
+only_argument(
+    const char *method, PyObject *name, PyObject *const *args, Py_ssize_t n_args,
+    PyObject *kwnames
+)
 {
-    StreamObject *self = (StreamObject *)op;
+    const struct fl_keywords expected = {method, 1, 1, 1, {name}};
+    PyObject *value = NULL;
+    return fl_keywords_parse(&expected, args, n_args, kwnames, &value) < 0 ? NULL
+                                                                           : value;
+}
+
+/* Of anything. escapes. 0, or -1 with an exception. */
+static int
+write_data(StreamObject *self, PyObject *data)
+{
     bool plain = PyBytes_CheckExact(data);
     if (!plain && !PyBytes_Check(data) && !PyByteArray_Check(data) &&
         !PyMemoryView_Check(data)) {
@@ -176,40 +190,75 @@ fl_stream_write(PyObject *op, PyObject *data)
             PyExc_TypeError, "data argument must be " FL_WRITE_WANTS ", not '%s'",
             fl_type_short_name(Py_TYPE(data))
         );
-        return NULL;
+        return -1;
     }
     if (check_may_write(self, "write", "write") < 0) {
-        return NULL;
+        return -1;
     }
-    Py_ssize_t size = plain ? PyBytes_GET_SIZE(data) : PyObject_Size(data);
-    if (size < 0) {
-        return NULL;
+    int any = plain ? PyBytes_GET_SIZE(data) > 0 : PyObject_IsTrue(data); /* escapes */
+    if (any <= 0) {
+        return any;
     }
-    if (size > 0 && !is_lost(self) &&
-        fl_writer_write(&self->writer, data) < 0) { /* escapes */
-        return NULL;
+    if (!is_lost(self)) {
+        return fl_writer_write(&self->writer, data); /* escapes */
     }
-    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+static PyObject *
+write_done(StreamObject *self, int status)
+{
+    return status < 0 ? fl_transport_refuse(&self->base) /* escapes */
+                      : Py_NewRef(Py_None);
+}
+
+PyObject *
+fl_stream_write(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+)
+{
+    StreamObject *self = (StreamObject *)op;
+    PyObject *data = n_args == 1 && kwnames == NULL
+                         ? args[0]
+                         : only_argument(
+                               "write", fl_state_of_type(Py_TYPE(op))->str_data, args,
+                               n_args, kwnames
+                           );
+    return write_done(self, data == NULL ? -1 : write_data(self, data)); /* escapes */
+}
+
+/* Code of the program's that looks for the pieces may look at the peer, too. escapes.
+ * 0 or -1. */
+static int
+before_iterating(StreamObject *self, PyObject *pieces)
+{
+    return PyList_CheckExact(pieces) || PyTuple_CheckExact(pieces)
+               ? 0
+               : fl_stream_flush(self);
 }
 
 #if FL_WRITELINES_JOINS
 
-PyObject *
-fl_stream_writelines(PyObject *op, PyObject *pieces)
+static int
+write_lines(StreamObject *self, PyObject *pieces)
 {
+    if (before_iterating(self, pieces) < 0) { /* escapes */
+        return -1;
+    }
     PyObject *empty = PyBytes_FromStringAndSize(NULL, 0);
     PyObject *joined =
         empty == NULL ? NULL
-                      : PyObject_CallMethod(empty, "join", "O", pieces); /* escapes */
-    PyObject *result = joined == NULL ? NULL : fl_stream_write(op, joined);
+                      : PyObject_CallMethod(empty, "join", "(O)", pieces); /* escapes */
+    int status = joined == NULL ? -1 : write_data(self, joined);         /* escapes */
     Py_XDECREF(joined);
     Py_XDECREF(empty);
-    return result;
+    return status;
 }
 
 #else
 
-/* One more piece; what may change by copy. escapes. 0 or -1. */
+/* One more piece; what may change by copy. escapes. 0, -1, or 1 with the exception that
+ * sending it would end with. */
 static int
 add_piece(struct fl_write_queue *queue, PyObject *piece)
 {
@@ -218,10 +267,15 @@ add_piece(struct fl_write_queue *queue, PyObject *piece)
         return -1;
     }
     const Py_buffer *buffer = PyMemoryView_GET_BUFFER(view);
+    if (!PyBuffer_IsContiguous(buffer, 'C')) {
+        Py_DECREF(view); /* escapes */
+        PyErr_SetString(
+            PyExc_BufferError, "memoryview: underlying buffer is not C-contiguous"
+        );
+        return 1;
+    }
     PyObject *owner = fl_writer_bytes_behind(view);
-    owner = owner != NULL && PyBuffer_IsContiguous(buffer, 'C')
-                ? Py_NewRef(owner)
-                : PyBytes_FromObject(view);
+    owner = owner != NULL ? Py_NewRef(owner) : PyBytes_FromObject(view);
     int status = owner == NULL ? -1 : 0;
     bool copied = owner != NULL && owner != buffer->obj;
     const char *data = buffer->buf;
@@ -241,35 +295,53 @@ add_piece(struct fl_write_queue *queue, PyObject *piece)
 static int
 write_list(StreamObject *self, PyObject *list)
 {
-    if (PyList_GET_SIZE(list) == 0 || is_lost(self)) { /* escapes */
-        return PyErr_Occurred() ? -1 : 0;
-    }
     struct fl_write_queue queue = {0};
     int status = 0;
     for (Py_ssize_t i = 0; status == 0 && i < PyList_GET_SIZE(list); i++) {
         status = add_piece(&queue, PyList_GET_ITEM(list, i)); /* escapes */
     }
-    if (status == 0 && self->base.life < FL_LOST) {
+    if (status > 0) {
+        status = fl_transport_fatal_error(&self->base, fl_stream_writer_kind.error);
+    }
+    else if (status == 0 && self->base.life < FL_LOST) {
         status = fl_writer_write_pieces(&self->writer, &queue); /* escapes */
     }
     fl_write_queue_clear(&queue);
     return status;
 }
 
-PyObject *
-fl_stream_writelines(PyObject *op, PyObject *pieces)
+static int
+write_lines(StreamObject *self, PyObject *pieces)
 {
-    StreamObject *self = (StreamObject *)op;
-    if (check_may_write(self, "writelines", "writelines") < 0) {
-        return NULL;
+    if (before_iterating(self, pieces) < 0 || /* escapes */
+        check_may_write(self, "writelines", "writelines") < 0) {
+        return -1;
+    }
+    int any = PyObject_IsTrue(pieces); /* escapes */
+    if (any <= 0) {
+        return any;
+    }
+    if (is_lost(self)) { /* escapes */
+        return PyErr_Occurred() ? -1 : 0;
     }
     PyObject *list = PySequence_List(pieces);                /* escapes */
     int status = list == NULL ? -1 : write_list(self, list); /* escapes */
     Py_XDECREF(list);
-    return status < 0 ? NULL : Py_NewRef(Py_None);
+    return status;
 }
 
 #endif
+
+PyObject *
+fl_stream_writelines(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+)
+{
+    StreamObject *self = (StreamObject *)op;
+    PyObject *name = fl_state_of_type(Py_TYPE(op))->str_list_of_data;
+    PyObject *pieces = only_argument("writelines", name, args, n_args, kwnames);
+    return write_done(self, pieces == NULL ? -1 : write_lines(self, pieces));
+}
 
 PyObject *
 fl_stream_write_eof(PyObject *op, PyObject *Py_UNUSED(ignored))

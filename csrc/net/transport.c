@@ -3,6 +3,7 @@
 
 #include "py/call.h"
 #include "py/error.h"
+#include "py/keywords.h"
 
 #include <unistd.h>
 
@@ -329,15 +330,23 @@ fl_transport_use_protocol(TransportObject *self, PyObject *protocol)
 }
 
 const char fl_transport_set_protocol_doc[] =
-    "set_protocol($self, protocol, /)\n--\n\n"
+    "set_protocol($self, /, protocol)\n--\n\n"
     "Give the next events to another protocol.";
 
 PyObject *
-fl_transport_set_protocol(PyObject *op, PyObject *protocol)
+fl_transport_set_protocol(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+)
 {
-    return fl_transport_use_protocol((TransportObject *)op, protocol) < 0
-               ? NULL
-               : Py_NewRef(Py_None);
+    TransportObject *self = (TransportObject *)op;
+    const struct fl_keywords expected = {
+        "set_protocol", 1, 1, 1, {fl_state_of_type(Py_TYPE(op))->str_protocol}
+    };
+    PyObject *protocol;
+    if (fl_keywords_parse(&expected, args, n_args, kwnames, &protocol) < 0) {
+        return fl_transport_refuse(self); /* escapes */
+    }
+    return fl_transport_use_protocol(self, protocol) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 const char fl_transport_get_protocol_doc[] =

@@ -134,6 +134,10 @@ fl_transport_share(TransportObject *self)
     return fl_transport_flush(self); /* escapes */
 }
 
+/* With an exception set, of a call that is refused: whoever catches it finds what waits
+ * sent. escapes. NULL, with that exception. */
+PyObject *fl_transport_refuse(TransportObject *self);
+
 /* May what is written wait for the end of a step? Another thread's may not: the loop
  * may be asleep. */
 static inline bool
@@ -272,7 +276,9 @@ PyObject *fl_transport_is_closing(PyObject *op, PyObject *ignored);
 PyObject *fl_transport_flush_now(PyObject *op, PyObject *ignored);
 PyObject *fl_transport_share_now(PyObject *op, PyObject *ignored);
 PyObject *fl_transport_get_protocol(PyObject *op, PyObject *ignored);
-PyObject *fl_transport_set_protocol(PyObject *op, PyObject *protocol);
+PyObject *fl_transport_set_protocol(
+    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
+);
 PyObject *fl_transport_get_extra_info(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 );
@@ -310,8 +316,8 @@ extern const char fl_transport_get_size_doc[];
          fl_transport_is_closing_doc},                                              \
         {"get_extra_info", FL_FASTCALL(fl_transport_get_extra_info),                \
          METH_FASTCALL | METH_KEYWORDS, fl_transport_get_extra_info_doc},           \
-        {"set_protocol", fl_transport_set_protocol, METH_O,                         \
-         fl_transport_set_protocol_doc},                                            \
+        {"set_protocol", FL_FASTCALL(fl_transport_set_protocol),                    \
+         METH_FASTCALL | METH_KEYWORDS, fl_transport_set_protocol_doc},             \
         {"get_protocol", fl_transport_get_protocol, METH_NOARGS,                    \
          fl_transport_get_protocol_doc},                                            \
         {"_begin", fl_transport_begin, METH_O, NULL},                               \

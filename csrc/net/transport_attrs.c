@@ -225,11 +225,12 @@ fl_transport_get_extra_info(
         "get_extra_info", 2, 1, 2, {state->str_name, state->str_default}
     };
     PyObject *values[2] = {NULL, Py_None};
-    if (fl_keywords_parse(&expected, args, n_args, kwnames, values) < 0) {
+    if (fl_transport_flush(self) < 0 || /* escapes */
+        fl_keywords_parse(&expected, args, n_args, kwnames, values) < 0) {
         return NULL;
     }
-    int is_socket = asks_for_socket(state, values[0]);
-    if (is_socket < 0 || fl_transport_flush(self) < 0) { /* escapes */
+    int is_socket = asks_for_socket(state, values[0]); /* escapes */
+    if (is_socket < 0) {
         return NULL;
     }
     PyObject *extra = get_extra(self, is_socket != 0); /* escapes */

@@ -79,6 +79,15 @@ fl_transport_is_lost(TransportObject *self, const char *warning)
     return true;
 }
 
+PyObject *
+fl_transport_refuse(TransportObject *self)
+{
+    PyObject *exc = fl_error_take();
+    (void)fl_transport_flush(self); /* escapes */
+    fl_error_restore(fl_error_first(exc));
+    return NULL;
+}
+
 /* ---- its life ---- */
 
 /* Who may go where, and by what. */

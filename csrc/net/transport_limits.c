@@ -104,7 +104,8 @@ fl_transport_set_limits(
         "set_write_buffer_limits", 2, 0, 2, {state->str_high, state->str_low}
     };
     PyObject *values[2] = {Py_None, Py_None};
-    if (fl_keywords_parse(&expected, args, n_args, kwnames, values) < 0) {
+    if (fl_transport_flush(self) < 0 || /* escapes */
+        fl_keywords_parse(&expected, args, n_args, kwnames, values) < 0) {
         return NULL;
     }
     PyObject *high = Py_NewRef(values[0]);
@@ -121,7 +122,7 @@ fl_transport_set_limits(
     int status = high == NULL || low == NULL ? -1 : set_marks(self, high, low);
     Py_XDECREF(high);
     Py_XDECREF(low);
-    if (status < 0 || fl_transport_flush(self) < 0) { /* escapes */
+    if (status < 0) {
         return NULL;
     }
     size_t unsent = fl_transport_kind(self)->unsent(self);

@@ -61,6 +61,7 @@
     X(str_getsockname, "getsockname")             \
     X(str_high, "high")                           \
     X(str_host, "host")                           \
+    X(str_list_of_data, "list_of_data")           \
     X(str_low, "low")                             \
     X(str_max_size, "max_size")                   \
     X(str_n, "n")                                 \
@@ -71,6 +72,7 @@
     X(str_pipe, "pipe")                           \
     X(str_port, "port")                           \
     X(str_proto, "proto")                         \
+    X(str_protocol, "protocol")                   \
     X(str_recv, "recv")                           \
     X(str_recv_into, "recv_into")                 \
     X(str_recvfrom, "recvfrom")                   \
@@ -115,6 +117,7 @@ struct fl_net_state {
 #undef FL_FIELD_OBJECT
     struct fl_usual_size usual_sizes[FL_N_SIZED];
     unsigned int socket_version; /* socket.socket was plain at that tag */
+    struct fl_audit *audit;      /* NULL: not asked to hear of events */
     char *receive_buffer;        /* page-aligned; NULL until the first use */
     bool expects_much;           /* the last receive was a long one */
     bool sendfile_always_seeks;  /* also when it has sent nothing */

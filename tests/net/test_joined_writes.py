@@ -199,6 +199,64 @@ def test_who_could_tell_sends_first(run, family, how):
     run(main())
 
 
+def refused(act, error=TypeError):
+    def look(pair):
+        with pytest.raises(error):
+            act(pair.transport)
+
+    return look
+
+
+def odd_lines(pair, seen):
+    seen.append(pair.arrived())
+    yield b"!"
+    raise LookupError
+
+
+REFUSALS = {
+    "write(str)": refused(lambda t: t.write("!")),
+    "write(None)": refused(lambda t: t.write(None)),
+    "write()": refused(lambda t: t.write()),
+    "write(1, 2)": refused(lambda t: t.write(b"!", b"!")),
+    "write of another name": refused(lambda t: t.write(date=b"!")),
+    "writelines([str])": refused(lambda t: t.writelines(["!"])),
+    "writelines(int)": refused(lambda t: t.writelines(3)),
+    "writelines()": refused(lambda t: t.writelines()),
+    "limits in disorder": refused(
+        lambda t: t.set_write_buffer_limits(1, 2), ValueError
+    ),
+    "limits that are none": refused(lambda t: t.set_write_buffer_limits("!")),
+    "limits of another name": refused(lambda t: t.set_write_buffer_limits(no=2)),
+    "get_extra_info()": refused(lambda t: t.get_extra_info()),
+    "get_extra_info([])": refused(lambda t: t.get_extra_info([])),
+    "set_protocol()": refused(lambda t: t.set_protocol()),
+}
+
+
+@pytest.mark.parametrize("how", sorted(REFUSALS))
+def test_sent_when_a_call_is_refused(run, family, how):
+    async def main():
+        async with Accepted(family) as pair:
+            pair.transport.write(b"x")
+            REFUSALS[how](pair)
+            assert pair.arrived() == b"x"
+
+    run(main())
+
+
+def test_sent_before_lines_are_made(run, family):
+    async def main():
+        async with Accepted(family) as pair:
+            seen = []
+            pair.transport.write(b"x")
+            with pytest.raises(LookupError):
+                pair.transport.writelines(odd_lines(pair, seen))
+            await asyncio.sleep(0)
+            return [*seen, pair.arrived()]
+
+    assert run(main()) == [b"x", None]
+
+
 SHARED = ["_sock", "_sock_fd", "fileno", "dup", "socket's _sock", "set_protocol"]
 
 

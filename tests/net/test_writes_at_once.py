@@ -5,7 +5,9 @@ together.
 """
 
 import asyncio
+import os
 import socket
+import sys
 
 import pytest
 
@@ -189,3 +191,110 @@ def test_more_pieces_than_one_call_takes(run):
             return bytes(got) == b"".join(pieces)
 
     assert run(main())
+
+
+def test_arguments_by_name(run):
+    async def main():
+        async with Joined() as joined:
+            joined.transport.write(data=b"head")
+            joined.transport.writelines(list_of_data=[b"bo", b"dy"])
+            joined.transport.set_protocol(protocol=joined.protocol)
+            return joined.packets()
+
+    assert run(main()) == [b"head", b"body"]
+
+
+def test_a_pipes_arguments_by_name(run):
+    async def main():
+        reading, writing = os.pipe()
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.connect_write_pipe(
+            Recorder, os.fdopen(writing, "wb")
+        )
+        transport.write(data=b"x")
+        got = os.read(reading, 10)
+        transport.set_protocol(protocol=protocol)
+        transport.close()
+        os.close(reading)
+        await protocol.closed
+        return got
+
+    assert run(main()) == b"x"
+
+
+class Nothing(bytes):
+    def __bool__(self):
+        return False
+
+
+def test_what_says_that_it_is_empty(run):
+    async def main():
+        async with Joined() as joined:
+            joined.transport.write(Nothing(b"x"))
+            return joined.packets()
+
+    assert run(main()) == []
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="joins what it is given")
+def test_a_view_with_gaps_among_lines(run):
+    """What cannot be sent ends the connection, with nothing of it sent."""
+    reports = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: reports.append(context))
+        async with Joined() as joined:
+            joined.transport.writelines([b"x", memoryview(b"a-b-c")[::2]])
+            lost_with = await joined.protocol.closed
+            return joined.right.recv(10), type(lost_with)
+
+    with_gaps = run(main())
+    assert with_gaps == (b"", BufferError)
+    assert [context["message"] for context in reports] == [
+        "Fatal write error on socket transport"
+    ]
+
+
+def test_lines_of_nothing(run):
+    """Up to 3.11 what is no iterable is refused."""
+
+    async def main():
+        async with Joined() as joined:
+            if sys.version_info >= (3, 12):
+                joined.transport.writelines(None)
+            joined.transport.writelines(())
+            return joined.packets()
+
+    assert run(main()) == []
+
+
+def test_items_of_several_bytes(fast_loop):
+    async def main():
+        async with Joined(kind=socket.SOCK_STREAM) as joined:
+            view = memoryview(bytes(range(256)) * 4000).cast("I")
+            if sys.version_info >= (3, 12):
+                joined.transport.writelines([view])
+            joined.transport.write(view)
+            waits = joined.transport.get_write_buffer_size()
+            got = b""
+            while joined.transport.get_write_buffer_size() > 0:
+                got += b"".join(joined.packets())
+                await asyncio.sleep(0)
+            got += b"".join(joined.packets())
+            return waits, got, bytes(view)
+
+    waits, got, sent = fast_loop.run_until_complete(main())
+    assert got == sent * (len(got) // len(sent))
+    assert waits > len(got) // 2
+
+
+@pytest.mark.parametrize("make", [list, tuple, iter, dict.fromkeys], ids=repr)
+def test_lines_in_any_iterable(run, make):
+    async def main():
+        async with Joined() as joined:
+            joined.transport.writelines(make([b"a", b"b"]))
+            joined.transport.writelines(make([b"c"]))
+            return joined.packets()
+
+    assert run(main()) == [b"ab", b"c"]
