@@ -98,6 +98,7 @@ SOURCES = {
         "transport_receive.c",
         "datagram.c",
         "datagram_send.c",
+        "audit.c",
         "listener.c",
         "pipe.c",
         "pipe_read.c",

@@ -7,6 +7,7 @@
 #include "core/task_registry.h"
 #include "core/threadsafe_handle.h"
 #include "core/timer_handle.h"
+#include "net/audit.h"
 #include "net/datagram.h"
 #include "net/listener.h"
 #include "net/pipe.h"
@@ -190,6 +191,7 @@ module_clear(PyObject *module)
     fl_task_trim(fl_state_of_module(module), 0);
     fl_aio_trim(fl_state_of_module(module));
     fl_time_watch_end(fl_state_of_module(module));
+    fl_audit_leave(fl_state_of_module(module));
     fl_state_clear(fl_state_of_module(module));
     return 0;
 }

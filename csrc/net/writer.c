@@ -5,6 +5,8 @@
  */
 #include "net/writer.h"
 
+#include "net/audit.h"
+
 #include "py/error.h"
 
 void
@@ -195,7 +197,8 @@ static bool
 may_wait(const struct fl_writer *self)
 {
     const struct fl_source *source = &self->transport->source;
-    return self->queue.size_bytes <= self->transport->high_bytes &&
+    return fl_audit_hears(source->loop->state) &&
+           self->queue.size_bytes <= self->transport->high_bytes &&
            (source->loop->deferred == NULL || source->loop->deferred == source);
 }
 
@@ -251,6 +254,16 @@ take(struct fl_writer *self, PyObject *owner, const char *data, size_t size, int
     return status;
 }
 
+/* What the program does past the loop is to be heard before anything waits. */
+static void
+prepare_joining(const struct fl_writer *self)
+{
+    const LoopObject *loop = self->transport->source.loop;
+    if (loop != NULL) {
+        fl_audit_listen(loop->state); /* escapes */
+    }
+}
+
 /* Of bytes, or of a view of them. */
 static int
 write_lasting(struct fl_writer *self, PyObject *owner, const char *data, size_t size)
@@ -262,7 +275,13 @@ write_lasting(struct fl_writer *self, PyObject *owner, const char *data, size_t 
         return wait_or_send(self); /* escapes */
     }
     int err = 0;
-    return take(self, owner, data, size, &err) < 0 ? -1 : sent(self, err);
+    if (take(self, owner, data, size, &err) < 0 || sent(self, err) < 0) {
+        return -1;
+    }
+    if (self->run == 2) {      /* later steps may join */
+        prepare_joining(self); /* escapes */
+    }
+    return 0;
 }
 
 int

@@ -161,6 +161,8 @@ int fl_fault_add_methods(PyObject *module);
 #define PyObject_SetItem(...) FL_FAULT_INT(PyObject_SetItem, __VA_ARGS__)
 #define PyObject_Size(...) FL_FAULT_INT(PyObject_Size, __VA_ARGS__)
 #define PySequence_Contains(...) FL_FAULT_INT(PySequence_Contains, __VA_ARGS__)
+#define PySys_AddAuditHook(...) FL_FAULT_INT(PySys_AddAuditHook, __VA_ARGS__)
+#define PySys_Audit(...) FL_FAULT_INT(PySys_Audit, __VA_ARGS__)
 #define PySet_Add(...) FL_FAULT_INT(PySet_Add, __VA_ARGS__)
 #define PySet_Contains(...) FL_FAULT_INT(PySet_Contains, __VA_ARGS__)
 #define PySet_Discard(...) FL_FAULT_INT(PySet_Discard, __VA_ARGS__)

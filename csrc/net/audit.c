@@ -1,0 +1,94 @@
+/* A hook in C for Python's audit events. */
+#include "net/audit.h"
+
+#include "base/fault.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define OWN_EVENT "fastloop.join"
+
+static bool
+starts_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+/* Is it of something that may be seen outside of the process, or that takes long? */
+static bool
+reaches_out(const char *event)
+{
+    static const char *const kinds[] = {
+        "fcntl.",  "open",        "os.",     "shutil.",    "signal.",
+        "socket.", "subprocess.", "syslog.", "time.sleep",
+    };
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(kinds); i++) {
+        if (event[0] == kinds[i][0] && starts_with(event, kinds[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of the loop that runs in this thread: in another's a step has no order with this.
+ * escapes. 0, or -1 with an exception. */
+static int
+send_what_waits(const struct fl_state *state)
+{
+    unsigned long thread = PyThread_get_thread_ident();
+    const struct fl_list *head = &state->loops;
+    for (const struct fl_list *link = head->next; link != head; link = link->next) {
+        LoopObject *loop = FL_CONTAINER_OF(link, LoopObject, live_loops);
+        if (loop->deferred != NULL && loop->running && loop->thread_id == thread) {
+            Py_INCREF(loop);
+            int status = fl_loop_flush(loop); /* escapes */
+            Py_DECREF(loop);
+            return status;
+        }
+    }
+    return 0;
+}
+
+static int
+on_event(const char *event, PyObject *Py_UNUSED(args), void *data)
+{
+    struct fl_audit *self = data;
+    if (reaches_out(event) && self->interpreter == PyInterpreterState_Get() &&
+        self->state != NULL) {
+        return send_what_waits(self->state); /* escapes */
+    }
+    if (!self->heard && strcmp(event, OWN_EVENT) == 0) {
+        self->heard = true;
+    }
+    return 0;
+}
+
+void
+fl_audit_listen(struct fl_state *state)
+{
+    if (state->net.audit != NULL) {
+        return;
+    }
+    struct fl_audit *self = calloc(1, sizeof(*self));
+    if (self == NULL) {
+        return;
+    }
+    self->state = state;
+    self->interpreter = PyInterpreterState_Get();
+    state->net.audit = self;
+    /* a hook of the program's may refuse it, in silence too */
+    if (PySys_AddAuditHook(on_event, self) < 0 || /* escapes */
+        PySys_Audit(OWN_EVENT, NULL) < 0) {       /* escapes */
+        PyErr_Clear();
+    }
+}
+
+void
+fl_audit_leave(struct fl_state *state)
+{
+    if (state->net.audit != NULL) {
+        state->net.audit->state =
+            NULL; /* it may be called as long as there is Python */
+        state->net.audit = NULL;
+    }
+}
