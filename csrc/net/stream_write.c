@@ -249,7 +249,7 @@ write_lines(StreamObject *self, PyObject *pieces)
     PyObject *joined =
         empty == NULL ? NULL
                       : PyObject_CallMethod(empty, "join", "(O)", pieces); /* escapes */
-    int status = joined == NULL ? -1 : write_data(self, joined);         /* escapes */
+    int status = joined == NULL ? -1 : write_data(self, joined);           /* escapes */
     Py_XDECREF(joined);
     Py_XDECREF(empty);
     return status;
@@ -350,7 +350,8 @@ fl_stream_write_eof(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (self->base.life > FL_LIVES || self->eof) {
         Py_RETURN_NONE;
     }
-    if (fl_stream_flush(self) < 0) { /* escapes */
+    if (fl_loop_flush(self->base.source.loop) < 0 || /* escapes */
+        fl_stream_flush(self) < 0) {                 /* escapes */
         return NULL;
     }
     if (self->base.life > FL_LIVES || self->eof) {

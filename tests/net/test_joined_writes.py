@@ -404,6 +404,12 @@ class Elsewhere:
         return lambda: transport.write(b"y"), (transport.abort, right.close)
 
     @staticmethod
+    async def eof(loop):
+        left, right = socket.socketpair()
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=left)
+        return transport.write_eof, (transport.abort, right.close)
+
+    @staticmethod
     async def sock_sendall(loop):
         left, right = socket.socketpair()
         left.setblocking(False)
@@ -415,7 +421,7 @@ class Elsewhere:
         return act, (left.close, right.close)
 
 
-@pytest.mark.parametrize("how", ["datagram", "pipe", "stream", "sock_sendall"])
+@pytest.mark.parametrize("how", ["datagram", "pipe", "stream", "eof", "sock_sendall"])
 def test_sent_before_what_goes_elsewhere(run, how):
     async def main():
         loop = asyncio.get_running_loop()
