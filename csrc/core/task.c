@@ -94,8 +94,8 @@ make_context(const struct fl_state *state, TaskObject *self, PyObject *context)
     if (state->types.checks_context && !PyContext_CheckExact(context)) {
         FL_TASK_FLAGS(&self->base)->log_destroy_pending = 0;
         PyErr_Format(
-            PyExc_TypeError, "a contextvars.Context was expected, got %s",
-            Py_TYPE(context)->tp_name
+            PyExc_TypeError, "a contextvars.Context was expected, got " FL_CLASS,
+            FL_CLASS_OF(context)
         );
         return NULL;
     }

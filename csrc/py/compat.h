@@ -170,4 +170,14 @@ fl_is_finalizing(void)
 }
 #endif
 
+/* In a format: the class of an object, FL_CLASS_OF(object) its argument. Since 3.13
+ * with the module, as asyncio's messages have it from 3.15 on. */
+#if PY_VERSION_HEX >= 0x030D0000
+#define FL_CLASS "%T"
+#define FL_CLASS_OF(object) (object)
+#else
+#define FL_CLASS "%s"
+#define FL_CLASS_OF(object) Py_TYPE(object)->tp_name
+#endif
+
 #endif

@@ -405,11 +405,12 @@ def test_begun_again_by_asyncio(kit):
 
     task = kit.task(first())
     kit.run(task)
+    coro = second()
     try:
-        asyncio.Task.__init__(task, second(), loop=kit.loop)
-    except RuntimeError as error:  # since 3.14
+        asyncio.Task.__init__(task, coro, loop=kit.loop)
+    except RuntimeError as error:  # since 3.15
         assert "already initialized" in str(error)
-        return
+        return coro.close()
     kit.turn()
     asyncio.Future.set_result(gate, 7)
     assert kit.run(task) == "done"

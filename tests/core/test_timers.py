@@ -14,7 +14,8 @@ def test_a_timer_is_not_early(loop):
     seen = []
     start = loop.time()
     for delay in (0.02, 0.001, 0.01):
-        loop.call_later(delay, lambda d: seen.append((d, loop.time() - start)), delay)
+        when = start + delay  # they are due in this order, however slow this loop is
+        loop.call_at(when, lambda d: seen.append((d, loop.time() - start)), delay)
     run_until(loop, lambda: len(seen) == 3)
     assert [delay for delay, _ in seen] == [0.001, 0.01, 0.02]
     resolution = time.get_clock_info("monotonic").resolution
