@@ -109,6 +109,7 @@ SOURCES = {
         "stream_write.c",
         "writer.c",
     ],
+    "tls": ["engine.c", "openssl.c", "protocol.c", "traffic.c"],
     "aio": [
         "aio.c",
         "sleep.c",

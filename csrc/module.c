@@ -19,6 +19,7 @@
 #include "py/state.h"
 #include "py/tables.h"
 #include "py/time_watch.h"
+#include "tls/protocol.h"
 
 static PyObject *
 module_after_fork(PyObject *module, PyObject *Py_UNUSED(ignored))
@@ -131,6 +132,13 @@ PyDoc_STRVAR(
     "_loops_run($module, /)\n--\n\nReturn how often a loop of ours has begun to run."
 );
 
+PyDoc_STRVAR(
+    tls_set_up_doc,
+    "_tls_set_up(sslproto, socket_class, path, version, /)\n--\n\n"
+    "Return whether TLS can be driven from C, with the OpenSSL that the shared object\n"
+    "at path has loaded."
+);
+
 static PyMethodDef module_methods[] = {
     {"_after_fork", module_after_fork, METH_NOARGS, NULL},
     {"_before_fork", module_before_fork, METH_NOARGS, NULL},
@@ -143,6 +151,7 @@ static PyMethodDef module_methods[] = {
     {"_make_stream", FL_FASTCALL(fl_stream_make), METH_FASTCALL, make_stream_doc},
     {"_loops_run", module_loops_run, METH_NOARGS, loops_run_doc},
     {"_pending_tasks", module_pending_tasks, METH_NOARGS, NULL},
+    {"_tls_set_up", FL_FASTCALL(fl_tls_set_up), METH_FASTCALL, tls_set_up_doc},
     {"_unlist_task", module_unlist_task, METH_O, NULL},
 #ifdef FASTLOOP_DEBUG
     {"_debug_check", module_debug_check, METH_NOARGS, NULL},
@@ -168,7 +177,7 @@ module_exec(PyObject *module)
         fl_pipe_write_add_type(module, state) < 0 ||
         fl_datagram_add_type(module, state) < 0 ||
         fl_listener_add_type(module, state) < 0 ||
-        fl_aio_add_types(module, state) < 0) {
+        fl_tls_add_types(module, state) < 0 || fl_aio_add_types(module, state) < 0) {
         return -1;
     }
     fl_mirror_find_breaker(state);
@@ -200,6 +209,8 @@ static void
 module_free(void *module)
 {
     module_clear(module);
+    fl_openssl_free(fl_state_of_module(module)->tls.openssl);
+    fl_state_of_module(module)->tls.openssl = NULL;
 }
 
 static PyModuleDef_Slot module_slots[] = {

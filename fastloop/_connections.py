@@ -5,6 +5,8 @@ import socket
 from asyncio import base_events
 from typing import Any
 
+from . import _tls
+
 # Programs put our loop in the place of asyncio.SelectorEventLoop.
 _Asyncio = asyncio.SelectorEventLoop
 # As they were at import: who replaces them sees every connection, and every socket.
@@ -39,7 +41,7 @@ async def _connect(
 
 
 class Connections:
-    """create_connection of the loop."""
+    """create_connection and start_tls of the loop."""
 
     async def create_connection(
         self: Any,
@@ -72,3 +74,16 @@ class Connections:
         )
 
     create_connection.__wrapped__ = _by_asyncio  # type: ignore[attr-defined]
+
+    async def start_tls(
+        self: Any, transport: Any, protocol: Any, sslcontext: Any, **options: Any
+    ) -> Any:
+        """start_tls(transport, protocol, sslcontext, **options) -> transport.
+
+        As BaseEventLoop.start_tls, which see for the options and for what is raised:
+        TypeError if the transport cannot be upgraded, ssl.SSLError and OSError if the
+        handshake fails.
+        """
+        return await _tls.start_tls(self, transport, protocol, sslcontext, **options)
+
+    start_tls.__wrapped__ = _Asyncio.start_tls  # type: ignore[attr-defined]

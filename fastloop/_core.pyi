@@ -308,6 +308,28 @@ def _make_stream(
 ) -> asyncio.Transport | None:
     """Return a transport, or None if asyncio's own must drive that kind of socket."""
 
+def _tls_set_up(sslproto: Any, socket_class: type, path: str, version: int, /) -> bool:
+    """Return whether TLS can be driven from C, with the OpenSSL that the shared object
+    at path has loaded.
+    """
+
+@disjoint_base
+class _Protocol:
+    """What protocols in C derive from."""
+
+@disjoint_base
+class _Tls(_Protocol):
+    """The C half of asyncio.sslproto.SSLProtocol."""
+
+    max_size: int
+    def _adopt(self) -> bool: ...
+
+class _TlsTransport:
+    """The C half of asyncio.sslproto._SSLProtocolTransport."""
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        """Send data: bytes, bytearray or memoryview, as it is now, encrypted."""
+
 class Future(asyncio.Future[_T]):
     """A result that is not there yet: asyncio.Future, which it derives from, in C.
 

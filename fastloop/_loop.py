@@ -8,10 +8,9 @@ of that must differ is in this file and in the mixins.
 import asyncio
 import os
 import sys
-from asyncio import sslproto
 from typing import TYPE_CHECKING, Any
 
-from . import _core
+from . import _core, _tls
 
 if TYPE_CHECKING:
     # What these override keeps asyncio's signatures: type checkers read those.
@@ -51,7 +50,7 @@ INHERITED = {
         "runs once per name looked up": "_getaddrinfo_debug",
         "runs once per connection or server": (
             "create_server create_unix_connection create_unix_server"
-            " connect_accepted_socket create_datagram_endpoint start_tls"
+            " connect_accepted_socket create_datagram_endpoint"
             " connect_read_pipe connect_write_pipe"
         ),
         "runs once per process": "subprocess_exec subprocess_shell",
@@ -156,7 +155,7 @@ class Loop(
         context: Any = None,
         **timeouts: Any,
     ) -> Any:
-        tls = sslproto.SSLProtocol(
+        tls = _tls.make_protocol(
             self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts
         )
         self._make_socket_transport(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from project_files import ROOT, report
 
-FLOORS = ["base", "os", "py", "core", "net", "aio"]
+FLOORS = ["base", "os", "py", "core", "net", "tls", "aio"]
 WITHOUT_PYTHON = {"base", "os"}
 INCLUDE = re.compile(r'\s*#\s*include\s+(["<])([^">]+)[">]')
 VERSION = re.compile(r"\bPY_(VERSION_HEX|M(AJOR|INOR|ICRO)_VERSION)\b")

@@ -83,12 +83,15 @@ fl_state_traverse(struct fl_state *state, visitproc visit, void *arg)
     }
 #define FL_VISIT_TYPES(field) Py_VISIT(state->types.field);
 #define FL_VISIT_NET(field) Py_VISIT(state->net.field);
+#define FL_VISIT_TLS(field) Py_VISIT(state->tls.field);
 #define FL_VISIT_AIO(field) Py_VISIT(state->aio.field);
     FL_TYPES_STATE_OBJECTS(FL_VISIT_TYPES)
     FL_NET_STATE_OBJECTS(FL_VISIT_NET)
+    FL_TLS_STATE_OBJECTS(FL_VISIT_TLS)
     FL_AIO_STATE_OBJECTS(FL_VISIT_AIO)
 #undef FL_VISIT_TYPES
 #undef FL_VISIT_NET
+#undef FL_VISIT_TLS
 #undef FL_VISIT_AIO
     for (size_t i = 0; i < FL_AIO_N_KINDS; i++) {
         Py_VISIT(state->aio.members[i]);
@@ -106,12 +109,15 @@ fl_state_clear(struct fl_state *state)
     }
 #define FL_CLEAR_TYPES(field) Py_CLEAR(state->types.field);
 #define FL_CLEAR_NET(field) Py_CLEAR(state->net.field);
+#define FL_CLEAR_TLS(field) Py_CLEAR(state->tls.field);
 #define FL_CLEAR_AIO(field) Py_CLEAR(state->aio.field);
     FL_TYPES_STATE_OBJECTS(FL_CLEAR_TYPES)
     FL_NET_STATE_OBJECTS(FL_CLEAR_NET)
+    FL_TLS_STATE_OBJECTS(FL_CLEAR_TLS)
     FL_AIO_STATE_OBJECTS(FL_CLEAR_AIO)
 #undef FL_CLEAR_TYPES
 #undef FL_CLEAR_NET
+#undef FL_CLEAR_TLS
 #undef FL_CLEAR_AIO
     for (size_t i = 0; i < FL_AIO_N_KINDS; i++) {
         Py_CLEAR(state->aio.members[i]);

@@ -11,6 +11,7 @@
 #include "py/aio_state.h"
 #include "py/compat.h"
 #include "py/net_state.h"
+#include "py/tls_state.h"
 #include "py/types_state.h"
 
 #include <stdbool.h>
@@ -23,6 +24,7 @@
     X(threadsafe_handle_type) \
     FL_TYPES_STATE_TYPES(X)   \
     FL_NET_STATE_TYPES(X)     \
+    FL_TLS_STATE_TYPES(X)     \
     FL_AIO_STATE_TYPES(X)
 
 /* X(field, module, attribute): looked up when the module is made. */
@@ -96,6 +98,7 @@
     X(str__thread_id, "_thread_id")                         \
     FL_TYPES_STATE_NAMES(X)                                 \
     FL_NET_STATE_NAMES(X)                                   \
+    FL_TLS_STATE_NAMES(X)                                   \
     FL_AIO_STATE_NAMES(X)
 
 /* Tuples of names, for vectorcalls. */
@@ -141,6 +144,7 @@ struct fl_state {
 
     struct fl_types_state types; /* futures and tasks */
     struct fl_net_state net;
+    struct fl_tls_state tls;
     struct fl_aio_state aio;
 
     Py_ssize_t runs; /* of loops, begun since the module was made */

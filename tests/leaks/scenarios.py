@@ -789,4 +789,5 @@ async def sockets():
 from tests.leaks import (  # noqa: E402 (they add their own)
     scenarios_aio,  # noqa: F401
     scenarios_nested,  # noqa: F401
+    scenarios_tls,  # noqa: F401
 )
