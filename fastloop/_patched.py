@@ -23,6 +23,10 @@ _NEEDS_ATTRIBUTES = {
     "close": ("_close_self_pipe",),
 }
 
+# nest_asyncio's, on a loop class of asyncio's that it was applied to: they work on the
+# state that we have not, and ours nest by themselves from then on.
+_NESTING = {"run_forever", "run_until_complete"}
+
 _missing = object()
 _own_attributes: dict[str, Any] = {}
 
@@ -95,7 +99,9 @@ _names = _hidden_names()
 
 def _is_replaced(name: str) -> bool:
     return any(
-        callable(cls.__dict__[name]) and not _is_asyncios(cls, cls.__dict__[name])
+        callable(cls.__dict__[name])
+        and not _is_asyncios(cls, cls.__dict__[name])
+        and not (name in _NESTING and "_nest_patched" in cls.__dict__)
         for cls in asyncio.SelectorEventLoop.__mro__[:-1]
         if name in cls.__dict__
     )

@@ -37,11 +37,16 @@ def check_many(strategy, check, count, first_seed):
     return len(n_events), sum(n_events)
 
 
-def asked_for(description):
-    """The command line: how many `programs`, and the first one's `seed`."""
+def asked_for(description, nested=False):
+    """The command line: how many `programs`, and the first one's `seed`.
+
+    nested: whether there are some that nest, to be asked for.
+    """
     options = argparse.ArgumentParser(description=description)
     options.add_argument("--programs", type=int, default=10_000, metavar="N")
     options.add_argument("--seed", type=int, default=1, metavar="S")
+    if nested:
+        options.add_argument("--nested", action="store_true")
     return options.parse_args()
 
 

@@ -120,6 +120,8 @@ typedef struct LoopObject {
     unsigned long thread_id; /* valid while running */
 
     unsigned int n_nested; /* drains of the ready ring under way */
+    size_t end_of_drain;   /* the outermost ends at this place in the ring, or, */
+    size_t left_to_drain;  /* after an iteration inside of it, so many entries on */
     PyObject *stale_task;  /* borrowed: core/task_registry.h */
 
     /* runs within runs (loop_nested.c) */

@@ -315,10 +315,7 @@ begin(LoopObject *loop)
     else if (fl_run_set_running_loop(loop, (PyObject *)loop) < 0) {
         goto fail; /* another loop nests, and this one in it */
     }
-    fl_current_retract(loop);
-    if (fl_current_take(loop, &self->task) < 0) {
-        goto fail;
-    }
+    fl_run_take_drain(loop);
     self->loop = (LoopObject *)Py_NewRef(loop);
     self->handle = loop->current_handle;
     loop->current_handle = NULL;
@@ -380,10 +377,20 @@ restore_running_loop(struct fl_nested *self)
                                  : fl_run_set_running_loop(self->loop, self->running);
 }
 
+/* Not before the awaited task is made: a task factory sees who nests. */
+static int
+take_current(struct fl_nested *self)
+{
+    fl_current_retract(self->loop); /* escapes */
+    int status = fl_current_take(self->loop, &self->task);
+    self->took_current = status == 0;
+    return status;
+}
+
 static int
 restore_current(struct fl_nested *self)
 {
-    return fl_current_give_back(self->loop, &self->task);
+    return self->took_current ? fl_current_give_back(self->loop, &self->task) : 0;
 }
 
 /* Runs to its end whatever fails, and tries each part twice. The first exception
@@ -512,7 +519,7 @@ run_for(struct fl_nested *self, PyObject *awaitable)
         return NULL;
     }
     PyObject *result = NULL;
-    if (check_can_run(self->loop, future) == 0 &&
+    if (check_can_run(self->loop, future) == 0 && take_current(self) == 0 &&
         iterate_until_done(self, future) == 0) { /* escapes */
         result = result_of(future);
     }
@@ -551,7 +558,7 @@ fl_nested_run_forever(LoopObject *self)
     if (run == NULL) {
         return NULL;
     }
-    if (iterate_until_stopped(run) == 0) { /* escapes */
+    if (take_current(run) == 0 && iterate_until_stopped(run) == 0) { /* escapes */
         self->stopping = 0;
     }
     return end(run) < 0 ? NULL : Py_NewRef(Py_None); /* escapes */

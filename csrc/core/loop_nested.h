@@ -3,8 +3,8 @@
  * asyncio refuses that. nest_asyncio's apply() allows it for the process, and
  * loop.run_nested() for one call. What the outer run is in the midst of is kept in a
  * struct of its own for each nested run, a stack of them: who is the current task,
- * which handle runs, whose turns are put off. The drains of the ready ring above need
- * nothing kept: each knows where its part of the ring ends.
+ * which handle runs, whose turns are put off. The drains of the ready ring above go on
+ * as in nest_asyncio: each with as many entries as it had left, whichever they are.
  *
  * Put off until the nested run ends, in order, are turns whose Context is entered
  * further up the stack, which could but fail; and, where the others are to wait, all
@@ -25,6 +25,7 @@ struct fl_nested {
     PyObject *old_tasks;  /* those that wait, a set; NULL: all run */
     PyObject *awaited;    /* does not wait with them; borrowed, may be NULL */
     uint64_t first_timer; /* older ones wait with old_tasks */
+    bool took_current;    /* that task is no longer shown as the current one */
     bool stop_is_outer;   /* a stop() that the end of the outermost run made */
 };
 
@@ -58,6 +59,8 @@ uintptr_t fl_nested_next(LoopObject *self, int *status);
 /* One iteration of a loop that runs, by its own _run_once if that is replaced. escapes.
  * 0 or -1. */
 int fl_run_iterate_nested(LoopObject *self);
+/* Before an iteration inside of a step takes entries from the drain around it. */
+void fl_run_take_drain(LoopObject *self);
 /* What a method without arguments answers: 1, 0, or -1 with an exception. escapes. */
 int fl_run_ask(PyObject *future, const char *method);
 /* The future to wait for, and whether a task was made for it. escapes. New or NULL. */

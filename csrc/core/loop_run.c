@@ -116,42 +116,74 @@ run_entry(LoopObject *self, uintptr_t word)
     return status;
 }
 
-/* nested: inside of a step, where turns may be put off. Each is a function of its own,
- * so that the other pays nothing for it. */
+/* The next entry, and what comes with each. inside: of a step, where turns may be put
+ * off. *start: the end of the last step, then of this one. escapes. 0 or -1. */
 FL_INLINE int
-run_ready(LoopObject *self, bool nested)
+run_next(LoopObject *self, bool inside, int64_t *start)
 {
-    /* a place in the ring, not a count: user code may run iterations of its own, which
-     * take entries of this one and queue others behind */
-    size_t end_of_ready = self->ready.tail;
-    /* fast: the end of the last step if nothing lies in between; a look at the
-     * clock is a tenth of an iteration with one step */
-    int64_t start = self->last_step_ticks;
-    if (start == 0 || self->timers.count > 0) {
-        start = fl_clock_ticks();
+    int status = 0;
+    uintptr_t word = inside && self->nested != NULL ? fl_nested_next(self, &status)
+                                                    : fl_ring_pop(&self->ready);
+    if (!inside || word != 0) {
+        status = run_entry(self, word); /* escapes */
     }
-    while ((ptrdiff_t)(end_of_ready - self->ready.head) > 0) {
-        int status = 0;
-        uintptr_t word =
-            nested ? fl_nested_next(self, &status) : fl_ring_pop(&self->ready);
-        if (!nested || word != 0) {
-            status = run_entry(self, word); /* escapes */
-        }
-        if (self->deferred != NULL) {
-            status |= fl_loop_flush_deferred(self); /* escapes */
-        }
-        int64_t end = fl_clock_ticks();
-        if (end - start > self->longest_step_ticks) {
-            self->longest_step_ticks = end - start;
-        }
-        start = end;
-        if (status < 0) {
+    if (self->deferred != NULL) {
+        status |= fl_loop_flush_deferred(self); /* escapes */
+    }
+    int64_t end = fl_clock_ticks();
+    if (end - *start > self->longest_step_ticks) {
+        self->longest_step_ticks = end - *start;
+    }
+    *start = end;
+    return status;
+}
+
+/* Iterations inside of a step take entries of the drain around them and queue others:
+ * each drain runs as many as were there when it began, whichever they are by then. */
+static FL_SLOW int
+run_counted(LoopObject *self, size_t count)
+{
+    int64_t start = fl_clock_ticks();
+    for (; count > 0 && fl_ring_count(&self->ready) > 0; count--) {
+        if (run_next(self, true, &start) < 0) { /* escapes */
             self->last_step_ticks = 0;
             return -1;
         }
     }
     self->last_step_ticks = start;
     return 0;
+}
+
+void
+fl_run_take_drain(LoopObject *self)
+{
+    ptrdiff_t left = (ptrdiff_t)(self->end_of_drain - self->ready.head);
+    if (left > 0) {
+        self->left_to_drain = (size_t)left;
+        self->end_of_drain = self->ready.head;
+    }
+}
+
+FL_INLINE int
+run_ready(LoopObject *self)
+{
+    self->left_to_drain = 0;
+    self->end_of_drain = self->ready.tail;
+    /* fast: the end of the last step if nothing lies in between; a look at the
+     * clock is a tenth of an iteration with one step */
+    int64_t start = self->last_step_ticks;
+    if (start == 0 || self->timers.count > 0) {
+        start = fl_clock_ticks();
+    }
+    /* fast: a place in the ring, until a step runs iterations of its own */
+    while ((ptrdiff_t)(self->end_of_drain - self->ready.head) > 0) {
+        if (run_next(self, false, &start) < 0) { /* escapes */
+            self->last_step_ticks = 0;
+            return -1;
+        }
+    }
+    self->last_step_ticks = start;
+    return self->left_to_drain == 0 ? 0 : run_counted(self, self->left_to_drain);
 }
 
 /* What comes before the steps, where there is anything: the poll unless it is skipped,
@@ -166,9 +198,10 @@ look_around(LoopObject *self, bool skips_poll)
     return fl_loop_flush(self);
 }
 
-/* thread: the calling one's. */
+/* thread: the calling one's. inside: of a step. Each is a function of its own, so that
+ * the other pays nothing for it. */
 FL_INLINE int
-iterate_with(LoopObject *self, PyThreadState *thread, bool nested)
+iterate_with(LoopObject *self, PyThreadState *thread, bool inside)
 {
     self->n_iterations++;
     if (fl_loop_flush(self) < 0) { /* escapes */
@@ -181,7 +214,8 @@ iterate_with(LoopObject *self, PyThreadState *thread, bool nested)
         return -1;
     }
     self->n_nested++;
-    int status = run_ready(self, nested);
+    int status =
+        inside ? run_counted(self, fl_ring_count(&self->ready)) : run_ready(self);
     self->n_nested--;
     fl_context_trim(&self->contexts); /* escapes */
     return status;
@@ -194,7 +228,7 @@ iterate_once(LoopObject *self)
 }
 
 static FL_SLOW int
-iterate_nested(LoopObject *self)
+iterate_inside(LoopObject *self)
 {
     return iterate_with(self, PyThreadState_Get(), true);
 }
@@ -206,7 +240,14 @@ fl_loop_run_once(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (fl_loop_check_closed(self) < 0) {
         return NULL;
     }
-    int status = self->nested == NULL ? iterate_once(self) : iterate_nested(self);
+    int status;
+    if (self->n_nested == 0) {
+        status = iterate_once(self);
+    }
+    else {
+        fl_run_take_drain(self);
+        status = iterate_inside(self);
+    }
     fl_current_retract(self); /* escapes */
     return status < 0 ? NULL : Py_NewRef(Py_None);
 }
@@ -439,7 +480,7 @@ fl_run_iterate_nested(LoopObject *self)
     if (fl_loop_overrides(self) & FL_OVERRIDES_RUN_ONCE) {
         return iterate_overridden(self);
     }
-    return iterate_nested(self);
+    return iterate_inside(self);
 }
 
 PyObject *

@@ -8,7 +8,9 @@ types and on ours.
 
 Run by hand, it compares many programs and logs how many:
 
-    python -m tests.core.random_programs [--programs N] [--seed S]
+    python -m tests.core.random_programs [--programs N] [--seed S] [--nested]
+
+--nested: tasks run the loop inside of their steps, too, on asyncio by nest_asyncio2.
 """
 
 import asyncio
@@ -24,11 +26,17 @@ from hypothesis import strategies as st
 import fastloop
 from tests import random_checks
 
+try:
+    import nest_asyncio2
+except ImportError:
+    nest_asyncio2 = None
+
 number = contextvars.ContextVar("number", default=0)
 
 N_BODIES = 5
 N_FUTURES = 3
 N_CALLS = 100  # tasks a program may start: bodies start each other
+MAX_DEPTH = 6  # of runs inside of runs: asyncio takes a dozen frames for each
 EAGER = sys.version_info >= (3, 12)
 
 # asyncio's types in Python; from 3.14 on they do not tell asyncio.current_task().
@@ -83,10 +91,19 @@ instructions = st.one_of(
     st.tuples(st.just("swallow_all"), indices, small),
 )
 
+nesting = st.one_of(
+    st.tuples(st.just("nest"), indices),
+    st.tuples(st.just("nest_guarded"), indices),
+    st.tuples(st.just("nest_child"), small),
+    st.tuples(st.just("nest_in_callback"), indices),
+    st.tuples(st.just("nest_forever"), small),
+)
 
-def programs():
+
+def programs(nested=False):
     """The strategy of programs."""
-    body = st.lists(instructions, max_size=7).map(tuple)
+    kinds = st.one_of(instructions, nesting) if nested else instructions
+    body = st.lists(kinds, max_size=7).map(tuple)
     return st.lists(body, min_size=N_BODIES, max_size=N_BODIES).map(tuple)
 
 
@@ -128,8 +145,9 @@ class Rubbish:
 class Machine:
     """Runs one program on one kit."""
 
-    def __init__(self, program, loop, Future, Task):
+    def __init__(self, program, loop, Future, Task, nest=None):
         self.program, self.loop = program, loop
+        self.nest, self.depth = nest, 0
         self.Future, self.Task = Future, Task
         self.trace = []
         self.lost = []
@@ -367,7 +385,10 @@ class Machine:
     async def do_look(self, name):
         task = asyncio.current_task()
         self.note(name, state(task), task._must_cancel, bool(task.get_stack()))
-        names = sorted(t.get_name() for t in asyncio.all_tasks(self.loop))
+        # the loop's own tasks, which close generators, are named by a counter
+        names = sorted(
+            t.get_name().partition("-")[0] for t in asyncio.all_tasks(self.loop)
+        )
         self.note(name, names, [state(f) for f in self.futures])
 
     async def do_rubbish(self, name):
@@ -437,6 +458,85 @@ class Machine:
             except (Exception, Unusual) as error:
                 self.note(name, "caught", describe(error))
 
+    # ---- runs inside of a step ----
+
+    def run_inside(self, name, task):
+        """Runs the loop until the task is done, which in the end is seen to."""
+        if self.depth >= MAX_DEPTH:
+            self.note(name, "too deep")
+            return
+
+        def nudge(turn):
+            if not task.done():
+                if turn > 20:
+                    task.cancel("the end of a nested run")
+                self.loop.call_soon(nudge, turn + 1)
+
+        me = asyncio.current_task()
+        self.depth += 1
+        nudge(0)
+        try:
+            self.note(name, "nested", describe(self.nest(self.loop, task)))
+        finally:
+            self.depth -= 1
+            self.note(name, "is current again", asyncio.current_task() is me)
+
+    async def do_nest(self, name, index):
+        self.run_inside(name, self.start_awaited(index))
+
+    async def do_nest_guarded(self, name, index):
+        try:
+            self.run_inside(name, self.start_awaited(index))
+        except (Exception, asyncio.CancelledError, Unusual) as error:
+            self.note(name, "caught", describe(error))
+
+    async def do_nest_child(self, name, i):
+        """A task that runs already, but none that waits further up the stack."""
+        free = [
+            task
+            for task in self.tasks
+            if int(task.get_name()[1:]) > int(name[1:]) and task not in self.awaited
+        ]
+        if free:
+            task = free[i % len(free)]
+            self.awaited.add(task)
+            self.run_inside(name, task)
+
+    async def do_nest_in_callback(self, name, index):
+        def called():
+            self.note(name, "called", asyncio.current_task() is None)
+            self.run_inside(name, self.start_awaited(index))
+
+        self.loop.call_soon(called)
+
+    async def do_nest_forever(self, name, count):
+        if self.depth < MAX_DEPTH:
+            self.depth += 1
+            try:
+                self.run_on(count)
+            finally:
+                self.depth -= 1
+            self.note(name, "ran on")
+
+    def run_on(self, count):
+        """Runs the loop for some turns."""
+        over = []
+
+        def stop(turn):
+            if not over:  # a run inside may have taken the last one
+                if turn >= count:
+                    self.loop.stop()
+                self.loop.call_soon(stop, turn + 1)
+
+        if self.nest is None:
+            self.loop.call_soon(self.loop.stop)
+        else:
+            stop(0)
+        try:
+            self.loop.run_forever()
+        finally:
+            over.append(True)
+
     # ---- the whole run ----
 
     def report(self, loop, context):
@@ -457,9 +557,8 @@ class Machine:
         self.loop.set_exception_handler(self.report)
         self.start(0)
         for turn in range(400):
-            self.loop.call_soon(self.loop.stop)
             try:
-                self.loop.run_forever()
+                self.run_on(0)
             except SystemExit as error:
                 self.note("left the loop", describe(error))
             pending = [task for task in self.tasks if not task.done()]
@@ -499,13 +598,16 @@ def outcome(future):
     return describe(future.exception() or future.result())
 
 
-def trace_of(program, make_loop, Future, Task):
-    """Every event of a run of the program on a new loop."""
+def trace_of(program, make_loop, Future, Task, nest=None):
+    """Every event of a run of the program on a new loop.
+
+    nest(loop, task) runs the loop inside of a step until the task is done.
+    """
     loop = make_loop()
     loop.set_task_factory(
         lambda loop, coro, **keywords: Task(coro, loop=loop, **keywords)
     )
-    machine = Machine(program, loop, Future, Task)
+    machine = Machine(program, loop, Future, Task, nest)
     try:
         return machine.run()
     finally:
@@ -542,34 +644,64 @@ def end_generators(loop):
         pass  # from a task that was left
 
 
-def main():
-    """Compares random programs on all combinations of loop and types."""
-    asked = random_checks.asked_for(__doc__.partition("\n")[0])
-    kits = [
-        (fastloop.new_event_loop, fastloop.Future, fastloop.Task),
+def patched_loop():
+    """asyncio's, less its own callback that empties the pipe which wakes it.
+
+    That is one of the entries that an iteration around a nested run has left
+    (docs/differences-from-asyncio.md).
+    """
+    loop = asyncio.SelectorEventLoop()
+    nest_asyncio2.apply(loop)
+    loop._write_to_self = lambda: None
+    return loop
+
+
+def run_until_complete(loop, task):
+    return loop.run_until_complete(task)
+
+
+def run_nested(loop, task):
+    return loop.run_nested(task)
+
+
+def kits(nested):
+    """What makes a trace_of() program's loop and tasks: asyncio's, then the others."""
+    ours = fastloop.new_event_loop, fastloop.Future, fastloop.Task
+    if nested:
+        patched_loop().close()
+        kinds = (patched_loop, asyncio.Future, asyncio.Task, run_until_complete)
+        return kinds, [(*ours, run_until_complete), (*ours, run_nested)]
+    others = [
+        ours,
         (asyncio.SelectorEventLoop, fastloop.Future, fastloop.Task),
         (fastloop.new_event_loop, asyncio.Future, asyncio.Task),
     ]
     if PURE is not None:
-        kits.append((asyncio.SelectorEventLoop, *PURE))
+        others.append((asyncio.SelectorEventLoop, *PURE))
+    return (asyncio.SelectorEventLoop, asyncio.Future, asyncio.Task), others
+
+
+def main():
+    """Compares random programs on all combinations of loop and types."""
+    asked = random_checks.asked_for(__doc__.partition("\n")[0], nested=True)
+    first, others = kits(asked.nested)
 
     def compare(program):
-        stock = trace_of(
-            program, asyncio.SelectorEventLoop, asyncio.Future, asyncio.Task
-        )
-        for make_loop, Future, Task in kits:
-            ours = trace_of(program, make_loop, Future, Task)
+        stock = trace_of(program, *first)
+        for kit in others:
+            ours = trace_of(program, *kit)
             assert ours == stock, random_checks.difference(stock, ours)
         return stock
 
     warnings.simplefilter("ignore", RuntimeWarning)  # coroutines left unstarted
     start = time.monotonic()
     count, n_events = random_checks.check_many(
-        programs(), compare, asked.programs, asked.seed
+        programs(asked.nested), compare, asked.programs, asked.seed
     )
     print(
-        f"{count} programs of tasks, {n_events} events, the same trace on every"
-        f" of {1 + len(kits)} pairs of loop and types; seed {asked.seed},"
+        f"{count} programs of tasks{' that nest' if asked.nested else ''},"
+        f" {n_events} events, the same trace on every"
+        f" of {1 + len(others)} pairs of loop and types; seed {asked.seed},"
         f" Python {sys.version.split()[0]}, {time.monotonic() - start:.0f} s"
     )
 

@@ -7,11 +7,13 @@ the same answers.
 
 import asyncio
 import importlib.util
+import subprocess
+import sys
 import textwrap
 
 import pytest
 
-from tests.support import run_child
+from tests.support import child_env, run_child
 
 PACKAGES = ["nest_asyncio", "nest_asyncio2"]
 
@@ -303,6 +305,49 @@ PROGRESS = {
         ["inside", "cell", "callback", "other"],
     ),
 }
+
+
+# How far the iteration around goes on after a nested run, which took its entries.
+PROGRESS["the outer iteration goes on"] = (
+    """
+    async def ticks(name):
+        for i in range(6):
+            say((name, i))
+            await asyncio.sleep(0)
+    async def inside():
+        await asyncio.sleep(0)
+    async def nests(loop):
+        run(inside())
+        loop.call_later(0, say, "timer")
+        loop.call_soon(say, "callback")
+        loop.call_soon_threadsafe(say, "from a thread")
+    async def main():
+        loop = asyncio.get_running_loop()
+        early or patch(loop)
+        await asyncio.gather(ticks("a"), nests(loop), ticks("b"), ticks("c"))
+    """,
+    [],
+)
+PROGRESS["who makes the task"] = (
+    """
+    def name_of(task):
+        return task and task.get_name()
+    def factory(loop, coro, **keywords):
+        say(("made by", name_of(asyncio.current_task())))
+        return asyncio.Task(coro, loop=loop, **keywords)
+    async def inside():
+        await asyncio.sleep(0)
+        say(name_of(asyncio.current_task()) != "who nests")
+    async def main():
+        loop = asyncio.get_running_loop()
+        early or patch(loop)
+        asyncio.current_task().set_name("who nests")
+        loop.set_task_factory(factory)
+        run(inside())
+        say(name_of(asyncio.current_task()))
+    """,
+    [],
+)
 
 
 def program(body, tool, package, early):
@@ -686,3 +731,62 @@ def test_random_programs():
     assert said[1:] == ("", 0)
     assert len(said[0]) > 2000
     assert says("fastloop", body, "run_until_complete", "nest_asyncio2") == said
+
+
+def test_random_programs_of_all_kinds():
+    """The same trace as asyncio's with nest_asyncio2: tests/core/random_programs.py."""
+    need("nest_asyncio2")
+    command = "-m", "tests.core.random_programs", "--nested", "--programs", "60"
+    done = subprocess.run(
+        [sys.executable, *command],
+        env=child_env(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("60 programs of tasks that nest")
+
+
+def test_the_entry_of_asyncios_own_pipe():
+    """asyncio's iteration goes on for one entry more: it has one that we have not."""
+    need("nest_asyncio2")
+    body = """
+        async def inside():
+            pass
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.call_soon_threadsafe(int)
+            await asyncio.sleep(0)
+            run(inside())
+            loop.call_soon(lambda: loop.call_soon(say, "callback"))
+            loop.call_later(0, say, "timer")
+            await asyncio.sleep(0.001)
+    """
+    theirs = says("asyncio", body, "run_until_complete", "nest_asyncio2")
+    ours = says("fastloop", body, "run_until_complete", "nest_asyncio2")
+    assert theirs == (["callback", "timer"], "", 0)
+    assert ours == (["timer", "callback"], "", 0)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_applied_to_a_loop_of_asyncios(package):
+    """Its class, whose subclass ours is, has nest_asyncio's methods from then on."""
+    need(package)
+    body = f"""
+        import {package}
+        async def main():
+            say(run(add_one(1)))
+            say(asyncio.run(add_one(2)))
+        theirs = asyncio.SelectorEventLoop()
+        {package}.apply(theirs)
+        theirs.run_until_complete(main())
+        theirs.close()
+        loop = new_event_loop()
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        loop.close()
+    """
+    expected = (["2", "3"] * 2, "", 0)
+    assert says("fastloop", body, "run_until_complete") == expected
