@@ -33,6 +33,7 @@ SOURCES = {
     "py": [
         "args.c",
         "awaitable.c",
+        "awaitable_iter.c",
         "context.c",
         "error.c",
         "fault.c",
@@ -122,6 +123,9 @@ SOURCES = {
         "lock.c",
         "queue.c",
         "semaphore.c",
+        "shield.c",
+        "task_group.c",
+        "wait.c",
         "waiters.c",
     ],
     "": ["module.c"],

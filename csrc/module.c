@@ -14,6 +14,7 @@
 #include "net/protocol.h"
 #include "net/sock_op.h"
 #include "net/stream.h"
+#include "py/awaitable_iter.h"
 #include "py/context.h"
 #include "py/mirror.h"
 #include "py/state.h"
@@ -170,6 +171,7 @@ module_exec(PyObject *module)
         fl_threadsafe_handle_add_type(module, state) < 0 ||
         fl_loop_add_type(module, state) < 0 || fl_mirror_probe(state) < 0 ||
         fl_future_add_type(module, state) < 0 || fl_task_add_type(module, state) < 0 ||
+        fl_coroutine_iter_add_type(module, state) < 0 ||
         fl_sock_op_add_type(module, state) < 0 || fl_sock_add_methods(state) < 0 ||
         fl_protocol_add_type(module, state) < 0 ||
         fl_stream_add_type(module, state) < 0 ||

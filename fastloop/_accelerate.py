@@ -12,7 +12,8 @@ from . import _core
 # asyncio's module, and the names that _core has of it.
 _NAMES = {
     "asyncio.locks": ("Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore"),
-    "asyncio.tasks": ("sleep", "gather"),
+    "asyncio.tasks": ("sleep", "gather", "shield", "wait"),
+    "asyncio.taskgroups": ("TaskGroup",),
     "asyncio.queues": ("Queue", "PriorityQueue", "LifoQueue"),
 }
 

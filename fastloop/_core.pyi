@@ -354,7 +354,9 @@ def _unlist_task(task: object, /) -> None: ...
 
 # asyncio's, as functions go
 gather = asyncio.gather
+shield = asyncio.shield
 sleep = asyncio.sleep
+wait = asyncio.wait
 
 @disjoint_base
 class Lock(asyncio.Lock):
@@ -389,6 +391,12 @@ class BoundedSemaphore(Semaphore, asyncio.BoundedSemaphore):
     asyncio.BoundedSemaphore, which it derives from, in C.
 
     value: how many there are to begin with; ValueError below 0.
+    """
+
+@disjoint_base
+class TaskGroup(asyncio.TaskGroup):
+    """Tasks that are waited for at the end of an `async with`, and cancelled
+    if one fails: asyncio.TaskGroup, which it derives from, in C.
     """
 
 @disjoint_base

@@ -4,8 +4,8 @@
 
 Everything that asyncio has is here under its name. Lock, Event, Condition,
 Semaphore, BoundedSemaphore, Queue, PriorityQueue and LifoQueue are subclasses of
-asyncio's, written in C; sleep and gather are in C, too; the rest is asyncio's own. They
-run on every event loop.
+asyncio's, written in C, and so is TaskGroup; sleep, gather, shield and wait are in C,
+too. The rest is asyncio's own. They run on every event loop.
 """
 
 import asyncio

@@ -10,5 +10,6 @@ from ._core import Lock as Lock
 from ._core import PriorityQueue as PriorityQueue
 from ._core import Queue as Queue
 from ._core import Semaphore as Semaphore
+from ._core import TaskGroup as TaskGroup
 
 def __getattr__(name: str) -> Any: ...

@@ -20,13 +20,13 @@ INFALLIBLE = {
         Py_XINCREF Py_XNewRef Py_XSETREF _Py_NewReference""",
     "looks at a type or a flag": """
         PyByteArray_Check PyBytes_Check PyBytes_CheckExact PyCFunction_CheckExact
-        PyCallable_Check PyCapsule_IsValid PyModule_Check
+        PyAnySet_CheckExact PyCallable_Check PyCapsule_IsValid PyModule_Check
         PyContext_CheckExact PyCoro_CheckExact PyDict_CheckExact
         PyExceptionClass_Check PyExceptionInstance_Check PyExceptionInstance_Class
         PyBuffer_IsContiguous PyFloat_CheckExact PyFunction_Check PyList_CheckExact
         PyLong_Check
         PyLong_CheckExact
-        PyMemoryView_Check PyMethod_Check PySet_Check PyUnicode_Check
+        PyMemoryView_Check PyMethod_Check PySet_Check PySet_CheckExact PyUnicode_Check
         PyObject_GC_IsFinalized PyObject_TypeCheck
         PyTraceBack_Check PyTuple_Check PyTuple_CheckExact PyType_Check
         PyType_IsSubtype PyUnicode_CheckExact PyUnicode_IS_COMPACT_ASCII Py_IS_TYPE

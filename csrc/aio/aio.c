@@ -8,7 +8,10 @@
 #include "aio/lock.h"
 #include "aio/queue.h"
 #include "aio/semaphore.h"
+#include "aio/shield.h"
 #include "aio/sleep.h"
+#include "aio/task_group.h"
+#include "aio/wait.h"
 #include "py/layout.h"
 
 /* 0, or -1 with an exception. */
@@ -31,6 +34,20 @@ find_methods(struct fl_state *state)
     return find_method(&aio->list_pop, (PyObject *)&PyList_Type, "pop");
 }
 
+int
+fl_aio_optional(const char *module, const char *name, PyObject **found)
+{
+    *found = NULL;
+    PyObject *from = PyImport_ImportModule(module);
+    PyObject *attribute = PyUnicode_InternFromString(name);
+    int status = from == NULL || attribute == NULL
+                     ? -1
+                     : fl_optional_attribute(from, attribute, found);
+    Py_XDECREF(attribute);
+    Py_XDECREF(from);
+    return status;
+}
+
 /* asyncio's classes that ours derive from, by name. */
 static const struct stock {
     const char *name;
@@ -44,6 +61,7 @@ static const struct stock {
     {"Queue", offsetof(struct fl_state, asyncio_Queue)},
     {"PriorityQueue", offsetof(struct fl_state, asyncio_PriorityQueue)},
     {"LifoQueue", offsetof(struct fl_state, asyncio_LifoQueue)},
+    {"TaskGroup", offsetof(struct fl_state, asyncio_TaskGroup)},
 };
 
 static PyObject *
@@ -69,6 +87,8 @@ is_known_layout(const struct fl_state *state)
 /* asyncio's, that ours hold on to. */
 static const struct stock stock_functions[] = {
     {"gather", offsetof(struct fl_state, asyncio_gather)},
+    {"shield", offsetof(struct fl_state, asyncio_shield)},
+    {"wait", offsetof(struct fl_state, asyncio_wait)},
 };
 
 static int
@@ -93,7 +113,10 @@ add_functions(PyObject *module, struct fl_state *state)
             module, state, stock_functions, Py_ARRAY_LENGTH(stock_functions)
         );
     }
-    return fl_gather_add(module, state);
+    if (fl_gather_add(module, state) < 0 || fl_shield_add(module, state) < 0) {
+        return -1;
+    }
+    return fl_wait_add(module, state);
 }
 
 int
@@ -113,7 +136,8 @@ fl_aio_add_types(PyObject *module, struct fl_state *state)
         fl_event_add_type(module, state) < 0 ||
         fl_semaphore_add_types(module, state) < 0 ||
         fl_condition_add_type(module, state) < 0 ||
-        fl_queue_add_types(module, state) < 0 || add_functions(module, state) < 0) {
+        fl_queue_add_types(module, state) < 0 ||
+        fl_task_group_add_type(module, state) < 0 || add_functions(module, state) < 0) {
         return -1;
     }
     state->aio.lock_acquire =

@@ -5,7 +5,7 @@
  *   sleep.c      sleep()
  *   waiters.c    the futures that tasks wait for
  *   futures.c    what is asked of futures of any kind
- *   gather.c
+ *   gather.c, shield.c, wait.c, task_group.c
  *   lock.c, event.c, semaphore.c, condition.c, queue.c
  *
  * It runs on any loop: everything of a loop that is not ours is used by its public
@@ -18,6 +18,9 @@
 
 /* 0 or -1. */
 int fl_aio_add_types(PyObject *module, struct fl_state *state);
+
+/* module.name: *found new, or NULL if there is no such thing. 0 or -1. */
+int fl_aio_optional(const char *module, const char *name, PyObject **found);
 
 /* Drops what is kept for calls to come. */
 void fl_aio_trim(struct fl_state *state);

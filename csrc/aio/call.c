@@ -34,6 +34,12 @@ call_new(AioFunctionObject *function, PyObject *const *args, Py_ssize_t n_args)
     return (PyObject *)self;
 }
 
+PyObject *
+fl_aio_call_new(AioFunctionObject *function, PyObject *const *args, Py_ssize_t n_args)
+{
+    return call_new(function, args, n_args);
+}
+
 static void
 call_drop(PyObject *op)
 {

@@ -55,6 +55,10 @@ PyObject *fl_aio_function_new(
     struct fl_state *state, const struct fl_aio_call *call, PyObject *stock
 );
 
+/* The coroutine of a call with these arguments: new, or NULL. */
+PyObject *
+fl_aio_call_new(AioFunctionObject *function, PyObject *const *args, Py_ssize_t n_args);
+
 /* Adds a coroutine function to the module. stock: borrowed. 0 or -1. */
 int fl_aio_add_coroutine(
     PyObject *module, struct fl_state *state, const char *name,

@@ -6,6 +6,7 @@
  */
 #include "aio/gather.h"
 
+#include "aio/aio.h"
 #include "aio/call.h"
 #include "aio/futures.h"
 #include "core/awaited_by.h"
@@ -550,25 +551,6 @@ static PyType_Spec gathering_spec = {
     .slots = gathering_slots,
 };
 
-/* Whether asyncio's has the children let go of who gathers when the outer future is
- * done: patch releases differ. 0 or -1. */
-static int
-find_habits(struct fl_state *state)
-{
-    PyObject *tasks = PyImport_ImportModule("asyncio.tasks");
-    PyObject *name = PyUnicode_InternFromString("_discard_awaited_by");
-    PyObject *found = NULL;
-    int status = -1;
-    if (tasks != NULL && name != NULL) {
-        status = fl_optional_attribute(tasks, name, &found);
-    }
-    state->aio.gather_discards = found != NULL;
-    Py_XDECREF(found);
-    Py_XDECREF(name);
-    Py_XDECREF(tasks);
-    return status;
-}
-
 int
 fl_gather_add(PyObject *module, struct fl_state *state)
 {
@@ -579,9 +561,13 @@ fl_gather_add(PyObject *module, struct fl_state *state)
     }
     int status = fl_make_type(&state->gathering_type, module, &gathering_spec, bases);
     Py_DECREF(bases);
-    if (status < 0 || find_habits(state) < 0) {
+    PyObject *found = NULL; /* patch releases differ */
+    if (status < 0 ||
+        fl_aio_optional("asyncio.tasks", "_discard_awaited_by", &found) < 0) {
         return -1;
     }
+    state->aio.gather_discards = found != NULL;
+    Py_XDECREF(found);
     return fl_aio_add_function(
         module, state, "gather", gather_call, state->asyncio_gather
     );

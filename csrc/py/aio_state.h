@@ -25,6 +25,9 @@
     X(queue, FL_AIO_QUEUE_NAMES)                                                       \
     X(priority_queue, FL_AIO_QUEUE_NAMES)                                              \
     X(lifo_queue, FL_AIO_QUEUE_NAMES)                                                  \
+    X(task_group,                                                                      \
+      "_entered _exiting _aborting _loop _parent_task _parent_cancel_requested "       \
+      "_tasks _errors _base_error _on_completed_fut _cancel_on_enter _on_task_done")   \
     X(condition, "_lock _waiters _loop locked acquire release notify _notify")
 
 enum fl_aio_kind {
@@ -95,12 +98,13 @@ enum fl_aio_kind {
     FL_GROUPS_STATE_NAMES(X)
 
 /* References that may be NULL. */
-#define FL_AIO_STATE_OBJECTS(X)                \
-    X(deque_append) /* deque's own, unbound */ \
-    X(deque_popleft)                           \
-    X(list_pop)                                \
-    X(deque_remove)                            \
-    X(lock_acquire) /* our Lock's, unbound */
+#define FL_AIO_STATE_OBJECTS(X)                   \
+    X(deque_append) /* deque's own, unbound */    \
+    X(deque_popleft)                              \
+    X(list_pop)                                   \
+    X(deque_remove)                               \
+    X(lock_acquire)     /* our Lock's, unbound */ \
+    X(log_on_exception) /* asyncio's, of shielded futures, where it has that */
 
 struct fl_aio_state {
 #define FL_FIELD_OBJECT(field) PyObject *field;
@@ -110,6 +114,8 @@ struct fl_aio_state {
     PyObject *members[FL_AIO_N_KINDS];
     unsigned int versions[FL_AIO_N_KINDS]; /* all were found at that tag of a type */
     bool gather_discards;     /* asyncio's (3.14+): the outer future, when it is done */
+    bool group_takes_done;    /* asyncio's (< 3.14): a task that is done at once */
+    bool group_lets_go;       /* asyncio's: of what it holds, at its end */
     bool semaphore_tells_all; /* asyncio's: who was woken goes on waking others */
     struct fl_freelist free_calls;
 };

@@ -1,6 +1,7 @@
 /* What coroutine objects written in C have in common. */
 #include "py/awaitable.h"
 
+#include "py/awaitable_iter.h"
 #include "py/error.h"
 #include "py/tables.h"
 
@@ -373,7 +374,24 @@ coroutine_close(PyObject *op, PyObject *Py_UNUSED(ignored))
     return result;
 }
 
+PyDoc_STRVAR(
+    await_doc, "__await__($self, /)\n--\n\n"
+               "Return an iterator to be used in await expression."
+);
+
+static PyObject *
+coroutine_await(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    const struct fl_state *state = fl_state_of_type(Py_TYPE(op));
+    PyObject *self = state == NULL ? NULL : fl_coroutine_await(op);
+    PyObject *iterator =
+        self == NULL ? NULL : fl_coroutine_iter_new(state->coroutine_iter_type, op);
+    Py_XDECREF(self);
+    return iterator;
+}
+
 PyMethodDef fl_coroutine_methods[] = {
+    {"__await__", coroutine_await, METH_NOARGS | METH_COEXIST, await_doc},
     {"send", coroutine_send, METH_O, send_doc},
     {"throw", FL_FASTCALL(coroutine_throw), METH_FASTCALL, throw_doc},
     {"close", coroutine_close, METH_NOARGS, close_doc},

@@ -155,6 +155,34 @@ fl_type_short_name(const PyTypeObject *type)
 #define FL_GATHER_KNOWS_TASK false
 #endif
 
+/* TaskGroup: what create_task() takes and passes on; 3.12: the set of tasks has a new
+ * one before its callback is added; 3.13: the parent's cancellation is taken back at
+ * the end, not in the beginning; 3.15: cancel(). */
+#if PY_VERSION_HEX >= 0x030E0000
+#define FL_GROUP_TASK_KEYWORDS "**kwargs"
+#define FL_GROUP_PASSES_KEYWORDS true
+#else
+#define FL_GROUP_TASK_KEYWORDS "*, name=None, context=None"
+#define FL_GROUP_PASSES_KEYWORDS false
+#endif
+#if PY_VERSION_HEX >= 0x030C0000
+#define FL_GROUP_ADDS_LAST false
+#else
+#define FL_GROUP_ADDS_LAST true
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+#define FL_GROUP_UNCANCELS_LAST true
+#else
+#define FL_GROUP_UNCANCELS_LAST false
+#endif
+#if PY_VERSION_HEX >= 0x030F0000
+#define FL_GROUP_RETURNS_TRUE true
+#define FL_GROUP_CANCEL_ON_ENTER "_cancel_on_enter"
+#else
+#define FL_GROUP_RETURNS_TRUE false
+#define FL_GROUP_CANCEL_ON_ENTER "_hidden_cancel_on_enter"
+#endif
+
 /* 3.13 made it public. */
 #if PY_VERSION_HEX >= 0x030D0000
 static inline bool

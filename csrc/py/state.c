@@ -55,10 +55,12 @@ fl_state_init(struct fl_state *state)
     state->kw_context = PyTuple_Pack(1, state->str_context);
     state->kw_loop = PyTuple_Pack(1, state->str_loop);
     state->kw_msg = PyTuple_Pack(1, state->str_msg);
+    state->kw_wait = PyTuple_Pack(2, state->str_timeout, state->str_return_when);
     state->kw_hooks = PyTuple_Pack(2, state->str_firstiter, state->str_finalizer);
     state->kw_warn_on_full_buffer = PyTuple_Pack(1, state->str_warn_on_full_buffer);
     if (state->kw_context == NULL || state->kw_loop == NULL || state->kw_msg == NULL ||
-        state->kw_hooks == NULL || state->kw_warn_on_full_buffer == NULL) {
+        state->kw_hooks == NULL || state->kw_wait == NULL ||
+        state->kw_warn_on_full_buffer == NULL) {
         return -1;
     }
     return create_task_takes_kwargs(state);

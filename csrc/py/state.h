@@ -22,6 +22,7 @@
     X(handle_type)            \
     X(timer_handle_type)      \
     X(threadsafe_handle_type) \
+    X(coroutine_iter_type)    \
     FL_TYPES_STATE_TYPES(X)   \
     FL_NET_STATE_TYPES(X)     \
     FL_TLS_STATE_TYPES(X)     \
@@ -107,6 +108,7 @@
     X(kw_loop)    /* ("loop",) */                  \
     X(kw_msg)     /* ("msg",) */                   \
     X(kw_hooks)   /* ("firstiter", "finalizer") */ \
+    X(kw_wait)    /* ("timeout", "return_when") */ \
     X(kw_warn_on_full_buffer)
 
 /* py/time_watch.h */

@@ -186,6 +186,64 @@ def finish(queue):
         queue.task_done()
 
 
+@with_coroutine
+async def shielded_and_waited_for():
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    outer = aio.shield(future)
+    repr(future)
+    future.set_result(outer)
+    await outer
+    cancelled = aio.shield(loop.create_future())
+    cancelled.cancel()
+    await asyncio.sleep(0)
+    with contextlib.suppress(KeyError):
+        await aio.shield(ends(KeyError()))
+    tasks = [asyncio.create_task(ends(i)) for i in range(3)]
+    await aio.wait(tasks, timeout=5)
+    future = loop.create_future()
+    await aio.wait([future], timeout=0)
+    await aio.wait([future, tasks[0]], return_when=asyncio.FIRST_COMPLETED)
+    waiting = asyncio.create_task(aio.wait([future], return_when="FIRST_EXCEPTION"))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await waiting
+    with contextlib.suppress(ValueError):
+        await aio.wait([])
+    aio.wait([future]).__await__().close()
+
+
+@with_coroutine
+async def groups():
+    async with aio.TaskGroup() as group:
+        for i in range(3):
+            group.create_task(ends(i))
+        repr(group), group._tasks, group.__getstate__()
+        group.cycle = group
+    for error in KeyError(), asyncio.CancelledError():
+        with contextlib.suppress(BaseExceptionGroup):
+            async with aio.TaskGroup() as group:
+                group.create_task(ends(error))
+                group.create_task(
+                    asyncio.sleep(1 if isinstance(error, KeyError) else 0)
+                )
+    coro = ends(1)
+    with contextlib.suppress(RuntimeError):
+        aio.TaskGroup().create_task(coro)
+    coro.close()
+
+    async def grouping():
+        async with aio.TaskGroup() as group:
+            group.create_task(asyncio.sleep(1))
+
+    task = asyncio.create_task(grouping())
+    await asyncio.sleep(0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
 async def ends(result):
     await asyncio.sleep(0)
     if isinstance(result, BaseException):
