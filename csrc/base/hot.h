@@ -15,4 +15,7 @@
 /* A function that is made anew for each caller, with what the caller knows. */
 #define FL_INLINE static inline __attribute__((always_inline))
 
+#define FL_LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define FL_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+
 #endif

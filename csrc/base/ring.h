@@ -47,7 +47,7 @@ fl_ring_count(const struct fl_ring *ring)
 static inline int
 fl_ring_reserve(struct fl_ring *ring)
 {
-    return ring->tail - ring->head > ring->mask ? fl_ring_grow(ring) : 0;
+    return FL_UNLIKELY(ring->tail - ring->head > ring->mask) ? fl_ring_grow(ring) : 0;
 }
 
 /* Returns 0 or -ENOMEM (word not queued). */

@@ -39,7 +39,7 @@ append_to_list(FutureObject *self, PyObject *callback, PyObject *context)
 }
 
 /* Steals callback, also on failure. */
-static int
+static FL_APART int
 append_callback(FutureObject *self, PyObject *callback, PyObject *context)
 {
     if (self->callback0 == NULL && self->callbacks == NULL) {
@@ -86,7 +86,7 @@ schedule_plain(FutureObject *self, PyObject *callback, PyObject *context)
 }
 
 /* The same; steals the callback and its context, NULL for none. */
-static int
+static FL_APART int
 schedule_given(FutureObject *self, PyObject *callback, PyObject *context)
 {
     int status = schedule_plain(self, callback, context != NULL ? context : Py_None);
@@ -132,7 +132,7 @@ schedule_list(FutureObject *self, PyObject *list)
 
 /* The list behind a first callback, whose scheduling gave status. Steals the list.
  * escapes. */
-static int
+static FL_APART int
 schedule_further(FutureObject *self, PyObject *list, int status)
 {
     if (status == 0) {

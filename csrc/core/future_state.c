@@ -21,12 +21,8 @@ fl_future_check_alive(const FutureObject *self)
 }
 
 struct fl_state *
-fl_future_dying_state(FutureObject *self)
+fl_future_lost_state(FutureObject *self)
 {
-    const LoopObject *loop = fl_future_loop(self);
-    if (loop != NULL) {
-        return loop->state;
-    }
     PyObject *exc = fl_error_take();
     struct fl_state *state = fl_state_of_type(Py_TYPE(self));
     fl_error_restore(exc);
@@ -36,7 +32,7 @@ fl_future_dying_state(FutureObject *self)
 /* ---- starting ---- */
 
 /* All that __init__ forgets, but the loop. */
-static void
+static FL_APART void
 clear_references(FutureObject *self)
 {
     Py_CLEAR(self->callback0); /* escapes, as do all of these */
@@ -147,7 +143,7 @@ fl_future_init_fresh(FutureObject *self, LoopObject *loop)
 /* ---- ending ---- */
 
 /* Raises InvalidStateError(message); returns -1. */
-static int
+static FL_APART int
 raise_invalid(FutureObject *self, const char *message)
 {
     const struct fl_state *state = fl_future_state(self);
@@ -280,7 +276,7 @@ fl_future_cancelled_error(FutureObject *self)
     return PyObject_CallOneArg(state->CancelledError, message);
 }
 
-static void
+static FL_APART void
 raise_cancelled(FutureObject *self)
 {
     PyObject *error = fl_future_cancelled_error(self);

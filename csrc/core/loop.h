@@ -217,7 +217,7 @@ static inline uint32_t
 fl_loop_overrides(LoopObject *self)
 {
     unsigned int version = Py_TYPE(self)->tp_version_tag;
-    if (version != self->type_version) {
+    if (FL_UNLIKELY(version != self->type_version)) {
         return fl_loop_read_overrides(self);
     }
     return self->type_overrides | self->instance_overrides;
@@ -241,7 +241,8 @@ FL_SLOW int fl_loop_push_failed(void);
 static inline int
 fl_loop_push(LoopObject *self, uintptr_t word)
 {
-    return fl_ring_push(&self->ready, word) < 0 ? fl_loop_push_failed() : 0;
+    return FL_UNLIKELY(fl_ring_push(&self->ready, word) < 0) ? fl_loop_push_failed()
+                                                             : 0;
 }
 
 PyObject *fl_loop_call_soon(

@@ -19,7 +19,7 @@ fl_sched_loop(const FutureObject *self)
     }
     bool plain = (loop->debug | loop->closed) == 0 &&
                  !(fl_loop_overrides(loop) & FL_OVERRIDES_CALL_SOON);
-    return plain ? loop : NULL;
+    return FL_LIKELY(plain) ? loop : NULL;
 }
 
 /* A task to step, at its turn. Steals task, also on failure. 0 or -1. */

@@ -49,38 +49,58 @@ is_coroutine(struct fl_state *state, PyObject *coro)
     return truth;
 }
 
+#if defined(FL_EAGER_TASK_NAMES)
+
+static FL_APART void
+write_name(struct fl_task_name *name, uint64_t number)
+{
+    static const char prefix[] = {'T', 'a', 's', 'k', '-'};
+    size_t length = sizeof(prefix) + 1;
+    for (uint64_t rest = number; rest >= 10; rest /= 10) {
+        length++;
+    }
+    memcpy(name->text, prefix, sizeof(prefix));
+    name->length = length;
+    for (; length > sizeof(prefix); number /= 10) {
+        name->text[--length] = (char)('0' + number % 10);
+    }
+}
+
 /* Task-N. New, or NULL. */
 static PyObject *
-make_default_name(uint64_t number)
+make_default_name(struct fl_state *state, uint64_t number)
 {
-#if defined(FL_EAGER_TASK_NAMES)
-    /* fast: PyUnicode_FromFormat takes four times as many instructions */
-    static const char prefix[] = {'T', 'a', 's', 'k', '-'};
-    Py_ssize_t n_digits = 1;
-    for (uint64_t limit = 10; number >= limit && n_digits < 20; limit *= 10) {
-        n_digits++;
+    struct fl_task_name *last = &state->types.task_name;
+    /* fast: only the last digit is another (a tenth of PyUnicode_FromFormat) */
+    if (last->length != 0 && number == last->number + 1 && number % 10 != 0) {
+        last->text[last->length - 1]++;
     }
-    Py_ssize_t length = (Py_ssize_t)sizeof(prefix) + n_digits;
-    PyObject *name = PyUnicode_New(length, 'z');
+    else {
+        write_name(last, number);
+    }
+    last->number = number;
+    PyObject *name = PyUnicode_New((Py_ssize_t)last->length, 'z');
     if (name != NULL) {
-        Py_UCS1 *text = PyUnicode_1BYTE_DATA(name);
-        memcpy(text, prefix, sizeof(prefix));
-        do {
-            text[--length] = (Py_UCS1)('0' + number % 10);
-            number /= 10;
-        } while (number != 0);
+        memcpy(PyUnicode_1BYTE_DATA(name), last->text, last->length);
     }
     return name;
-#else
-    return PyLong_FromUnsignedLongLong(number); /* the text when it is asked for */
-#endif
 }
+
+#else
+
+static PyObject *
+make_default_name(const struct fl_state *Py_UNUSED(state), uint64_t number)
+{
+    return PyLong_FromUnsignedLongLong(number); /* the text when it is asked for */
+}
+
+#endif
 
 static PyObject *
 make_name(struct fl_state *state, PyObject *name)
 {
     if (name == NULL || name == Py_None) {
-        return make_default_name(++*state->types.task_names);
+        return make_default_name(state, ++*state->types.task_names);
     }
     return PyUnicode_CheckExact(name) ? Py_NewRef(name) : PyObject_Str(name);
 }
@@ -116,7 +136,7 @@ loop_is_running(const struct fl_state *state, TaskObject *self)
 }
 
 static int
-start(const struct fl_state *state, TaskObject *self, bool eager_start)
+start(struct fl_state *state, TaskObject *self, bool eager_start)
 {
     int eagerly = eager_start ? loop_is_running(state, self) : 0;
     if (eagerly < 0) {
@@ -128,7 +148,7 @@ start(const struct fl_state *state, TaskObject *self, bool eager_start)
     if (fl_task_step_soon(self, NULL) < 0) {
         return -1;
     }
-    return fl_task_register(self);
+    return fl_task_register(state, self);
 }
 
 /* The part of __init__ behind Future's. */
@@ -254,16 +274,24 @@ task_traverse(PyObject *op, visitproc visit, void *arg)
     return fl_future_traverse_base(op, visit, arg);
 }
 
-static int
-task_clear(PyObject *op)
+/* All that it holds; escapes. It is in no list of tasks any more: what is cleared is
+ * shown to nobody. */
+static inline void
+clear_references(PyObject *op)
 {
     struct fl_base_task *base = &task_of(op)->base;
-    fl_task_unregister(task_of(op)); /* what is cleared is shown to nobody */
-    fl_future_clear_base(op);        /* escapes */
+    fl_future_clear_base(op);
     Py_CLEAR(base->context);
     Py_CLEAR(base->coro);
     Py_CLEAR(base->name);
     Py_CLEAR(base->fut_waiter);
+}
+
+static int
+task_clear(PyObject *op)
+{
+    fl_task_unregister(task_of(op));
+    clear_references(op); /* escapes */
     return 0;
 }
 
@@ -317,7 +345,7 @@ task_dealloc(PyObject *op)
     PyObject_GC_UnTrack(op);
     PyObject_ClearWeakRefs(op);
     struct fl_state *state = fl_future_dying_state(fl_future(op));
-    task_clear(op); /* escapes */
+    clear_references(op); /* escapes */
     reset(self);
     if (state != NULL) {
         state->counts.tasks--;

@@ -20,9 +20,8 @@ raise_other_task(PyObject *task, PyObject *other)
 
 /* ---- all tasks: a list of ours ---- */
 
-/* Makes asyncio's sets of tasks show ours; once per interpreter. */
-static int
-open_asyncio_sets(struct fl_state *state)
+int
+fl_tasks_join_sets(struct fl_state *state)
 {
     PyObject *module = PyImport_ImportModule("fastloop._registry");
     if (module == NULL) {
@@ -36,25 +35,6 @@ open_asyncio_sets(struct fl_state *state)
     Py_DECREF(result);
     state->types.joined = true;
     return 0;
-}
-
-int
-fl_task_register(TaskObject *self)
-{
-    struct fl_state *state = fl_future_state(fl_task_future(self));
-    if (state == NULL || (!state->types.joined && open_asyncio_sets(state) < 0)) {
-        return -1;
-    }
-    if (self->pending.next == &self->pending) {
-        fl_list_append(&state->types.pending, &self->pending);
-    }
-    return 0;
-}
-
-void
-fl_task_unregister(TaskObject *self)
-{
-    fl_list_unlink(&self->pending);
 }
 
 PyObject *
@@ -278,35 +258,6 @@ fl_current_give_back(LoopObject *loop, PyObject **task)
 #else
 
 /* ---- all tasks: the thread's list ---- */
-
-int
-fl_task_register(TaskObject *self)
-{
-    struct fl_base_node *node = &self->base.node;
-    if (node->next == NULL) {
-        const struct fl_state *state = fl_future_state(fl_task_future(self));
-        if (state == NULL) {
-            return -1;
-        }
-        struct fl_base_node *head = fl_thread_tasks(state);
-        node->prev = head->prev;
-        node->next = head;
-        head->prev->next = node;
-        head->prev = node;
-    }
-    return 0;
-}
-
-void
-fl_task_unregister(TaskObject *self)
-{
-    struct fl_base_node *node = &self->base.node;
-    if (node->next != NULL) {
-        node->prev->next = node->next;
-        node->next->prev = node->prev;
-        node->prev = node->next = NULL;
-    }
-}
 
 PyObject *
 fl_task_list_pending(struct fl_state *Py_UNUSED(state))

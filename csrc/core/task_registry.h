@@ -23,10 +23,62 @@
 #include "core/task.h"
 
 /* Enters a task into the list of all tasks. Does nothing if it is there. 0 or -1. */
-int fl_task_register(TaskObject *self);
+static inline int fl_task_register(struct fl_state *state, TaskObject *self);
 
 /* Takes it out, if it is there. */
-void fl_task_unregister(TaskObject *self);
+static inline void fl_task_unregister(TaskObject *self);
+
+#if defined(FL_HAVE_TASK_SETS)
+
+/* Makes asyncio's sets of tasks show ours; once per interpreter. 0 or -1. */
+FL_SLOW int fl_tasks_join_sets(struct fl_state *state);
+
+static inline int
+fl_task_register(struct fl_state *state, TaskObject *self)
+{
+    if (FL_UNLIKELY(!state->types.joined) && fl_tasks_join_sets(state) < 0) {
+        return -1;
+    }
+    if (self->pending.next == &self->pending) {
+        fl_list_append(&state->types.pending, &self->pending);
+    }
+    return 0;
+}
+
+static inline void
+fl_task_unregister(TaskObject *self)
+{
+    fl_list_unlink(&self->pending);
+}
+
+#else
+
+static inline int
+fl_task_register(struct fl_state *state, TaskObject *self)
+{
+    struct fl_base_node *node = &self->base.node;
+    if (node->next == NULL) {
+        struct fl_base_node *head = fl_thread_tasks(state);
+        node->prev = head->prev;
+        node->next = head;
+        head->prev->next = node;
+        head->prev = node;
+    }
+    return 0;
+}
+
+static inline void
+fl_task_unregister(TaskObject *self)
+{
+    struct fl_base_node *node = &self->base.node;
+    if (node->next != NULL) {
+        node->prev->next = node->next;
+        node->next->prev = node->prev;
+        node->prev = node->next = NULL;
+    }
+}
+
+#endif
 
 /* Makes task the current one of its loop. 0, or -1 with RuntimeError if there is
  * another one. */

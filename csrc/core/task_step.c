@@ -66,7 +66,7 @@ finish_returned(TaskObject *self, PyObject *result)
 }
 
 /* The coroutine raised what is set. */
-static int
+static FL_APART int
 finish_raised(const struct fl_state *state, TaskObject *self)
 {
     FutureObject *own = fl_task_future(self);
@@ -89,11 +89,12 @@ finish_raised(const struct fl_state *state, TaskObject *self)
 
 /* ---- the step ---- */
 
-/* coro.throw(exc), with am_send's answers. */
-static PySendResult
+/* coro.throw(exc), with am_send's answers. Steals exc. */
+static FL_APART PySendResult
 throw_in(const struct fl_state *state, PyObject *coro, PyObject *exc, PyObject **result)
 {
     *result = PyObject_CallMethodOneArg(coro, state->str_throw, exc);
+    Py_DECREF(exc);
     if (*result != NULL) {
         return PYGEN_NEXT;
     }
@@ -130,40 +131,62 @@ cancellation(const struct fl_state *state, TaskObject *self, PyObject *exc)
     return fl_future_cancelled_error(fl_task_future(self));
 }
 
+static FL_SLOW int
+refuse_done(const struct fl_state *state, TaskObject *self, PyObject *exc)
+{
+    PyErr_Format(
+        state->InvalidStateError, FL_STEP_NAME "(): already done: %R %R", self,
+        exc != NULL ? exc : Py_None
+    );
+    return -1;
+}
+
+/* New, or NULL with an exception. */
+static FL_APART PyObject *
+what_to_throw(const struct fl_state *state, TaskObject *self, PyObject *exc)
+{
+    if (!FL_TASK_FLAGS(&self->base)->must_cancel) {
+        return Py_NewRef(exc);
+    }
+    PyObject *thrown = cancellation(state, self, exc);
+    if (thrown != NULL) {
+        FL_TASK_FLAGS(&self->base)->must_cancel = 0;
+    }
+    return thrown;
+}
+
+/* coro may be NULL. */
+static FL_SLOW int
+refuse_uninitialized(PyObject *coro, PyObject *thrown)
+{
+    PyErr_SetString(PyExc_RuntimeError, "uninitialized Task object");
+    Py_XDECREF(coro);
+    Py_XDECREF(thrown);
+    return -1;
+}
+
 /* The step between entering and leaving as the current task. */
 static int
 run_coroutine(struct fl_state *state, TaskObject *self, PyObject *exc)
 {
     if (self->base.future.status != FL_FUTURE_PENDING) {
-        PyErr_Format(
-            state->InvalidStateError, FL_STEP_NAME "(): already done: %R %R", self,
-            exc != NULL ? exc : Py_None
-        );
-        return -1;
+        return refuse_done(state, self, exc);
     }
     PyObject *thrown = NULL;
-    if (FL_TASK_FLAGS(&self->base)->must_cancel) {
-        thrown = cancellation(state, self, exc);
+    if (FL_TASK_FLAGS(&self->base)->must_cancel || exc != NULL) {
+        thrown = what_to_throw(state, self, exc);
         if (thrown == NULL) {
             return -1;
         }
-        FL_TASK_FLAGS(&self->base)->must_cancel = 0;
-    }
-    else if (exc != NULL) {
-        thrown = Py_NewRef(exc);
     }
     Py_CLEAR(self->base.fut_waiter); /* escapes */
     PyObject *coro = Py_XNewRef(self->base.coro);
     if (coro == NULL || coro == Py_None) {
-        PyErr_SetString(PyExc_RuntimeError, "uninitialized Task object");
-        Py_XDECREF(coro);
-        Py_XDECREF(thrown);
-        return -1;
+        return refuse_uninitialized(coro, thrown);
     }
     PyObject *result = NULL;
     PySendResult sent = thrown == NULL ? send_in(coro, &result)
                                        : throw_in(state, coro, thrown, &result);
-    Py_XDECREF(thrown);
     Py_DECREF(coro);
     if (sent == PYGEN_NEXT) {
         return fl_task_wait(state, self, result);
@@ -317,7 +340,7 @@ fl_task_start_eagerly(TaskObject *self)
         return -1;
     }
     PyObject *context = Py_NewRef(self->base.context);
-    int status = fl_task_register(self);
+    int status = fl_task_register(state, self);
     if (status == 0) {
         status = PyContext_Enter(context);
     }

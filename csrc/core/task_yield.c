@@ -13,7 +13,7 @@
 
 /* Throws RuntimeError(message) in the next step. Steals message, which may be NULL
  * with an exception set. */
-static int
+static FL_APART int
 throw_soon(TaskObject *self, PyObject *message)
 {
     if (message == NULL) {
@@ -29,7 +29,7 @@ throw_soon(TaskObject *self, PyObject *message)
     return status;
 }
 
-static int
+static FL_SLOW int
 refuse_self(TaskObject *self)
 {
     return throw_soon(
@@ -37,7 +37,7 @@ refuse_self(TaskObject *self)
     );
 }
 
-static int
+static FL_SLOW int
 refuse_other_loop(TaskObject *self, PyObject *yielded)
 {
     return throw_soon(
@@ -47,7 +47,7 @@ refuse_other_loop(TaskObject *self, PyObject *yielded)
     );
 }
 
-static int
+static FL_SLOW int
 refuse_plain_yield(TaskObject *self, PyObject *yielded)
 {
     return throw_soon(
@@ -78,7 +78,7 @@ refuse_rubbish(TaskObject *self, PyObject *yielded)
 }
 
 /* The task was cancelled while its coroutine ran: cancel what it waits for. */
-static int
+static FL_APART int
 pass_cancellation_on(const struct fl_state *state, TaskObject *self)
 {
     PyObject *waiter = Py_XNewRef(self->base.fut_waiter);
@@ -209,7 +209,7 @@ claims_to_be_future(const struct fl_state *state, PyObject *yielded, bool *block
     return truth < 0 ? -1 : 1;
 }
 
-static int
+static FL_APART int
 wait_for_anything(struct fl_state *state, TaskObject *self, PyObject *yielded)
 {
     bool blocking;

@@ -59,6 +59,13 @@ struct fl_wakeups {
     int count;
 };
 
+/* The default name that was made last, where it is made with its task. */
+struct fl_task_name {
+    char text[5 + 20];
+    size_t length; /* 0: none was */
+    uint64_t number;
+};
+
 struct fl_types_state {
 #define FL_FIELD_OBJECT(field) PyObject *field;
     bool own;                /* py/mirror.h: our types are in use */
@@ -66,9 +73,10 @@ struct fl_types_state {
     bool checks_context;     /* Task(context=) must be a Context */
     bool stop_iteration_becomes_runtime_error; /* set_exception */
     bool uncancel_resets_must_cancel;
-    bool joined;                    /* asyncio's task sets show ours */
-    uint64_t *task_names;           /* asyncio's: the last N of Task-N */
-    uint64_t n_task_names;          /* the same where asyncio's is not found */
+    bool joined;           /* asyncio's task sets show ours */
+    uint64_t *task_names;  /* asyncio's: the last N of Task-N */
+    uint64_t n_task_names; /* the same where asyncio's is not found */
+    struct fl_task_name task_name;
     struct fl_list pending;         /* tasks not done, where threads keep none */
     Py_ssize_t running_loop_offset; /* in a thread state */
     Py_ssize_t running_task_offset;
