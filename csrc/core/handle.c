@@ -346,7 +346,7 @@ trim_list(struct fl_handle_freelist *list, int max)
     }
 }
 
-static void
+static FL_APART void
 trim_lists(LoopObject *loop, int max)
 {
     trim_list(&loop->free_handles, max);
@@ -357,7 +357,11 @@ trim_lists(LoopObject *loop, int max)
 void
 fl_handle_trim_lists(LoopObject *loop)
 {
-    trim_lists(loop, FREELIST_IDLE);
+    /* fast: any above a power of two shows in all of them at once */
+    if ((loop->free_handles.count | loop->free_timer_handles.count |
+         loop->free_threadsafe_handles.count) > FREELIST_IDLE) {
+        trim_lists(loop, FREELIST_IDLE);
+    }
 }
 
 void

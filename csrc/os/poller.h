@@ -93,7 +93,15 @@ int fl_poller_check(const struct fl_poller *poller);
 
 /* Has events that were fetched and not dispatched fetched again by the next wait. To be
  * called before a wait and when a dispatch is left out. */
-void fl_poller_put_back(struct fl_poller *poller);
+void fl_poller_put_back_fired(struct fl_poller *poller);
+
+static inline void
+fl_poller_put_back(struct fl_poller *poller)
+{
+    if (poller->n_fired != 0) {
+        fl_poller_put_back_fired(poller);
+    }
+}
 
 /* Sleeps at most timeout_ns (0: not at all; < 0: for ever) and fetches events:
  * the count, or -errno. Touches no watch and calls nothing, so it may run

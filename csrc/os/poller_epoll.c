@@ -379,7 +379,7 @@ fl_poller_dispatch(struct fl_poller *poller)
 }
 
 void
-fl_poller_put_back(struct fl_poller *poller)
+fl_poller_put_back_fired(struct fl_poller *poller)
 {
     for (int i = poller->next_fired; i < poller->n_fired; i++) {
         const struct epoll_event *event = (struct epoll_event *)poller->fired + i;
