@@ -14,7 +14,8 @@ UNSEEN = {
             net/socket.c fl_socket_class_is_plain  net/transport_receive.c is_usual
             net/sock_op.c fl_sock_int  net/sock_op.c fl_sock_size
             net/sock_receive.c borrow_buffer
-            net/sock_sendfile.c attempt_sendfile""",
+            net/sock_sendfile.c attempt_sendfile
+            tls/traffic.c bytes_of  tls/openssl.c fl_openssl_find""",
         "each answer is then received into an object of its own": """
             net/sock_receive.c receive_bytes""",
         "asyncio tells of connections that came to nothing in debug mode only": """

@@ -122,3 +122,24 @@ async def start_tls():
     await there.whole
     server.close()
     await asyncio.gather(there.lost, back.lost)
+
+
+@with_coroutine
+async def tls_in_tls():
+    """With all that C leaves to asyncio's own methods."""
+    loop = asyncio.get_running_loop()
+    (server, there), (client, back) = await pair(Collect)
+    server, client = await asyncio.gather(
+        loop.start_tls(server, there, SERVER, server_side=True),
+        loop.start_tls(client, back, CLIENT, server_hostname="localhost"),
+    )
+    client.set_write_buffer_limits(0)
+    server.pause_reading()
+    client.write(bytearray(DATA))
+    await asyncio.sleep(0.001)
+    server.resume_reading()
+    await there.whole
+    server.writelines([bytearray(DATA)])
+    await back.whole
+    server.close()
+    await asyncio.gather(there.lost, back.lost)
