@@ -67,6 +67,10 @@ PROGRAMS = {
     "taskiq_broker": (["taskiq"], 42),
     "telegram_bot": (["telegram"], [["one"], ["two"]]),
     "textual_app": (["textual"], "pressed a"),
+    "tls_of_packages": (
+        ["aiohttp", "httpx", "OpenSSL", "trustme", "uvicorn", "websockets"],
+        "all",
+    ),
     "tornado_pair": (["tornado"], "hello tornado"),
     "viztracer_log": (["viztracer"], [True, 2]),
     "websockets_echo": (["websockets"], "echo: hi"),
