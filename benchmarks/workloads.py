@@ -170,8 +170,44 @@ async def queue(n):
         await queue.get()
 
 
+async def gather_100_c(n):
+    gather = synchronisation().gather
+    for _ in range(n // 100):
+        await gather(*[trivial() for _ in range(100)])
+
+
+async def taskgroup_100(n, groups=asyncio):
+    for _ in range(n // 100):
+        async with groups.TaskGroup() as group:
+            for _ in range(100):
+                group.create_task(trivial())
+
+
+async def taskgroup_100_c(n):
+    await taskgroup_100(n, synchronisation())
+
+
+async def shield(n, groups=asyncio):
+    for _ in range(n):
+        await groups.shield(trivial())
+
+
+async def shield_c(n):
+    await shield(n, synchronisation())
+
+
+async def wait_10(n, groups=asyncio):
+    create_task = asyncio.get_running_loop().create_task
+    for _ in range(n // 10):
+        await groups.wait([create_task(trivial()) for _ in range(10)])
+
+
+async def wait_10_c(n):
+    await wait_10(n, synchronisation())
+
+
 def synchronisation():
-    """Where this loop's Lock and kin are: fastloop has them in C."""
+    """Where this loop's Lock, gather and kin are: fastloop has them in C."""
     if type(asyncio.get_running_loop()).__module__.startswith("fastloop"):
         from fastloop import aio
 
@@ -186,6 +222,13 @@ WORKLOADS = {
     "spawn_await": spawn_await,
     "fut_pingpong": fut_pingpong,
     "gather_100": gather_100,
+    "gather_100_c": gather_100_c,
+    "taskgroup_100": taskgroup_100,
+    "taskgroup_100_c": taskgroup_100_c,
+    "shield": shield,
+    "shield_c": shield_c,
+    "wait_10": wait_10,
+    "wait_10_c": wait_10_c,
     "cancel_1000": cancel_1000,
     "threadsafe_chain": threadsafe_chain,
     "timer_chain": timer_chain,

@@ -37,3 +37,17 @@ def test_builtin_methods_and_hidden_attributes():
     assert inspect.isbuiltin(lock.release)
     assert vars(lock) == {}
     assert lock._locked is False
+
+
+def test_callbacks_are_builtin_methods(run):
+    async def main():
+        future = asyncio.get_running_loop().create_future()
+        outer = aio.gather(future)
+        ((callback, _),) = future._callbacks
+        assert inspect.isbuiltin(callback)
+        assert "cb=[_GatheringFuture._done_callback()]" in repr(future)
+        assert outer._source_traceback[-1].name == "main"
+        future.set_result(1)
+        await outer
+
+    run(main(), debug=True)
