@@ -71,16 +71,25 @@ class Machine:
         self.turn += 1
         if self.pending:
             self.loop.call_soon(self.do_pending)
+        while not self.run_once():
+            pass  # what asyncio is told of twice then is read before more comes
+
+    def run_once(self):
         self.loop.call_soon(self.loop.stop)
         try:
             self.loop.run_forever()
         except SystemExit:
             self.note("exit")
+            return False
+        return True
 
     def do_pending(self):
         pending, self.pending = self.pending, []
         for end, what, *arguments in pending:
             self.ends[end].do(what, *arguments)
+
+    def is_done_in_callbacks(self, end):
+        return self.ends[end].is_transport
 
     def connect(self):
         for end in self.ends:
@@ -96,7 +105,7 @@ class Machine:
             if what == "turn":
                 for _ in range(arguments[0]):
                     self.iterate()
-            elif self.program.inside and self.ends[end].is_transport:
+            elif self.program.inside and self.is_done_in_callbacks(end):
                 self.pending.append((end, what, *arguments))
             else:
                 self.ends[end].do(what, *arguments)

@@ -12,7 +12,9 @@ after all bytes; nothing comes while reading is paused or after close; connectio
 comes once and last; no byte is left in a buffer and no file descriptor open.
 
 Where one end alone is a transport, over a Unix socket, asyncio's trace is ours
-(`is_exact(program)`).
+(`is_exact(program)`). Of a connection that a server accepted, where writes may be
+joined, that holds if the kernel has room for all: how much it takes of a write depends
+on those before. What is done to the other end follows a look there.
 
 Run by hand, it runs many programs and logs how many:
 
@@ -20,6 +22,9 @@ Run by hand, it runs many programs and logs how many:
 """
 
 import asyncio
+import contextlib
+import itertools
+import os
 import socket
 import sys
 import time
@@ -48,6 +53,8 @@ class Program(NamedTuple):
     """What `run` runs."""
 
     family: str  # "unix" or "tcp"
+    accepted: bool  # the first end is a server's
+    roomy: bool  # the kernel takes all that it writes
     both: bool  # the second end is a transport too, not a plain socket
     inside: bool  # what is done is done in callbacks, not between iterations
     keep_open: bool  # what eof_received returns
@@ -117,16 +124,24 @@ def instructions(sizes):
 
 def programs(exact):
     """The strategy of programs; exact: those that `is_exact` holds for, or others."""
+    kinds = st.sampled_from([False, False, True])
+    return kinds.flatmap(lambda accepted: programs_of_kind(exact, accepted))
+
+
+def programs_of_kind(exact, accepted):
     some = small_sizes if exact else sizes
+    roomy = exact and accepted
     flags = st.just(False) if exact else st.booleans()
     reacting = st.lists(reactions(some), max_size=4).map(tuple)
     return st.builds(
         Program,
         family=st.just("unix") if exact else st.sampled_from(["unix", "tcp"]),
+        accepted=st.just(accepted),
+        roomy=st.just(roomy),
         both=flags,
         inside=st.sampled_from([True, True, False]),
         keep_open=st.booleans(),
-        narrow=st.sampled_from([True, True, False]),
+        narrow=st.just(False) if roomy else st.sampled_from([True, True, False]),
         limits=st.tuples(st.one_of(st.none(), marks), st.none()),
         instructions=instructions(some),
         reactions=st.tuples(reacting, reacting),
@@ -135,7 +150,8 @@ def programs(exact):
 
 def is_exact(program):
     """Must its trace be the same on every loop?"""
-    return program.family == "unix" and not program.both
+    alone = program.family == "unix" and not program.both
+    return alone and (program.roomy or not program.accepted)
 
 
 def connected(family):
@@ -149,6 +165,27 @@ def connected(family):
     for sock in pair:
         sock.setblocking(False)
     return pair
+
+
+numbers = itertools.count()
+
+
+async def accepted(end, family, right):
+    """A server accepts the connection of a socket: the end has its transport."""
+    loop = asyncio.get_running_loop()
+    if family == "unix":
+        path = f"\0fastloop-{os.getpid()}-{next(numbers)}"
+        server = await loop.create_unix_server(lambda: Plain(end), path)
+    else:
+        server = await loop.create_server(lambda: Plain(end), "127.0.0.1", 0)
+    right.setblocking(True)
+    right.connect(server.sockets[0].getsockname())
+    right.setblocking(False)
+    while end.transport is None:
+        await asyncio.sleep(0)
+    server.close()
+    for _ in range(4):
+        await asyncio.sleep(0)  # until it reads
 
 
 class Buffered(Passing, asyncio.BufferedProtocol):
@@ -184,9 +221,18 @@ class TransportEnd(WritingEnd):
         self.resumed = False  # since the eof, which then comes again
 
     def connect(self):
-        loop = self.machine.loop
-        self.finish(loop.create_connection(lambda: Plain(self), sock=self.sock))
-        self.do("set_limits", *self.machine.program.limits)
+        loop, program = self.machine.loop, self.machine.program
+        if self.sock is None:
+            right = self.machine.ends[1].sock
+            self.finish(accepted(self, program.family, right))
+            if program.narrow or program.roomy:
+                size = 1 if program.narrow else 1 << 20
+                sock = self.transport.get_extra_info("socket")
+                with contextlib.suppress(OSError):  # it was closed inside
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+        else:
+            self.finish(loop.create_connection(lambda: Plain(self), sock=self.sock))
+        self.do("set_limits", *program.limits)
 
     # ---- the protocol ----
 
@@ -307,6 +353,8 @@ class TransportEnd(WritingEnd):
         assert self.transport.get_protocol() is protocol
 
     def do_shrink(self, sending, size):
+        if sending and self.machine.program.roomy:
+            return
         option = socket.SO_SNDBUF if sending else socket.SO_RCVBUF
         sock = self.transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, option, size)
@@ -354,9 +402,14 @@ class TransportEnd(WritingEnd):
 
     def check_end(self):
         self.hold(self.lost, "connection_lost did not come")
-        self.hold(self.sock.fileno() == -1, "its socket is open")
+        sock = self.sock or self.transport.get_extra_info("socket")
+        self.hold(sock.fileno() == -1, "its socket is open")
         self.hold(self.transport.get_write_buffer_size() == 0, "bytes are left")
-        self.sock.close()
+        self.close()
+
+    def close(self):
+        if self.sock is not None:
+            self.sock.close()
 
 
 class SocketEnd:
@@ -373,6 +426,8 @@ class SocketEnd:
         done = getattr(self, "do_" + what, None)
         if done is None or self.ended:
             return
+        if self.machine.program.accepted:
+            self.machine.ends[0].transport.is_closing()  # who looks finds all sent
         try:
             self.machine.note(self.name, what, done(*arguments))
         except BlockingIOError:
@@ -448,6 +503,9 @@ class SocketEnd:
     give_up = insist
 
     def check_end(self):
+        self.close()
+
+    def close(self):
         self.sock.close()
 
 
@@ -455,18 +513,29 @@ class Machine(random_runs.Machine):
     def __init__(self, program, loop, ours):
         super().__init__(program, loop, ours)
         there, back = Pipe(0), Pipe(PERIOD // 3)
-        left, right = connected(program.family)
+        if program.accepted:
+            families = {"unix": socket.AF_UNIX, "tcp": socket.AF_INET}
+            left, right = None, socket.socket(families[program.family])
+        else:
+            left, right = connected(program.family)
         first, second = program.reactions
         self.ends = [TransportEnd(self, "A", left, first, there, back)]
         if program.both:
             self.ends += [TransportEnd(self, "B", right, second, back, there)]
         else:
             self.ends += [SocketEnd(self, "B", right, back, there)]
-        if program.narrow:
+        if program.narrow and left is not None:
             left.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
         if program.narrow or is_exact(program):
             # So little fits in that each read brings all there is on either loop.
             right.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+
+    def is_done_in_callbacks(self, end):
+        return self.program.accepted or super().is_done_in_callbacks(end)
+
+    def close(self):
+        for end in self.ends:
+            end.close()
 
     def saw_eof(self, name, pipe):
         if not pipe.broken and pipe.n_out != pipe.n_in:

@@ -7,6 +7,7 @@ must be the same, but for what asyncio's own code stumbles over.
 """
 
 import asyncio
+import contextlib
 import re
 import socket
 import sys
@@ -15,7 +16,7 @@ import zlib
 import pytest
 
 from tests.conftest import factory_of
-from tests.net.helpers import PAUSES
+from tests.net.helpers import PAUSES, Recorder
 
 MUCH = 1_000_000
 
@@ -434,3 +435,28 @@ def test_in_a_datagram_protocol(fast_kind, method, action, logs):
 
     compare(script)
     logs.take()
+
+
+def test_an_event_that_was_left_in_the_queue_is_one(fast_loop):
+    """asyncio queues it again, and reads what came meanwhile an iteration sooner."""
+    left, right = socket.socketpair()
+
+    def turn(callback):
+        fast_loop.call_soon(callback)
+        fast_loop.call_soon(fast_loop.stop)
+        with contextlib.suppress(SystemExit):
+            fast_loop.run_forever()
+        return list(protocol.calls)
+
+    transport, protocol = fast_loop.run_until_complete(
+        fast_loop.create_connection(Recorder, sock=left)
+    )
+    right.send(b"x")
+    calls = [turn(sys.exit)]
+    right.shutdown(socket.SHUT_WR)
+    calls += [turn(int), turn(int)]
+    data, eof = ["connection_made", "data_received"], ["eof_received"]
+    assert calls == [data[:1], data, data + eof]
+    transport.abort()
+    fast_loop.run_until_complete(protocol.closed)
+    right.close()
