@@ -126,14 +126,11 @@ connect_by_task(
     PyObject *loop = Py_NewRef(self->source.loop);
     PyObject *args = PyTuple_Pack(3, self->factory, parts->sock, parts->extra);
     PyObject *all = args == NULL ? NULL : PySequence_Concat(args, self->tls);
-    PyObject *method = NULL, *create = NULL, *keywords = NULL;
-    PyObject *coro = NULL, *only = NULL, *task = NULL;
-    if (all != NULL) {
-        method = PyObject_GetAttrString(loop, "_accept_connection2");
-    }
-    if (method != NULL) {
-        create = PyObject_GetAttrString(loop, "create_task");
-    }
+    PyObject *keywords = NULL, *coro = NULL, *only = NULL, *task = NULL;
+    PyObject *method =
+        all == NULL ? NULL : PyObject_GetAttrString(loop, "_accept_connection2");
+    PyObject *create =
+        method == NULL ? NULL : PyObject_GetAttrString(loop, "create_task");
     if (create != NULL) {
         keywords = context == Py_None ? PyDict_New()
                                       : Py_BuildValue("{s:O}", "context", context);
@@ -152,9 +149,8 @@ connect_by_task(
     Py_XDECREF(method);
     Py_XDECREF(all);
     Py_XDECREF(args);
-    Py_XDECREF(task);
     Py_DECREF(loop);
-    return task == NULL ? -1 : 0;
+    return fl_call_status(task);
 }
 
 /* Debug mode hears why a connection came to nothing; otherwise asyncio is silent.
