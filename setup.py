@@ -114,6 +114,8 @@ SOURCES = {
     "aio": [
         "aio.c",
         "sleep.c",
+        "timeout.c",
+        "wait_for.c",
         "call.c",
         "class.c",
         "condition.c",

@@ -12,8 +12,9 @@ from . import _core
 # asyncio's module, and the names that _core has of it.
 _NAMES = {
     "asyncio.locks": ("Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore"),
-    "asyncio.tasks": ("sleep", "gather", "shield", "wait"),
+    "asyncio.tasks": ("sleep", "wait_for", "gather", "shield", "wait"),
     "asyncio.taskgroups": ("TaskGroup",),
+    "asyncio.timeouts": ("Timeout", "timeout", "timeout_at"),
     "asyncio.queues": ("Queue", "PriorityQueue", "LifoQueue"),
 }
 

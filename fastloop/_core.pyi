@@ -356,7 +356,18 @@ def _unlist_task(task: object, /) -> None: ...
 gather = asyncio.gather
 shield = asyncio.shield
 sleep = asyncio.sleep
+timeout = asyncio.timeout
+timeout_at = asyncio.timeout_at
 wait = asyncio.wait
+wait_for = asyncio.wait_for
+
+@disjoint_base
+class Timeout(asyncio.Timeout):  # type: ignore[misc]
+    """Cancels what is within `async with` when its time has come:
+    asyncio.Timeout, which it derives from, in C. Made by timeout().
+
+    when: seconds of loop.time(), or None: never.
+    """
 
 @disjoint_base
 class Lock(asyncio.Lock):

@@ -54,7 +54,10 @@ NO_LOOK = {
         lock_init:self->waiters queue_init:self->is_shutdown
         queue_init:self->maxsize queue_init:self->unfinished semaphore_init:self->bound
         semaphore_init:self->value semaphore_init:self->waiters
-        set_locked:self->locked set_value:self->value take_lock:self->acquire
+        begin:self->task begin:self->when fl_timeout_enter:self->cancelling
+        fl_timeout_enter:self->task set_handler:self->alarm.handle
+        timeout_reschedule:self->when set_locked:self->locked set_value:self->value
+        take_lock:self->acquire
         take_lock:self->lock take_lock:self->locked take_lock:self->release""",
 }
 

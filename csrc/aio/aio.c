@@ -11,7 +11,9 @@
 #include "aio/shield.h"
 #include "aio/sleep.h"
 #include "aio/task_group.h"
+#include "aio/timeout.h"
 #include "aio/wait.h"
+#include "aio/wait_for.h"
 #include "py/layout.h"
 
 /* 0, or -1 with an exception. */
@@ -62,6 +64,7 @@ static const struct stock {
     {"PriorityQueue", offsetof(struct fl_state, asyncio_PriorityQueue)},
     {"LifoQueue", offsetof(struct fl_state, asyncio_LifoQueue)},
     {"TaskGroup", offsetof(struct fl_state, asyncio_TaskGroup)},
+    {"Timeout", offsetof(struct fl_state, asyncio_Timeout)},
 };
 
 static PyObject *
@@ -83,6 +86,13 @@ is_known_layout(const struct fl_state *state)
     }
     return true;
 }
+
+/* What makes an object of ours, and needs its layout. */
+static const struct stock stock_makers[] = {
+    {"timeout", offsetof(struct fl_state, asyncio_timeout)},
+    {"wait_for", offsetof(struct fl_state, asyncio_wait_for)},
+    {"timeout_at", offsetof(struct fl_state, asyncio_timeout_at)},
+};
 
 /* asyncio's, that ours hold on to. */
 static const struct stock stock_functions[] = {
@@ -127,17 +137,22 @@ fl_aio_add_types(PyObject *module, struct fl_state *state)
     }
     if (!is_known_layout(state)) {
         /* a Python newer than this fastloop: our names mean asyncio's */
-        return add_stock(module, state, stock_classes, Py_ARRAY_LENGTH(stock_classes)) <
-                       0
-                   ? -1
-                   : add_functions(module, state);
+        int status =
+            add_stock(module, state, stock_classes, Py_ARRAY_LENGTH(stock_classes));
+        if (status == 0) {
+            status =
+                add_stock(module, state, stock_makers, Py_ARRAY_LENGTH(stock_makers));
+        }
+        return status < 0 ? -1 : add_functions(module, state);
     }
     if (find_methods(state) < 0 || fl_lock_add_type(module, state) < 0 ||
         fl_event_add_type(module, state) < 0 ||
         fl_semaphore_add_types(module, state) < 0 ||
         fl_condition_add_type(module, state) < 0 ||
         fl_queue_add_types(module, state) < 0 ||
-        fl_task_group_add_type(module, state) < 0 || add_functions(module, state) < 0) {
+        fl_task_group_add_type(module, state) < 0 ||
+        fl_timeout_add(module, state) < 0 || fl_wait_for_add(module, state) < 0 ||
+        add_functions(module, state) < 0) {
         return -1;
     }
     state->aio.lock_acquire =

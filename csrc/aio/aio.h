@@ -3,6 +3,8 @@
  *   call.c       coroutine functions and the coroutines they make
  *   class.c      what the classes have in common
  *   sleep.c      sleep()
+ *   timeout.c    Timeout, timeout(), timeout_at()
+ *   wait_for.c   wait_for()
  *   waiters.c    the futures that tasks wait for
  *   futures.c    what is asked of futures of any kind
  *   gather.c, shield.c, wait.c, task_group.c

@@ -202,10 +202,29 @@ call_caught(PyObject *op, PyObject **result)
     return go_on(self, status == PYGEN_RETURN ? *result : NULL, result);
 }
 
+/* Of a coroutine of Python's `await` asks whether another one awaits it. 0 or -1. */
+static int
+check_not_awaited(PyObject *coro)
+{
+    PyObject *awaited = PyObject_GetAttrString(coro, "cr_await");
+    if (awaited == NULL) {
+        return -1;
+    }
+    bool free = awaited == Py_None;
+    Py_DECREF(awaited);
+    if (!free) {
+        PyErr_SetString(PyExc_RuntimeError, "coroutine is being awaited already");
+    }
+    return free ? 0 : -1;
+}
+
 /* What `await future` iterates over: new, or NULL. */
 static PyObject *
 iterator_of(PyObject *future)
 {
+    if (PyCoro_CheckExact(future)) {
+        return check_not_awaited(future) < 0 ? NULL : Py_NewRef(future);
+    }
     const PyAsyncMethods *methods = Py_TYPE(future)->tp_as_async;
     if (methods == NULL || methods->am_await == NULL) {
         PyErr_Format(
@@ -274,6 +293,115 @@ static const struct fl_coroutine_kind call_kind = {
     .name = call_name,
 };
 
+/* ---- what its __await__() returns: an iterator, which a coroutine is not ---- */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *coro;
+} WrapperObject;
+
+static int
+wrapper_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(((WrapperObject *)op)->coro);
+    return 0;
+}
+
+static int
+wrapper_clear(PyObject *op)
+{
+    Py_CLEAR(((WrapperObject *)op)->coro);
+    return 0;
+}
+
+static void
+wrapper_dealloc(PyObject *op)
+{
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    wrapper_clear(op);
+    PyObject_GC_Del(op);
+    Py_DECREF(type);
+}
+
+static PyObject *
+wrapper_next(PyObject *op)
+{
+    PyObject *coro = ((WrapperObject *)op)->coro;
+    return coro == NULL ? NULL : fl_coroutine_next(coro);
+}
+
+/* send, throw and close are the coroutine's. */
+static PyObject *
+wrapper_getattro(PyObject *op, PyObject *name)
+{
+    static const char *const methods[] = {"send", "throw", "close"};
+    PyObject *coro = ((WrapperObject *)op)->coro;
+    for (size_t i = 0; coro != NULL && i < Py_ARRAY_LENGTH(methods); i++) {
+        if (PyUnicode_CompareWithASCIIString(name, methods[i]) == 0) {
+            return PyObject_GetAttr(coro, name);
+        }
+    }
+    return PyObject_GenericGetAttr(op, name);
+}
+
+static PyType_Slot wrapper_slots[] = {
+    {Py_tp_dealloc, wrapper_dealloc},
+    {Py_tp_traverse, wrapper_traverse},
+    {Py_tp_clear, wrapper_clear},
+    {Py_tp_getattro, wrapper_getattro},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, wrapper_next},
+    {0, NULL},
+};
+
+static PyType_Spec wrapper_spec = {
+    .name = "fastloop._core.coroutine_wrapper",
+    .basicsize = sizeof(WrapperObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = wrapper_slots,
+};
+
+PyDoc_STRVAR(
+    await_doc, "__await__($self, /)\n--\n\nReturn an iterator over what it waits for."
+);
+
+static PyObject *
+call_await(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    const struct fl_state *state = fl_aio_state_of((AioCallObject *)op);
+    PyObject *coro = fl_coroutine_await(op);
+    if (coro == NULL) {
+        return NULL;
+    }
+    WrapperObject *self = PyObject_GC_New(WrapperObject, state->aio_wrapper_type);
+    if (self == NULL) {
+        Py_DECREF(coro);
+        return NULL;
+    }
+    self->coro = coro;
+    PyObject_GC_Track(self);
+    return (PyObject *)self;
+}
+
+static PyMethodDef await_def = {"__await__", call_await, METH_NOARGS, await_doc};
+
+/* In place of what am_await would be by this name: that is for `await` alone. */
+static int
+add_await(PyTypeObject *type)
+{
+    PyObject *method = PyDescr_NewMethod(type, &await_def);
+    if (method == NULL) {
+        return -1;
+    }
+    int status = PyDict_SetItemString(type->tp_dict, await_def.ml_name, method);
+    Py_DECREF(method);
+    PyType_Modified(type);
+    return status;
+}
+
 static PyType_Slot call_slots[] = {
     {Py_tp_dealloc, call_dealloc},
     {Py_tp_finalize, fl_coroutine_finalize},
@@ -315,6 +443,15 @@ is_plain_call(
     return PyObject_TypeCheck(args[0], type);
 }
 
+/* Whether all but the last argument are given by position, and that by its name. */
+static bool
+is_last_named(const AioFunctionObject *self, Py_ssize_t n_args, PyObject *kwnames)
+{
+    return self->last != NULL && kwnames != NULL && PyTuple_GET_SIZE(kwnames) == 1 &&
+           n_args == self->call->n_args - 1 &&
+           PyTuple_GET_ITEM(kwnames, 0) == self->last;
+}
+
 static PyObject *
 function_vectorcall(
     PyObject *op, PyObject *const *args, size_t n_args_flag, PyObject *kwnames
@@ -324,6 +461,9 @@ function_vectorcall(
     Py_ssize_t n_args = PyVectorcall_NARGS(n_args_flag);
     if (is_plain_call(self, args, n_args, kwnames)) {
         return call_new(self, args, n_args);
+    }
+    if (is_last_named(self, n_args, kwnames)) {
+        return call_new(self, args, n_args + 1); /* its value follows the others */
     }
     return PyObject_Vectorcall(self->stock, args, n_args_flag, kwnames); /* escapes */
 }
@@ -342,6 +482,7 @@ fl_aio_function_new(
     self->call = call;
     self->state = state;
     self->stock = Py_NewRef(stock);
+    self->last = NULL;
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }
@@ -349,13 +490,14 @@ fl_aio_function_new(
 int
 fl_aio_add_coroutine(
     PyObject *module, struct fl_state *state, const char *name,
-    const struct fl_aio_call *call, PyObject *stock
+    const struct fl_aio_call *call, PyObject *stock, PyObject *last
 )
 {
     PyObject *function = fl_aio_function_new(state, call, stock);
     if (function == NULL) {
         return -1;
     }
+    ((AioFunctionObject *)function)->last = last;
     int status = PyModule_AddObjectRef(module, name, function);
     Py_DECREF(function);
     return status;
@@ -504,7 +646,9 @@ static PyType_Spec function_spec = {
 int
 fl_aio_call_add_types(PyObject *module, struct fl_state *state)
 {
-    if (fl_make_type(&state->aio_call_type, module, &call_spec, NULL) < 0) {
+    if (fl_make_type(&state->aio_call_type, module, &call_spec, NULL) < 0 ||
+        add_await(state->aio_call_type) < 0 ||
+        fl_make_type(&state->aio_wrapper_type, module, &wrapper_spec, NULL) < 0) {
         return -1;
     }
     return fl_make_type(&state->aio_function_type, module, &function_spec, NULL);

@@ -36,6 +36,7 @@ typedef struct {
     const struct fl_aio_call *call;
     struct fl_state *state; /* borrowed: the type keeps the module alive */
     PyObject *stock;        /* asyncio's function */
+    PyObject *last;         /* borrowed: the name of its last argument, or NULL */
 } AioFunctionObject;
 
 typedef struct AioCallObject {
@@ -59,10 +60,11 @@ PyObject *fl_aio_function_new(
 PyObject *
 fl_aio_call_new(AioFunctionObject *function, PyObject *const *args, Py_ssize_t n_args);
 
-/* Adds a coroutine function to the module. stock: borrowed. 0 or -1. */
+/* Adds a coroutine function to the module. stock: borrowed; last: its last argument's
+ * name, which may be given by it, or NULL. 0 or -1. */
 int fl_aio_add_coroutine(
     PyObject *module, struct fl_state *state, const char *name,
-    const struct fl_aio_call *call, PyObject *stock
+    const struct fl_aio_call *call, PyObject *stock, PyObject *last
 );
 
 /* Adds to the module a function that is no coroutine function: call is what it does,

@@ -139,6 +139,6 @@ int
 fl_sleep_add(PyObject *module, struct fl_state *state)
 {
     return fl_aio_add_coroutine(
-        module, state, "sleep", &sleep_call, state->asyncio_sleep
+        module, state, "sleep", &sleep_call, state->asyncio_sleep, state->str_result
     );
 }

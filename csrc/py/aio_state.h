@@ -28,7 +28,9 @@
     X(task_group,                                                                      \
       "_entered _exiting _aborting _loop _parent_task _parent_cancel_requested "       \
       "_tasks _errors _base_error _on_completed_fut _cancel_on_enter _on_task_done")   \
-    X(condition, "_lock _waiters _loop locked acquire release notify _notify")
+    X(condition, "_lock _waiters _loop locked acquire release notify _notify")         \
+    X(timeout, "_state _timeout_handler _task _when _cancelling reschedule "           \
+               "_on_timeout _insert_timeout_error")
 
 enum fl_aio_kind {
 
@@ -49,7 +51,9 @@ enum fl_aio_kind {
     X(queue_type)             \
     X(priority_queue_type)    \
     X(lifo_queue_type)        \
-    FL_GROUPS_STATE_TYPES(X)
+    FL_GROUPS_STATE_TYPES(X)  \
+    X(timeout_type)           \
+    X(aio_wrapper_type)
 
 #define FL_AIO_STATE_IMPORTS(X)                                      \
     X(asyncio_Lock, "asyncio.locks", "Lock")                         \
@@ -95,16 +99,22 @@ enum fl_aio_kind {
     X(str_set_result, "set_result")         \
     X(str__wake_up_first, "_wake_up_first") \
     X(str__wake_up_next, "_wake_up_next")   \
-    FL_GROUPS_STATE_NAMES(X)
+    FL_GROUPS_STATE_NAMES(X)                \
+    FL_WAITS_STATE_NAMES(X)
 
 /* References that may be NULL. */
-#define FL_AIO_STATE_OBJECTS(X)                   \
-    X(deque_append) /* deque's own, unbound */    \
-    X(deque_popleft)                              \
-    X(list_pop)                                   \
-    X(deque_remove)                               \
-    X(lock_acquire)     /* our Lock's, unbound */ \
-    X(log_on_exception) /* asyncio's, of shielded futures, where it has that */
+#define FL_AIO_STATE_OBJECTS(X)                                                 \
+    X(deque_append) /* deque's own, unbound */                                  \
+    X(deque_popleft)                                                            \
+    X(list_pop)                                                                 \
+    X(deque_remove)                                                             \
+    X(lock_acquire)     /* our Lock's, unbound */                               \
+    X(log_on_exception) /* asyncio's, of shielded futures, where it has that */ \
+    X(timeout_created)  /* members of asyncio.timeouts._State */                \
+    X(timeout_entered)                                                          \
+    X(timeout_expiring)                                                         \
+    X(timeout_expired)                                                          \
+    X(timeout_exited)
 
 struct fl_aio_state {
 #define FL_FIELD_OBJECT(field) PyObject *field;
@@ -117,6 +127,7 @@ struct fl_aio_state {
     bool group_takes_done;    /* asyncio's (< 3.14): a task that is done at once */
     bool group_lets_go;       /* asyncio's: of what it holds, at its end */
     bool semaphore_tells_all; /* asyncio's: who was woken goes on waking others */
+    bool timeout_inserts; /* asyncio's: puts TimeoutError into a chain of contexts */
     struct fl_freelist free_calls;
 };
 

@@ -143,6 +143,13 @@ fl_type_short_name(const PyTypeObject *type)
     return dot == NULL ? type->tp_name : dot + 1;
 }
 
+/* 3.12: wait_for() is a timeout around an await. */
+#if PY_VERSION_HEX >= 0x030C0000
+#define FL_WAIT_FOR_IS_TIMEOUT true
+#else
+#define FL_WAIT_FOR_IS_TIMEOUT false
+#endif
+
 /* 3.12: gather() takes what is done already at once; 3.14: it knows who gathers. */
 #if PY_VERSION_HEX >= 0x030C0000
 #define FL_GATHER_TAKES_DONE true

@@ -77,6 +77,65 @@ async def sleeps():
         aio.sleep(1)
 
 
+@with_coroutine
+async def timeouts():
+    loop = asyncio.get_running_loop()
+    for delay in (0, 0.001):
+        with contextlib.suppress(TimeoutError):
+            async with aio.timeout(delay) as timeout:
+                await aio.sleep(5)
+    async with aio.timeout_at(loop.time() + 50) as timeout:
+        repr(timeout), timeout.when(), timeout.expired()
+        timeout.reschedule(None)
+        timeout.reschedule(loop.time() + 60)
+        timeout._timeout_handler.cancel()
+        timeout.reschedule(loop.time() - 1)
+        timeout._timeout_handler.cancel()
+        timeout._timeout_handler = timeout._timeout_handler
+    for use in (lambda: timeout.reschedule(5), lambda: aio.timeout(), aio.Timeout):
+        with contextlib.suppress(RuntimeError, TypeError):
+            use()
+    with contextlib.suppress(RuntimeError):
+        await timeout.__aenter__()
+    timeout.cycle = timeout
+    timeout = aio.Timeout(5)
+    await timeout.__aenter__()
+    with contextlib.suppress(asyncio.CancelledError, TimeoutError):
+        timeout._on_timeout()
+        await aio.sleep(5)
+    with contextlib.suppress(TimeoutError):
+        await timeout.__aexit__(None, None, None)
+    asyncio.current_task().uncancel()
+    await Stepwise()
+
+
+class Stepwise:
+    """An awaitable that goes on by what __await__() of ours returns."""
+
+    def __await__(self):
+        return (yield from aio.sleep(0).__await__())
+
+
+@with_coroutine
+async def waits_for():
+    loop = asyncio.get_running_loop()
+    await aio.wait_for(aio.sleep(0), 5)
+    await aio.wait_for(aio.sleep(0), timeout=None)
+    for delay in (0, 0.001):
+        for make in (loop.create_future, lambda: asyncio.sleep(5)):
+            with contextlib.suppress(TimeoutError):
+                await aio.wait_for(make(), delay)
+    task = asyncio.create_task(aio.wait_for(asyncio.sleep(5), 50))
+    await aio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    with contextlib.suppress(TypeError):
+        await aio.wait_for(5, 5)
+    coro = aio.wait_for(loop.create_future(), 5)
+    coro.send(None)
+    coro.close()
+
+
 @scenario
 def loops_that_end_while_somebody_sleeps():
     for close in (True, False):

@@ -1,0 +1,113 @@
+/* wait_for(): asyncio.wait_for in C, from 3.12 on, where it is a timeout around an
+ * await.
+ *
+ * 3.11's, which waits for a task in a future of its own, is asyncio's; so is what waits
+ * for no time at all.
+ */
+#include "aio/wait_for.h"
+
+#include "aio/call.h"
+#include "aio/futures.h"
+#include "aio/timeout.h"
+#include "py/error.h"
+
+/* What it is waited for with: args[2]. */
+enum { FUTURE, DELAY, TIMEOUT };
+
+/* Whether it is None or, as C finds as well as Python would, more than zero. */
+static bool
+is_plain_delay(PyObject *delay)
+{
+    if (delay == Py_None) {
+        return true;
+    }
+    if (PyFloat_CheckExact(delay)) {
+        return !(PyFloat_AS_DOUBLE(delay) <= 0.0);
+    }
+    if (!PyLong_CheckExact(delay)) {
+        return false;
+    }
+    double delay_s = PyLong_AsDouble(delay);
+    if (delay_s == -1.0 && PyErr_Occurred()) {
+        PyErr_Clear();
+        return false;
+    }
+    return delay_s > 0.0;
+}
+
+static PySendResult
+start_on(AioCallObject *self, PyObject *loop, PyObject **result)
+{
+    struct fl_state *state = fl_aio_state_of(self);
+    PyObject *timeout = fl_timeout_new(state, loop, self->args[DELAY]); /* escapes */
+    if (timeout == NULL) {
+        return PYGEN_ERROR;
+    }
+    Py_XSETREF(self->args[TIMEOUT], timeout);
+    if (fl_timeout_enter(timeout, loop) < 0) { /* escapes */
+        return PYGEN_ERROR;
+    }
+    return fl_aio_wait(self, Py_NewRef(self->args[FUTURE]), result);
+}
+
+static PySendResult
+wait_for_start(AioCallObject *self, PyObject **result)
+{
+    PyObject *loop = fl_aio_running_loop(fl_aio_state_of(self));
+    if (loop == NULL) {
+        return PYGEN_ERROR;
+    }
+    PySendResult status = loop == Py_None || !is_plain_delay(self->args[DELAY])
+                              ? fl_aio_delegate(self, result)
+                              : start_on(self, loop, result); /* escapes */
+    Py_DECREF(loop);
+    return status;
+}
+
+static PySendResult
+wait_for_after(
+    AioCallObject *self, PyObject *Py_UNUSED(future), PyObject *value, PyObject **result
+)
+{
+    PyObject *timeout = Py_NewRef(self->args[TIMEOUT]);
+    int status;
+    if (value != NULL) {
+        status = fl_timeout_exit(timeout, NULL); /* escapes */
+        *result = status < 0 ? NULL : Py_NewRef(value);
+    }
+    else {
+        PyObject *exc = fl_error_take();
+        struct fl_handling handling;
+        fl_handling_begin(&handling, exc);
+        status = fl_timeout_exit(timeout, exc); /* escapes */
+        fl_handling_end(&handling);
+        if (status < 0) {
+            Py_DECREF(exc);
+        }
+        else {
+            fl_error_restore(exc);
+            status = -1;
+        }
+    }
+    Py_DECREF(timeout);
+    return status < 0 ? PYGEN_ERROR : PYGEN_RETURN;
+}
+
+static const struct fl_aio_call wait_for_call = {
+    .n_args = 2,
+    .n_needed = 2,
+    .start = wait_for_start,
+    .after = wait_for_after,
+};
+
+int
+fl_wait_for_add(PyObject *module, struct fl_state *state)
+{
+    PyObject *stock = state->asyncio_wait_for;
+    if (!FL_WAIT_FOR_IS_TIMEOUT) {
+        return PyModule_AddObjectRef(module, "wait_for", stock);
+    }
+    return fl_aio_add_coroutine(
+        module, state, "wait_for", &wait_for_call, stock, state->str_timeout
+    );
+}
