@@ -241,3 +241,55 @@ with asyncio.Runner(loop_factory=new_event_loop) as runner:
     done = run_child(loop_kind, source)
     name = "_AllTasks" if loop_kind == "fastloop" else "WeakSet"
     assert (done.stdout, done.stderr) == (f"True {name}\n", "")
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("_signal_handlers", []),
+        ("_old_agen_hooks", {}),
+        ("_clock_resolution", "1"),
+        ("_scheduled", []),
+    ],
+)
+def test_private_attributes_that_the_core_reads(loop, loop_kind, name, value):
+    before = getattr(loop, name, None)
+    if loop_kind == "fastloop":
+        refusal = AttributeError if name == "_scheduled" else TypeError
+        with pytest.raises(refusal):
+            setattr(loop, name, value)
+        assert getattr(loop, name, None) == before
+    else:
+        setattr(loop, name, value)
+        assert getattr(loop, name) is value
+        setattr(loop, name, before)
+
+
+@own_types
+def test_a_task_that_the_collector_takes_is_still_counted(loop, loop_kind):
+    """In the callbacks of its own weak references; 3.14's asyncio counts it, too."""
+    counts = []
+
+    async def wait_for(future):
+        await future
+
+    async def main():
+        gc.disable()
+        try:
+            future = loop.create_future()
+            task = loop.create_task(wait_for(future))
+            task._log_destroy_pending = False
+            await asyncio.sleep(0)
+            dead = weakref.ref(
+                task, lambda _: counts.append(len(asyncio.all_tasks(loop)))
+            )
+            del task, future
+            gc.collect()
+        finally:
+            gc.enable()
+        assert dead() is None
+        assert len(asyncio.all_tasks(loop)) == 1
+
+    loop.run_until_complete(main())
+    counted = loop_kind == "fastloop" or sys.version_info >= (3, 14)
+    assert counts == [2 if counted else 1]
