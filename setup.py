@@ -65,6 +65,7 @@ SOURCES = {
         "loop_signals.c",
         "loop_steps.c",
         "loop_tasks.c",
+        "loop_turns.c",
         "loop_watch.c",
         "reader_watch.c",
         "future.c",

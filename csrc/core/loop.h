@@ -7,6 +7,7 @@
  *   loop_schedule.c  call_soon, call_later, call_at, call_soon_threadsafe
  *   loop_run.c       one iteration; run_forever, run_until_complete
  *   loop_nested.c    the same inside of a step; run_nested
+ *   loop_turns.c     whose turns are put off meanwhile
  *   loop_poll.c      when to poll, and polling
  *   loop_watch.c     add_reader and kin
  *   reader_watch.c   what they watch

@@ -50,12 +50,22 @@ PyObject *fl_loop_run_nested(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 );
 
+/* ---- loop_turns.c ---- */
+
+/* Whether a Context is entered: one that is can't be entered again. */
+bool fl_nested_is_entered(PyObject *context);
+
+/* What is queued, and what was there, waits for the end of the run, but what it awaits.
+ * escapes. 0 or -1. */
+int fl_nested_make_others_wait(struct fl_nested *self, PyObject *awaitable);
+
 /* Takes the next entry of the ready ring, which has one: its word to run, or 0 if it
  * was put off, or if there is no memory for that (-1 in *status, with an exception).
  * escapes. */
 uintptr_t fl_nested_next(LoopObject *self, int *status);
 
-/* loop_run.c: what both kinds of run do. */
+/* ---- loop_run.c: what both kinds of run do ---- */
+
 /* One iteration of a loop that runs, by its own _run_once if that is replaced. escapes.
  * 0 or -1. */
 int fl_run_iterate_nested(LoopObject *self);
