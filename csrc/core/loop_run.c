@@ -110,7 +110,10 @@ run_entry(LoopObject *self, uintptr_t word)
     int status = 0;
     if (!handle->cancelled) {
         self->n_steps++;
-        status = self->debug ? run_handle_debug(self, handle) : fl_handle_run(handle);
+        status = self->debug ? run_handle_debug(self, handle)
+                 : Py_IS_TYPE(handle, self->state->timer_handle_type)
+                     ? fl_timer_handle_run((TimerHandleObject *)(void *)handle)
+                     : fl_handle_run(handle);
     }
     fl_handle_release(handle);
     return status;

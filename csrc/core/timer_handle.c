@@ -5,6 +5,8 @@
  */
 #include "core/timer_handle.h"
 
+#include "core/sched.h"
+#include "py/error.h"
 #include "py/layout.h"
 #include "py/tables.h"
 
@@ -42,6 +44,50 @@ fl_timer_handle_withdraw(TimerHandleObject *self)
     }
     fl_timers_remove(&self->base.loop->timers, &self->timer);
     fl_handle_release(&self->base); /* escapes */
+}
+
+/* What the callback sets the result of the future to that is its first argument, or
+ * NULL if it is none of asyncio's that do this. Borrowed. */
+static PyObject *
+result_to_set(const struct fl_state *state, const HandleObject *handle)
+{
+    if (handle->args != NULL) {
+        return NULL;
+    }
+    if (handle->callback == state->set_result_unless_cancelled) {
+        return handle->n_inline == 2 ? handle->vector[2] : NULL;
+    }
+    if (handle->callback == state->asyncio_release_waiter) {
+        return handle->n_inline == 1 ? Py_None : NULL;
+    }
+    return NULL;
+}
+
+int
+fl_timer_handle_run(TimerHandleObject *self)
+{
+    HandleObject *handle = &self->base;
+    LoopObject *loop = handle->loop;
+    PyObject *result = loop == NULL ? NULL : result_to_set(loop->state, handle);
+    if (result == NULL || !Py_IS_TYPE(handle->vector[1], loop->state->future_type)) {
+        return fl_handle_run(handle);
+    }
+    FutureObject *future = fl_future(handle->vector[1]);
+    if (future->status != FL_FUTURE_PENDING || fl_sched_loop(future) == NULL) {
+        return fl_handle_run(handle);
+    }
+    Py_INCREF(future);
+    Py_INCREF(result);
+    int status = fl_future_set_result(future, result); /* escapes */
+    Py_DECREF(result);
+    Py_DECREF(future);
+    if (status < 0 && !fl_error_is_exit()) {
+        PyObject *exc = fl_error_take();
+        status = fl_handle_report_as(
+            (HandleObject *)Py_NewRef((PyObject *)handle), loop, exc
+        );
+    }
+    return status;
 }
 
 PyDoc_STRVAR(

@@ -18,6 +18,10 @@ PyObject *fl_timer_handle_start(
  * in. */
 void fl_timer_handle_withdraw(TimerHandleObject *self);
 
+/* As fl_handle_run, outside of debug mode. What asyncio's own sleep() and wait_for()
+ * give to call_later() is done in C where it sets a future of ours. escapes. */
+int fl_timer_handle_run(TimerHandleObject *self);
+
 static inline TimerHandleObject *
 fl_timer_handle_of(struct fl_timer *timer)
 {

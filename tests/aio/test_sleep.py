@@ -507,3 +507,46 @@ def test_names():
     finally:
         fastloop.decelerate()
     assert asyncio.sleep is asyncio.tasks.sleep is not aio.sleep
+
+
+def test_asyncios_own_timers_are_run_in_c(fast_loop):
+    called = []
+
+    def profile(frame, event, arg):
+        if event == "call":
+            called.append(frame.f_code.co_name)
+
+    async def main():
+        await asyncio.sleep(0.001)
+        assert await asyncio.sleep(0.001, "result") == "result"
+        await asyncio.wait_for(asyncio.sleep(0.001), 5)
+        task = asyncio.create_task(asyncio.sleep(0.001))
+        await asyncio.sleep(0)
+        fast_loop.call_soon(task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(fast_loop.create_future(), 0.001)
+
+    sys.setprofile(profile)
+    try:
+        fast_loop.run_until_complete(main())
+    finally:
+        sys.setprofile(None)
+    assert "main" in called
+    assert "_set_result_unless_cancelled" not in called
+
+
+def test_asyncios_own_timer_on_a_future_that_is_done(loop, logs):
+    """Its callback is then called as it is."""
+
+    async def main():
+        coro = asyncio.sleep(0.001, "timer")
+        coro.send(None).set_result("hand")
+        await asyncio.sleep(0.01)
+        coro.close()
+
+    loop.run_until_complete(main())
+    ((level, text),) = logs.take()
+    assert level == "ERROR"
+    assert text.startswith("Exception in callback _set_result_unless_cancelled(")
