@@ -25,7 +25,7 @@ INFALLIBLE = {
         PyExceptionClass_Check PyExceptionInstance_Check PyExceptionInstance_Class
         PyBuffer_IsContiguous PyFloat_CheckExact PyFunction_Check PyList_CheckExact
         PyLong_Check
-        PyLong_CheckExact
+        PyLong_CheckExact PyUnstable_Long_IsCompact
         PyMemoryView_Check PyMethod_Check PySet_Check PySet_CheckExact PyUnicode_Check
         PyObject_GC_IsFinalized PyObject_TypeCheck
         PyTraceBack_Check PyTuple_Check PyTuple_CheckExact PyType_Check
@@ -41,7 +41,7 @@ INFALLIBLE = {
         PyModule_GetState PyObject_Init PySequence_Fast_GET_SIZE
         PySequence_Fast_ITEMS PySet_GET_SIZE PyTuple_GET_ITEM PyTuple_GET_SIZE
         PyTuple_SET_ITEM PyUnicode_1BYTE_DATA PyUnicode_GET_LENGTH
-        PyVectorcall_NARGS""",
+        PyUnstable_Long_CompactValue PyVectorcall_NARGS Py_SIZE""",
     "gives back an object that exists": "PyBool_FromLong PyUnicode_InternInPlace",
     "frees, or serves the garbage collector": """
         free PyBuffer_Release PyGC_Disable PyGC_Enable PyMem_Free

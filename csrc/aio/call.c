@@ -9,7 +9,7 @@
 
 static const struct fl_coroutine_kind call_kind;
 
-static PyObject *
+FL_INLINE PyObject *
 call_new(AioFunctionObject *function, PyObject *const *args, Py_ssize_t n_args)
 {
     struct fl_state *state = function->state;
@@ -47,7 +47,7 @@ call_drop(PyObject *op)
     Py_CLEAR(self->future);
     Py_CLEAR(self->iterator);
     fl_alarm_forget(&self->alarm);
-    for (int i = 0; i < FL_AIO_N_ARGS; i++) {
+    for (int i = 0; i < FL_AIO_N_ARGS && self->args[i] != NULL; i++) {
         Py_CLEAR(self->args[i]);
     }
 }

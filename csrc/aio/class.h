@@ -59,7 +59,7 @@ PyObject *fl_aio_new(PyTypeObject *type, enum fl_aio_kind kind);
 int fl_aio_setattro(PyObject *op, PyObject *name, PyObject *value);
 
 /* Looks at each name. */
-bool fl_aio_check_type(AioObject *self);
+FL_APART bool fl_aio_check_type(AioObject *self);
 
 /* Whether nothing that its methods use is replaced: two compares and two loads. */
 static inline bool

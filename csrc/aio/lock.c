@@ -13,13 +13,18 @@ lock_of(PyObject *op)
     return (LockObject *)(void *)op;
 }
 
-bool
-fl_lock_is_plain(PyObject *op)
+FL_INLINE bool
+is_plain(LockObject *self)
 {
-    LockObject *self = lock_of(op);
     return fl_aio_is_plain(&self->base) &&
            (self->locked == Py_True || self->locked == Py_False) &&
            fl_aio_are_waiters(self->base.state, self->waiters);
+}
+
+bool
+fl_lock_is_plain(PyObject *op)
+{
+    return is_plain(lock_of(op));
 }
 
 static void
@@ -118,7 +123,7 @@ fl_lock_acquire_after(
 static PySendResult
 acquire_start(AioCallObject *call, PyObject **result)
 {
-    if (!fl_lock_is_plain(call->args[0])) {
+    if (!is_plain(lock_of(call->args[0]))) {
         return fl_aio_delegate(call, result);
     }
     return fl_lock_acquire_start(call, call->args[0], result);
@@ -183,7 +188,7 @@ PyObject *
 fl_lock_release(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     LockObject *self = lock_of(op);
-    if (!fl_lock_is_plain(op) || self->locked != Py_True) {
+    if (!is_plain(self) || self->locked != Py_True) {
         const struct fl_state *state = self->base.state;
         return fl_aio_stock_noargs(state->asyncio_Lock, state->str_release, op);
     }

@@ -19,6 +19,11 @@ semaphore_of(PyObject *op)
 static bool
 is_number(PyObject *value, long long *number)
 {
+    Py_ssize_t small;
+    if (fl_small_int(value, &small)) {
+        *number = small;
+        return true;
+    }
     if (value == NULL || !PyLong_CheckExact(value)) {
         return false;
     }

@@ -135,6 +135,31 @@ fl_dict_version(PyObject *dict)
 }
 #endif
 
+/* fast: whether value, which may be NULL, is a small int and of no subclass; then its
+ * value (15 instructions less than a call). */
+static inline bool
+fl_small_int(PyObject *value, Py_ssize_t *number)
+{
+    if (value == NULL || !PyLong_CheckExact(value)) {
+        return false;
+    }
+    PyLongObject *op = (PyLongObject *)(void *)value;
+#if PY_VERSION_HEX >= 0x030C0000
+    if (!PyUnstable_Long_IsCompact(op)) {
+        return false;
+    }
+    *number = PyUnstable_Long_CompactValue(op);
+    return true;
+#else
+    Py_ssize_t size = Py_SIZE(value); /* of digits, with the sign */
+    if (size > 1 || size < -1) {
+        return false;
+    }
+    *number = size == 0 ? 0 : size * (Py_ssize_t)op->ob_digit[0];
+    return true;
+#endif
+}
+
 /* What __name__ of the type says. */
 static inline const char *
 fl_type_short_name(const PyTypeObject *type)
