@@ -119,6 +119,68 @@ def test_s_server_of_a_version(run, files, authority, version):
     assert run(main()) == b"cba\n"
 
 
+# What makes s_server do so.
+KEY_CHANGES = {"TLSv1_2": b"rR", "TLSv1_3": b"kK"}
+
+
+@openssl
+@pytest.mark.parametrize(
+    ("version", "command"),
+    [
+        ("TLSv1_2", b"r\n"),
+        ("TLSv1_2", b"R\n"),
+        ("TLSv1_3", b"k\n"),
+        ("TLSv1_3", b"K\n"),
+    ],
+)
+def test_s_server_that_changes_the_keys(run, files, authority, version, command):
+    """It renegotiates, or says that its keys change, while we write."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    lines = [b"line %d\n" % n for n in range(60)]
+
+    async def talk(process, port):
+        address = "127.0.0.1", port
+        options = {"ssl": context, "server_hostname": "localhost"}
+        async with connected(address, **options) as (reader, writer):
+            for start in range(0, 60, 20):
+                process.stdin.write(b"said\n")
+                assert await reader.readline() == b"said\n"
+                process.stdin.write(command)
+                for line in lines[start : start + 20]:
+                    writer.write(line)
+                    await asyncio.sleep(0.0005)
+            got = b""
+            while lines[-1] not in got:
+                got += await process.stdout.read(1 << 16)
+        return got
+
+    async def main():
+        process = await asyncio.create_subprocess_exec(
+            "openssl",
+            "s_server",
+            *("-accept", "127.0.0.1:0", "-key", files["server"]),
+            *("-cert", files["server"]),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
+        )
+        try:
+            async with asyncio.timeout(20):
+                while not (line := await process.stdout.readline()).startswith(
+                    b"ACCEPT"
+                ):
+                    assert line, "openssl s_server has ended"
+                return await talk(process, int(line.rpartition(b":")[2]))
+        finally:
+            process.kill()
+            await process.communicate()
+
+    got = run(main())
+    assert [line for line in lines if line not in got] == []
+
+
 @openssl
 def test_s_server_that_nobody_trusts(run, files):
     async def main():

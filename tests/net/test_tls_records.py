@@ -484,6 +484,30 @@ def test_handshakes_given_up_leave_nothing(run, server_tls, authority):
     run(main())
 
 
+def resident_bytes():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_idle_connections_are_small(server_tls, new_client_tls):
+    """asyncio's have a buffer of 256 KiB at each end."""
+
+    async def main():
+        async with contextlib.AsyncExitStack() as stack:
+            address = await stack.enter_async_context(serving(ssl=server_tls))
+            for n in range(60):
+                if n == 10:
+                    before = resident_bytes()
+                reader, writer = await stack.enter_async_context(
+                    connected(address, ssl=new_client_tls)
+                )
+                writer.write(b"x" * 1000 + b"\n")
+                await reader.readline()
+            return (resident_bytes() - before) / 100
+
+    assert fastloop.run(main()) < 60_000
+
+
 # --- who drives it -------------------------------------------------------------
 
 C, STOCK = "fastloop._tls", "asyncio.sslproto"
