@@ -15,7 +15,8 @@
 
 typedef struct {
     FutureObject base;
-    PyObject *children; /* list: one for each argument */
+    PyObject *gathered; /* list: a future for each argument */
+    PyObject *children; /* the attribute: that, or what somebody has put there */
     PyObject *task;     /* that gathers, for the call graph (3.14+), or NULL */
     Py_ssize_t n_children;
     Py_ssize_t n_finished;
@@ -33,7 +34,7 @@ gathering_of(PyObject *op)
 static struct fl_state *
 state_of(GatheringObject *self)
 {
-    return fl_state_of_type(Py_TYPE(self));
+    return fl_future_state(&self->base);
 }
 
 /* ---- the results ---- */
@@ -95,9 +96,9 @@ outcomes_of(const struct fl_state *state, PyObject *children)
 static int
 finish(const struct fl_state *state, GatheringObject *self)
 {
-    PyObject *children = fl_or_none(self->children);
+    PyObject *children = fl_or_none(self->gathered);
     if (!PyList_CheckExact(children) || PyList_GET_SIZE(children) == 0) {
-        Py_DECREF(children); /* what somebody has put there */
+        Py_DECREF(children); /* cleared by the collector, or emptied by somebody */
         return 0;
     }
     int status = -1;
@@ -225,7 +226,7 @@ tell_when_done(const struct fl_state *state, GatheringObject *self, PyObject **c
     if (self->task == NULL || !state->aio.gather_discards) {
         return 0;
     }
-    PyObject *pair = PyTuple_Pack(2, self->children, self->task);
+    PyObject *pair = PyTuple_Pack(2, self->gathered, self->task);
     PyObject *callback = pair == NULL ? NULL : PyCFunction_New(&outer_done_def, pair);
     int status = callback == NULL
                      ? -1
@@ -314,13 +315,13 @@ add_argument(const struct fl_state *state, struct gathering *all, PyObject *arg)
 {
     PyObject *child = PyDict_GetItemWithError(all->known, arg); /* escapes */
     if (child != NULL) {
-        return PyList_Append(all->self->children, child);
+        return PyList_Append(all->self->gathered, child);
     }
     child = PyErr_Occurred() ? NULL : future_for(state, all, arg);
     if (child == NULL) {
         return -1;
     }
-    int status = PyList_Append(all->self->children, child);
+    int status = PyList_Append(all->self->gathered, child);
     Py_DECREF(child);
     return status;
 }
@@ -355,7 +356,8 @@ begin(const struct fl_state *state, struct gathering *all, PyObject *loop)
         return -1;
     }
     fl_state_of_type(type)->counts.futures++;
-    self->children = PyList_New(0);
+    self->gathered = PyList_New(0);
+    self->children = Py_XNewRef(self->gathered);
     all->known = PyDict_New();
     all->callback = PyCFunction_New(&child_done_def, (PyObject *)(void *)self);
     if (FL_GATHER_KNOWS_TASK) {
@@ -368,7 +370,7 @@ begin(const struct fl_state *state, struct gathering *all, PyObject *loop)
             Py_CLEAR(self->task);
         }
     }
-    return self->children == NULL || all->known == NULL || all->callback == NULL ? -1
+    return self->gathered == NULL || all->known == NULL || all->callback == NULL ? -1
                                                                                  : 0;
 }
 
@@ -484,6 +486,7 @@ gathering_cancel(
 static int
 gathering_traverse(PyObject *op, visitproc visit, void *arg)
 {
+    Py_VISIT(gathering_of(op)->gathered);
     Py_VISIT(gathering_of(op)->children);
     Py_VISIT(gathering_of(op)->task);
     return fl_future_traverse_base(op, visit, arg);
@@ -492,7 +495,8 @@ gathering_traverse(PyObject *op, visitproc visit, void *arg)
 static int
 gathering_clear(PyObject *op)
 {
-    Py_CLEAR(gathering_of(op)->children); /* escapes */
+    Py_CLEAR(gathering_of(op)->gathered); /* escapes, as do all of these */
+    Py_CLEAR(gathering_of(op)->children);
     Py_CLEAR(gathering_of(op)->task);
     fl_future_clear_base(op);
     return 0;

@@ -27,9 +27,9 @@ stock_of(const TaskGroupObject *self)
 static bool
 is_plain(TaskGroupObject *self)
 {
-    return fl_aio_is_plain(&self->base) && self->tasks != NULL &&
-           PySet_CheckExact(self->tasks) && self->on_completed != NULL &&
-           self->parent_task != NULL;
+    return self->base.state->types.own && fl_aio_is_plain(&self->base) &&
+           self->tasks != NULL && PySet_CheckExact(self->tasks) &&
+           self->on_completed != NULL && self->parent_task != NULL;
 }
 
 /* ---- tasks ---- */
@@ -256,8 +256,9 @@ static PySendResult
 finish(AioCallObject *call, PyObject *pending, PyObject **result)
 {
     TaskGroupObject *self = group_of(call->args[0]);
-    bool failed = self->errors == NULL || !PyList_CheckExact(self->errors) ||
-                  PyList_GET_SIZE(self->errors) > 0;
+    bool failed = self->errors == NULL ||
+                  (self->errors != Py_None && (!PyList_CheckExact(self->errors) ||
+                                               PyList_GET_SIZE(self->errors) > 0));
     bool base_failed = self->base_error != Py_None;
     if (!failed && !base_failed &&
         (self->parent_cancel_requested == Py_False || !FL_GROUP_UNCANCELS_LAST)) {

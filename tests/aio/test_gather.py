@@ -154,6 +154,17 @@ def test_the_outer_future(run, mod):
 # ---- exceptions ----
 
 
+def test_children_replaced(run, mod):
+    async def main():
+        outer = mod.gather(value(1, after=1))
+        children, outer._children = outer._children, ()
+        assert outer.cancel() is False
+        assert await outer == [1]
+        assert len(children) == 1
+
+    run(main())
+
+
 def test_first_exception(run, mod, logs):
     async def main():
         tasks = [

@@ -9,6 +9,7 @@ import weakref
 import pytest
 
 from fastloop import aio
+from tests.support import child_says
 
 
 async def turns(number=3):
@@ -484,3 +485,17 @@ def test_awaited_by_hand(mod):
     with pytest.raises(KeyError):
         iterator.throw(KeyError())
     iterator.close()
+
+
+def test_with_asyncios_own_types():
+    source = (
+        "import asyncio, fastloop\n"
+        "from fastloop import aio\n"
+        "async def main():\n"
+        "    async with aio.TaskGroup() as group:\n"
+        "        group.create_task(asyncio.sleep(0))\n"
+        "    return aio.gather is asyncio.gather, aio.wait is asyncio.wait\n"
+        "print(fastloop.run(main()))\n"
+    )
+    said = child_says("fastloop", source, FASTLOOP_STOCK_TYPES="1")
+    assert said.strip() == "(True, True)"
