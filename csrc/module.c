@@ -162,25 +162,53 @@ static PyMethodDef module_methods[] = {
 };
 
 static int
+probe_mirror(PyObject *Py_UNUSED(module), struct fl_state *state)
+{
+    return fl_mirror_probe(state);
+}
+
+static int
+add_sock_methods(PyObject *Py_UNUSED(module), struct fl_state *state)
+{
+    return fl_sock_add_methods(state);
+}
+
+typedef int (*adder)(PyObject *module, struct fl_state *state);
+
+/* In this order: a type is added after those that it stands on. */
+static const adder adders[] = {
+    fl_handle_add_type,
+    fl_timer_handle_add_type,
+    fl_threadsafe_handle_add_type,
+    fl_loop_add_type,
+    probe_mirror,
+    fl_future_add_type,
+    fl_task_add_type,
+    fl_coroutine_iter_add_type,
+    fl_sock_op_add_type,
+    add_sock_methods,
+    fl_protocol_add_type,
+    fl_stream_add_type,
+    fl_pipe_read_add_type,
+    fl_pipe_write_add_type,
+    fl_datagram_add_type,
+    fl_listener_add_type,
+    fl_tls_add_types,
+    fl_aio_add_types,
+};
+
+static int
 module_exec(PyObject *module)
 {
     struct fl_state *state = fl_state_of_module(module);
     if (fl_state_init(state) < 0 || fl_context_probe(state) < 0 ||
-        fl_time_watch_begin(state) < 0 || fl_handle_add_type(module, state) < 0 ||
-        fl_timer_handle_add_type(module, state) < 0 ||
-        fl_threadsafe_handle_add_type(module, state) < 0 ||
-        fl_loop_add_type(module, state) < 0 || fl_mirror_probe(state) < 0 ||
-        fl_future_add_type(module, state) < 0 || fl_task_add_type(module, state) < 0 ||
-        fl_coroutine_iter_add_type(module, state) < 0 ||
-        fl_sock_op_add_type(module, state) < 0 || fl_sock_add_methods(state) < 0 ||
-        fl_protocol_add_type(module, state) < 0 ||
-        fl_stream_add_type(module, state) < 0 ||
-        fl_pipe_read_add_type(module, state) < 0 ||
-        fl_pipe_write_add_type(module, state) < 0 ||
-        fl_datagram_add_type(module, state) < 0 ||
-        fl_listener_add_type(module, state) < 0 ||
-        fl_tls_add_types(module, state) < 0 || fl_aio_add_types(module, state) < 0) {
+        fl_time_watch_begin(state) < 0) {
         return -1;
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(adders); i++) {
+        if (adders[i](module, state) < 0) {
+            return -1;
+        }
     }
     fl_mirror_find_breaker(state);
 #ifdef FASTLOOP_DEBUG

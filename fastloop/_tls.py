@@ -118,7 +118,7 @@ def make_protocol(
 ) -> Any:
     """Return a new SSLProtocol: one in C, or asyncio's own. The rest as asyncio's."""
     if _drives(sslcontext):
-        protocol = SSLProtocol(loop, app_protocol, sslcontext, *args, **options)
+        protocol: Any = SSLProtocol(loop, app_protocol, sslcontext, *args, **options)
         if type(protocol._sslobj) is ssl.SSLObject and protocol._adopt():
             return protocol
         protocol._app_transport._closed = True  # nobody will see it

@@ -34,8 +34,9 @@ NO_LOOK = {
     "nobody else has the object yet": """
         fl_pipe_write_make:self->base.paused fl_reader_watch_want:watch->watch.events
         loop_new:self->state loop_new:self->wakeup
-        begin:self->handle begin:self->loop begin:self->outer
-        make_others_wait:self->old_tasks
+        begin:self->handle begin:self->loop begin:self->outer begin:self->waiter
+        fl_nested_make_others_wait:self->old_tasks future_for:all->loop
+        shield:self->outer start_timer:self->timer
         fl_transport_fill_extra:self->extra look_at_socket:self->address
         look_at_socket:self->has_address look_at_socket:self->is_connected
         open_signal_pair:self->signal_watch.on_ready take_task_keyword:args->eager_start
@@ -44,12 +45,19 @@ NO_LOOK = {
         fl_current_publish:loop->stale_task fl_loop_take_wakeup_fd:self->took_wakeup_fd
         fl_aio_wait:self->iterator op_wait:self->future setup:self->thread_id
         setup:self->outer_loop end:loop->current_handle""",
-    "what came in between has gone before": "fl_handle_run:self->running",
+    "what came in between has gone before": "run_watched:self->running",
     "set with what was looked at": "fl_future_add_waiter:self->context0",
     "a guess, which decides nothing": """
         read_data:self->receive_bytes read_more:self->turns_alone
         read_once:self->expected_bytes""",
     "assigned, as asyncio assigns that attribute": """
+        aenter_start:self->base.loop aenter_start:self->entered
+        aenter_start:self->parent_task aexit_after:self->on_completed
+        aexit_interrupted:self->on_completed aexit_start:self->exiting
+        group_init:self->base.loop group_init:self->cancel_on_enter
+        group_init:self->errors group_init:self->tasks let_go:self->base_error
+        let_go:self->errors raise_errors:self->errors
+        wait_for_tasks:self->on_completed
         event_clear:self->value event_init:self->value give_back:self->value
         lock_init:self->waiters queue_init:self->is_shutdown
         queue_init:self->maxsize queue_init:self->unfinished semaphore_init:self->bound

@@ -293,8 +293,9 @@ wait_for_tasks(AioCallObject *call, PyObject *pending, PyObject **result)
         return finish(call, pending, result);
     }
     if (self->on_completed == Py_None || self->on_completed == NULL) {
-        PyObject *future =
-            fl_aio_new_future(self->base.state, self->base.loop); /* escapes */
+        PyObject *loop = Py_NewRef(self->base.loop);
+        PyObject *future = fl_aio_new_future(self->base.state, loop); /* escapes */
+        Py_DECREF(loop);
         Py_XSETREF(self->on_completed, future);
     }
     return fl_aio_wait(call, Py_XNewRef(self->on_completed), result);

@@ -129,6 +129,26 @@ class Run:
                 await turns(number)
                 if group is not None:
                     group.cancel() if hasattr(group, "cancel") else group._abort()
+            case (("gather" | "shield" | "wait"), *_):
+                return await self.play_many(node)
+            case "group", nodes, body:
+                async with self.module.TaskGroup() as inner:
+                    for each in nodes:
+                        self.start(each, inner)
+                    self.events.append(self.look(inner))
+                    await self.play(body, inner)
+                self.events.append(self.look(inner))
+            case "both", one, two:
+                await self.play(one, group)
+                await self.play(two, group)
+            case "caught", inner:
+                try:
+                    return await self.play(inner, group)
+                except Exception as error:
+                    return name_of(error)
+
+    async def play_many(self, node):
+        match node:
             case "gather", returning, nodes:
                 some = [self.start(each) for each in nodes]
                 future = self.module.gather(
@@ -145,21 +165,6 @@ class Run:
                     **({"timeout": 1e4} if timed else {}),
                 )
                 return sorted(map(self.number, done)), sorted(map(self.number, pending))
-            case "group", nodes, body:
-                async with self.module.TaskGroup() as inner:
-                    for each in nodes:
-                        self.start(each, inner)
-                    self.events.append(self.look(inner))
-                    await self.play(body, inner)
-                self.events.append(self.look(inner))
-            case "both", one, two:
-                await self.play(one, group)
-                await self.play(two, group)
-            case "caught", inner:
-                try:
-                    return await self.play(inner, group)
-                except Exception as error:
-                    return name_of(error)
 
     def number(self, task):
         return self.made.index(task)
