@@ -314,8 +314,7 @@ def _tls_set_up(sslproto: Any, socket_class: type, path: str, version: int, /) -
     """
 
 @disjoint_base
-class _Protocol:
-    """What protocols in C derive from."""
+class _Protocol: ...
 
 @disjoint_base
 class _Tls(_Protocol):

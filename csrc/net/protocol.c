@@ -19,7 +19,10 @@ protocol_dealloc(PyObject *op)
     Py_DECREF(type);
 }
 
+static const char protocol_doc[] = "What protocols in C derive from.";
+
 static PyType_Slot protocol_slots[] = {
+    {Py_tp_doc, (void *)protocol_doc},
     {Py_tp_traverse, protocol_traverse},
     {Py_tp_dealloc, protocol_dealloc},
     {0, NULL},

@@ -204,11 +204,18 @@ static PyMethodDef tls_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static const char tls_doc[] = "The C half of asyncio.sslproto.SSLProtocol.";
+
 static PyType_Slot tls_slots[] = {
-    {Py_tp_new, tls_new},           {Py_tp_dealloc, tls_dealloc},
-    {Py_tp_traverse, tls_traverse}, {Py_tp_clear, tls_clear},
-    {Py_tp_getset, tls_getset},     {Py_tp_members, tls_members},
-    {Py_tp_methods, tls_methods},   {0, NULL},
+    {Py_tp_doc, (void *)tls_doc},
+    {Py_tp_new, tls_new},
+    {Py_tp_dealloc, tls_dealloc},
+    {Py_tp_traverse, tls_traverse},
+    {Py_tp_clear, tls_clear},
+    {Py_tp_getset, tls_getset},
+    {Py_tp_members, tls_members},
+    {Py_tp_methods, tls_methods},
+    {0, NULL},
 };
 
 static PyType_Spec tls_spec = {
@@ -227,7 +234,11 @@ static PyMethodDef transport_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static const char transport_doc[] =
+    "The C half of asyncio.sslproto._SSLProtocolTransport.";
+
 static PyType_Slot transport_slots[] = {
+    {Py_tp_doc, (void *)transport_doc},
     {Py_tp_methods, transport_methods},
     {0, NULL},
 };

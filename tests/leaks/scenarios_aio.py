@@ -278,7 +278,7 @@ async def groups():
     async with aio.TaskGroup() as group:
         for i in range(3):
             group.create_task(ends(i))
-        repr(group), group._tasks, group.__getstate__()
+        repr(group), group._tasks, group.__getstate__(), group._on_task_done
         group.cycle = group
     for error in KeyError(), asyncio.CancelledError():
         with contextlib.suppress(BaseExceptionGroup):
