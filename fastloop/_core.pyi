@@ -14,6 +14,7 @@ from typing import (
     TypeVar,
     TypeVarTuple,
     Unpack,
+    final,
 )
 
 from typing_extensions import Buffer, disjoint_base
@@ -360,7 +361,7 @@ timeout_at = asyncio.timeout_at
 wait = asyncio.wait
 wait_for = asyncio.wait_for
 
-@disjoint_base
+@final
 class Timeout(asyncio.Timeout):  # type: ignore[misc]
     """Cancels what is within `async with` when its time has come:
     asyncio.Timeout, which it derives from, in C. Made by timeout().
