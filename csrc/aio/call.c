@@ -293,115 +293,6 @@ static const struct fl_coroutine_kind call_kind = {
     .name = call_name,
 };
 
-/* ---- what its __await__() returns: an iterator, which a coroutine is not ---- */
-
-typedef struct {
-    PyObject_HEAD
-    PyObject *coro;
-} WrapperObject;
-
-static int
-wrapper_traverse(PyObject *op, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(op));
-    Py_VISIT(((WrapperObject *)op)->coro);
-    return 0;
-}
-
-static int
-wrapper_clear(PyObject *op)
-{
-    Py_CLEAR(((WrapperObject *)op)->coro);
-    return 0;
-}
-
-static void
-wrapper_dealloc(PyObject *op)
-{
-    PyTypeObject *type = Py_TYPE(op);
-    PyObject_GC_UnTrack(op);
-    wrapper_clear(op);
-    PyObject_GC_Del(op);
-    Py_DECREF(type);
-}
-
-static PyObject *
-wrapper_next(PyObject *op)
-{
-    PyObject *coro = ((WrapperObject *)op)->coro;
-    return coro == NULL ? NULL : fl_coroutine_next(coro);
-}
-
-/* send, throw and close are the coroutine's. */
-static PyObject *
-wrapper_getattro(PyObject *op, PyObject *name)
-{
-    static const char *const methods[] = {"send", "throw", "close"};
-    PyObject *coro = ((WrapperObject *)op)->coro;
-    for (size_t i = 0; coro != NULL && i < Py_ARRAY_LENGTH(methods); i++) {
-        if (PyUnicode_CompareWithASCIIString(name, methods[i]) == 0) {
-            return PyObject_GetAttr(coro, name);
-        }
-    }
-    return PyObject_GenericGetAttr(op, name);
-}
-
-static PyType_Slot wrapper_slots[] = {
-    {Py_tp_dealloc, wrapper_dealloc},
-    {Py_tp_traverse, wrapper_traverse},
-    {Py_tp_clear, wrapper_clear},
-    {Py_tp_getattro, wrapper_getattro},
-    {Py_tp_iter, PyObject_SelfIter},
-    {Py_tp_iternext, wrapper_next},
-    {0, NULL},
-};
-
-static PyType_Spec wrapper_spec = {
-    .name = "fastloop._core.coroutine_wrapper",
-    .basicsize = sizeof(WrapperObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = wrapper_slots,
-};
-
-PyDoc_STRVAR(
-    await_doc, "__await__($self, /)\n--\n\nReturn an iterator over what it waits for."
-);
-
-static PyObject *
-call_await(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    const struct fl_state *state = fl_aio_state_of((AioCallObject *)op);
-    PyObject *coro = fl_coroutine_await(op);
-    if (coro == NULL) {
-        return NULL;
-    }
-    WrapperObject *self = PyObject_GC_New(WrapperObject, state->aio_wrapper_type);
-    if (self == NULL) {
-        Py_DECREF(coro);
-        return NULL;
-    }
-    self->coro = coro;
-    PyObject_GC_Track(self);
-    return (PyObject *)self;
-}
-
-static PyMethodDef await_def = {"__await__", call_await, METH_NOARGS, await_doc};
-
-/* In place of what am_await would be by this name: that is for `await` alone. */
-static int
-add_await(PyTypeObject *type)
-{
-    PyObject *method = PyDescr_NewMethod(type, &await_def);
-    if (method == NULL) {
-        return -1;
-    }
-    int status = PyDict_SetItemString(type->tp_dict, await_def.ml_name, method);
-    Py_DECREF(method);
-    PyType_Modified(type);
-    return status;
-}
-
 static PyType_Slot call_slots[] = {
     {Py_tp_dealloc, call_dealloc},
     {Py_tp_finalize, fl_coroutine_finalize},
@@ -646,9 +537,7 @@ static PyType_Spec function_spec = {
 int
 fl_aio_call_add_types(PyObject *module, struct fl_state *state)
 {
-    if (fl_make_type(&state->aio_call_type, module, &call_spec, NULL) < 0 ||
-        add_await(state->aio_call_type) < 0 ||
-        fl_make_type(&state->aio_wrapper_type, module, &wrapper_spec, NULL) < 0) {
+    if (fl_make_type(&state->aio_call_type, module, &call_spec, NULL) < 0) {
         return -1;
     }
     return fl_make_type(&state->aio_function_type, module, &function_spec, NULL);

@@ -52,8 +52,7 @@ enum fl_aio_kind {
     X(priority_queue_type)    \
     X(lifo_queue_type)        \
     FL_GROUPS_STATE_TYPES(X)  \
-    X(timeout_type)           \
-    X(aio_wrapper_type)
+    X(timeout_type)
 
 #define FL_AIO_STATE_IMPORTS(X)                                      \
     X(asyncio_Lock, "asyncio.locks", "Lock")                         \

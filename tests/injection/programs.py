@@ -4,7 +4,15 @@ Beside the leak tests' scenarios, what those leave out, mostly ways to go wrong.
 program may return a list of what went wrong.
 """
 
-from tests.injection import detours, loops, outliving, sockets, tasks, transports
+from tests.injection import (
+    detours,
+    loops,
+    outliving,
+    sockets,
+    tasks,
+    transports,
+    waiting,
+)
 from tests.injection.registry import PROGRAMS
 
 __all__ = [
@@ -15,4 +23,5 @@ __all__ = [
     "sockets",
     "tasks",
     "transports",
+    "waiting",
 ]
