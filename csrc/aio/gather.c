@@ -479,7 +479,9 @@ gathering_cancel(
     if (any < 0 || PyErr_Occurred()) {
         return NULL;
     }
-    self->cancel_requested |= (char)any;
+    if (any) {
+        self->cancel_requested = 1;
+    }
     return PyBool_FromLong(any);
 }
 

@@ -27,6 +27,7 @@ struct ssl_st;
     X(int, SSL_has_pending, (const struct ssl_st *))
 
 struct fl_openssl {
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): they are types */
 #define FL_FIELD_FUNCTION(result, name, parameters) result(*name) parameters;
     FL_OPENSSL_FUNCTIONS(FL_FIELD_FUNCTION)
 #undef FL_FIELD_FUNCTION

@@ -15,7 +15,9 @@ UNSEEN = {
             net/sock_op.c fl_sock_int  net/sock_op.c fl_sock_size
             net/sock_receive.c borrow_buffer
             net/sock_sendfile.c attempt_sendfile
-            tls/traffic.c bytes_of  tls/openssl.c fl_openssl_find""",
+            tls/traffic.c bytes_of  tls/openssl.c fl_openssl_find
+            aio/sleep.c is_plain_delay  aio/wait_for.c is_plain_delay
+            core/alarm.c is_plain_time""",
         "each answer is then received into an object of its own": """
             net/sock_receive.c receive_bytes""",
         "asyncio tells of connections that came to nothing in debug mode only": """
@@ -25,8 +27,10 @@ UNSEEN = {
         "a pipe whose number cannot be had is one that was closed": """
             net/pipe.c fl_pipe_fd""",
         "its turn comes at once, and meets the failure": """
-            core/loop_nested.c is_entered  core/loop_nested.c is_old
-            core/loop_nested.c task_of""",
+            core/loop_turns.c fl_nested_is_entered  core/loop_turns.c is_old
+            core/loop_turns.c task_of""",
+        "what nobody can hear of does not wait for others": """
+            net/audit.c fl_audit_listen""",
         "asyncio's own class then does it": """
             aio/semaphore.c is_number  aio/semaphore.c plain_value
             aio/queue.c is_plain  aio/queue.c is_size""",

@@ -128,7 +128,8 @@ async def waits_for():
     task = asyncio.create_task(aio.wait_for(asyncio.sleep(5), 50))
     await aio.sleep(0)
     task.cancel()
-    await asyncio.wait([task])
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
     with contextlib.suppress(TypeError):
         await aio.wait_for(5, 5)
     coro = aio.wait_for(loop.create_future(), 5)
