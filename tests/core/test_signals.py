@@ -195,21 +195,25 @@ def test_ten_interrupts(loop):
 
 
 @contextlib.contextmanager
-def signalled_often(number=signal.SIGUSR1):
-    """Another thread sends the signal every 5 ms: SIGALRM is the test's time limit,
-    and asyncio sleeps through a signal between its last look and its sleep."""
+def signalled_often(loop, number=signal.SIGUSR1):
+    """Another thread sends the signal every 5 ms once the loop runs: SIGALRM is the
+    test's time limit, and asyncio sleeps through a signal between its last look and
+    its sleep."""
 
     def send():
+        begun.wait()
         while not enough.wait(0.005):
             os.kill(os.getpid(), number)
 
-    enough = threading.Event()
+    begun, enough = threading.Event(), threading.Event()
     thread = threading.Thread(target=send)
     thread.start()
     try:
+        loop.call_soon(begun.set)
         yield
     finally:
         enough.set()
+        begun.set()
         thread.join()
 
 
@@ -223,7 +227,7 @@ def test_a_python_handler_that_raises_ends_the_run(loop):
 
     previous = signal.signal(signal.SIGUSR1, handler)
     try:
-        with signalled_often(), pytest.raises(Usr1):
+        with signalled_often(loop), pytest.raises(Usr1):
             loop.run_forever()
     finally:
         signal.signal(signal.SIGUSR1, previous)
@@ -236,7 +240,7 @@ def test_a_python_handler_that_returns_does_not(loop):
     seen = []
     previous = signal.signal(signal.SIGUSR1, lambda *args: seen.append("signal"))
     try:
-        with signalled_often():
+        with signalled_often(loop):
             loop.call_later(0.05, loop.stop)
             start = loop.time()
             loop.run_forever()
@@ -276,7 +280,7 @@ class TestAddSignalHandler:
                 loop.stop()
 
         loop.add_signal_handler(signal.SIGUSR1, handler)
-        with signalled_often():
+        with signalled_often(loop):
             loop.run_forever()
         assert len(seen) >= 3
         loop.remove_signal_handler(signal.SIGUSR1)
@@ -426,7 +430,7 @@ class TestAddSignalHandler:
         spins = 0
         loop.add_signal_handler(signal.SIGUSR1, loop.stop)
         loop.call_soon(spin)
-        with signalled_often():
+        with signalled_often(loop):
             loop.run_forever()
         loop.remove_signal_handler(signal.SIGUSR1)
         assert spins > 0
