@@ -129,14 +129,26 @@ fl_tls_set_up(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
 
 /* ---- life ---- */
 
+/* New, of a class that derives from this half, or NULL. */
+static PyObject *
+other_half_of(PyTypeObject *type, const PyTypeObject *half)
+{
+    if (type == half) {
+        PyErr_Format(PyExc_TypeError, "cannot create '%s' instances", type->tp_name);
+        return NULL;
+    }
+    return FL_SLOT_POINTER(type->tp_alloc(type, 0));
+}
+
 static PyObject *
 tls_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwds))
 {
-    TlsObject *self = (TlsObject *)FL_SLOT_POINTER(type->tp_alloc(type, 0));
-    if (self != NULL) {
-        self->module = fl_state_of_type(type);
+    struct fl_state *state = fl_state_of_type(type);
+    PyObject *op = state == NULL ? NULL : other_half_of(type, state->tls_type);
+    if (op != NULL) {
+        ((TlsObject *)op)->module = state;
     }
-    return (PyObject *)self;
+    return op;
 }
 
 static int
@@ -234,11 +246,19 @@ static PyMethodDef transport_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyObject *
+transport_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwds))
+{
+    const struct fl_state *state = fl_state_of_type(type);
+    return state == NULL ? NULL : other_half_of(type, state->tls_transport_type);
+}
+
 static const char transport_doc[] =
     "The C half of asyncio.sslproto._SSLProtocolTransport.";
 
 static PyType_Slot transport_slots[] = {
     {Py_tp_doc, (void *)transport_doc},
+    {Py_tp_new, transport_new},
     {Py_tp_methods, transport_methods},
     {0, NULL},
 };

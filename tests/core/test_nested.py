@@ -566,8 +566,13 @@ def test_thousands_deep(others):
             await asyncio.sleep(0)
             say(len(asyncio.all_tasks()))
     """
-    out = says("fastloop", body, "run_nested")
-    assert out == (["RecursionError", "True", "1"], "", 0)
+    said, noise, status = says("fastloop", body, "run_nested")
+    assert (said, status) == (["RecursionError", "True", "1"], 0)
+    # At its limit 3.12 cannot say everything, under nest_asyncio2 neither.
+    assert {line.partition(":")[0] for line in noise.splitlines()} <= {
+        "Exception ignored in sys.unraisablehook",
+        "RecursionError",
+    }
 
 
 def test_interrupted_inside():
