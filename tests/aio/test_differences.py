@@ -5,6 +5,7 @@ import inspect
 import traceback
 
 from fastloop import aio
+from tests.support import own_types
 
 
 def test_not_what_inspect_calls_a_coroutine(run):
@@ -39,6 +40,7 @@ def test_builtin_methods_and_hidden_attributes():
     assert lock._locked is False
 
 
+@own_types
 def test_callbacks_are_builtin_methods(run):
     async def main():
         future = asyncio.get_running_loop().create_future()

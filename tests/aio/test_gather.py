@@ -11,6 +11,7 @@ import weakref
 import pytest
 
 from fastloop import aio
+from tests.support import own_types
 
 
 async def turns(number=3):
@@ -31,6 +32,7 @@ async def fail(error, after=0):
 # ---- the function ----
 
 
+@own_types
 def test_as_asyncios_function():
     ours, theirs = aio.gather, asyncio.gather
     assert ours is not theirs

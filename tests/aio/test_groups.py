@@ -9,7 +9,7 @@ import weakref
 import pytest
 
 from fastloop import aio
-from tests.support import child_says
+from tests.support import child_says, own_types
 
 
 async def turns(number=3):
@@ -27,6 +27,7 @@ async def fail(error, after=0):
     raise error
 
 
+@own_types
 @pytest.mark.parametrize("name", ["shield", "wait"])
 def test_as_asyncios_functions(name):
     ours, theirs = getattr(aio, name), getattr(asyncio, name)

@@ -11,7 +11,7 @@ import pytest
 
 import fastloop
 from fastloop import aio
-from tests.support import child_says
+from tests.support import child_says, own_types
 
 # ---- what it answers ----
 
@@ -509,6 +509,7 @@ def test_names():
     assert asyncio.sleep is asyncio.tasks.sleep is not aio.sleep
 
 
+@own_types
 def test_asyncios_own_timers_are_run_in_c(fast_loop):
     called = []
 

@@ -13,7 +13,7 @@ import textwrap
 
 import pytest
 
-from tests.support import child_env, run_child
+from tests.support import child_env, own_types, run_child
 
 PACKAGES = ["nest_asyncio", "nest_asyncio2"]
 
@@ -551,6 +551,7 @@ def test_levels_that_finish_in_the_wrong_order(package):
         assert says(kind, body, "run_until_complete", package) == (expected, "", 0)
 
 
+@own_types
 @pytest.mark.parametrize("others", ["run", "wait"])
 def test_thousands_deep(others):
     body = f"""
@@ -598,6 +599,7 @@ def test_interrupted_inside():
     assert says("fastloop", body, "run_nested") == (expected, "", 0)
 
 
+@own_types
 def test_its_own_context_is_entered():
     """It could never run: an error instead of a hang."""
     body = """

@@ -12,7 +12,7 @@ import socket
 
 import pytest
 
-from tests.support import child_says
+from tests.support import child_says, own_types
 
 
 def run_once(loop):
@@ -138,6 +138,7 @@ def test_an_operation_on_a_reused_number(run):
     run(main())
 
 
+@own_types
 def test_an_operation_on_a_number_closed_under_another(run_fast):
     """asyncio never ends either."""
 
