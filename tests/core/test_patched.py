@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import sys
 from unittest import mock
 
 import pytest
@@ -13,6 +14,14 @@ BASES = {
     "BaseEventLoop": asyncio.BaseEventLoop,
     "BaseSelectorEventLoop": asyncio.selector_events.BaseSelectorEventLoop,
 }
+
+
+@pytest.fixture(autouse=True)
+def put_back():
+    """What was replaced stays on our class, and alive, until the next loop is made."""
+    yield
+    if fastloop := sys.modules.get("fastloop"):
+        fastloop.new_event_loop().close()
 
 
 async def use(loop):

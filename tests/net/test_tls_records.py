@@ -14,7 +14,7 @@ import pytest
 
 import fastloop
 from tests.net.helpers import Recorder, connected, echo, serving, settle
-from tests.support import child_says, until
+from tests.support import child_says, not_sanitized, until
 
 VERSIONS = ["TLSv1_2", "TLSv1_3"]
 
@@ -489,6 +489,7 @@ def resident_bytes():
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@not_sanitized  # which keeps what is freed
 def test_idle_connections_are_small(server_tls, new_client_tls):
     """asyncio's have a buffer of 256 KiB at each end."""
 
