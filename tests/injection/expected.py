@@ -44,6 +44,8 @@ UNSEEN = {
             net/sock_methods.c read_sendfile_habit""",
         "the replaced clock is then looked for at each call": """
             py/time_watch.c fl_time_watch_begin  py/time_watch.c find""",
+        "the connection ends, and connection_lost() is told of ENOMEM": """
+            net/transport_receive.c fl_transport_receive_buffer""",
         "memory that is not given back is kept": """
             base/timer_heap.c heap_give_back""",
         "the wake-up fd is set; there was none before": """

@@ -328,7 +328,7 @@ async def permits_given_back():
     await aio.sleep(0)
     semaphore.release()
     waits.cancel()
-    await asyncio.wait([waits])
+    await told([waits])
     semaphore.locked()
 
 
