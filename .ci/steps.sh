@@ -94,3 +94,22 @@ summary() {
     fi
     echo "all green"
 }
+
+# random_programs N DEAR: the commands that run N of each kind, or DEAR of the dear ones.
+random_programs() {
+    local n=$1 dear=$2
+    cat <<COMMANDS
+set -e
+python -m tests.c.models --programs $((n / 5))
+python -m tests.core.random_programs --programs $n
+python -m tests.core.random_programs --nested --programs $dear
+python -m tests.net.random_streams --programs $n
+python -m tests.net.random_datagrams --programs $n
+python -m tests.net.random_pipes --programs $n
+python -m tests.net.random_tls --programs $dear
+python -m tests.aio.random_locks --programs $dear
+python -m tests.aio.random_waits --programs $dear
+python -m tests.aio.random_queues --programs $dear
+python -m tests.aio.random_groups --programs $dear
+COMMANDS
+}
