@@ -2,6 +2,7 @@
 #include "aio/futures.h"
 
 #include "core/task_registry.h"
+#include "core/task_step.h"
 
 /* ---- asking ---- */
 
@@ -72,16 +73,7 @@ fl_aio_loop_of(const struct fl_state *state, PyObject *future)
     if (own != NULL && own->loop != NULL) {
         return Py_NewRef(own->loop);
     }
-    PyObject *get_loop;
-    if (fl_optional_attribute(future, state->str_get_loop, &get_loop) < 0) {
-        return NULL;
-    }
-    if (get_loop == NULL) {
-        return PyObject_GetAttr(future, state->str__loop); /* escapes */
-    }
-    PyObject *loop = PyObject_CallNoArgs(get_loop); /* escapes */
-    Py_DECREF(get_loop);
-    return loop;
+    return fl_loop_of_foreign(state, future); /* escapes */
 }
 
 /* ---- telling ---- */
@@ -190,6 +182,23 @@ fl_aio_current_task(const struct fl_state *state, PyObject *loop)
     }
 #endif
     return PyObject_CallOneArg(state->current_task, loop);
+}
+
+int
+fl_aio_awaiting_task(const struct fl_state *state, PyObject *loop, PyObject **task)
+{
+    *task = NULL;
+    if (!FL_GATHER_KNOWS_TASK || loop == Py_None) {
+        return 0;
+    }
+    *task = fl_aio_current_task(state, loop);
+    if (*task == NULL) {
+        return -1;
+    }
+    if (*task == Py_None) {
+        Py_CLEAR(*task);
+    }
+    return 0;
 }
 
 PyObject *

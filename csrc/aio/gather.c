@@ -361,14 +361,10 @@ begin(const struct fl_state *state, struct gathering *all, PyObject *loop)
     all->known = PyDict_New();
     all->callback = PyCFunction_New(&child_done_def, (PyObject *)(void *)self);
     if (FL_GATHER_KNOWS_TASK) {
-        self->task = fl_aio_current_task(state, loop);
         all->loop = Py_NewRef(loop);
-        if (self->task == NULL) {
-            return -1;
-        }
-        if (self->task == Py_None) {
-            Py_CLEAR(self->task);
-        }
+    }
+    if (fl_aio_awaiting_task(state, loop, &self->task) < 0) {
+        return -1;
     }
     return self->gathered == NULL || all->known == NULL || all->callback == NULL ? -1
                                                                                  : 0;

@@ -167,19 +167,11 @@ tell(ShieldObject *self, PyObject *future, PyMethodDef *method, PyObject **conte
 static int
 find_task(ShieldObject *self, PyObject *loop)
 {
-    if (!FL_GATHER_KNOWS_TASK || loop == Py_None) {
-        return 0;
-    }
-    PyObject *task = fl_aio_current_task(self->state, loop);
-    if (task == NULL) {
+    if (fl_aio_awaiting_task(self->state, loop, &self->task) < 0) {
         return -1;
     }
-    if (task == Py_None) {
-        Py_DECREF(task);
-        return 0;
-    }
-    self->task = task;
-    return fl_awaited_by_add(self->state, self->inner, task);
+    return self->task == NULL ? 0
+                              : fl_awaited_by_add(self->state, self->inner, self->task);
 }
 
 static ShieldObject *

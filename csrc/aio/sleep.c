@@ -5,7 +5,9 @@
  */
 #include "aio/sleep.h"
 
+#include "aio/futures.h"
 #include "aio/waiters.h"
+#include "py/args.h"
 
 #include <math.h>
 
@@ -71,36 +73,17 @@ wait_for_timer(AioCallObject *self, PyObject *loop, PyObject **result)
     return fl_aio_wait(self, future, result);
 }
 
-/* Whether C compares it with zero as Python does, and it is no NaN. */
-static bool
-is_plain_delay(PyObject *delay, double *delay_s)
-{
-    if (PyFloat_CheckExact(delay)) {
-        *delay_s = PyFloat_AS_DOUBLE(delay);
-        return !isnan(*delay_s);
-    }
-    if (!PyLong_CheckExact(delay)) {
-        return false;
-    }
-    *delay_s = PyLong_AsDouble(delay);
-    if (*delay_s == -1.0 && PyErr_Occurred()) {
-        PyErr_Clear();
-        return false;
-    }
-    return true;
-}
-
 static PySendResult
 sleep_start(AioCallObject *self, PyObject **result)
 {
     double delay_s;
-    if (!is_plain_delay(self->args[0], &delay_s)) {
+    if (!fl_plain_seconds(self->args[0], &delay_s) || isnan(delay_s)) {
         return fl_aio_delegate(self, result);
     }
     if (delay_s <= 0.0) {
         return fl_aio_yield(self, result);
     }
-    PyObject *loop = PyObject_CallNoArgs(fl_aio_state_of(self)->get_running_loop);
+    PyObject *loop = fl_aio_running_loop(fl_aio_state_of(self));
     if (loop == NULL) {
         return PYGEN_ERROR;
     }

@@ -187,21 +187,6 @@ start_timer(WaitObject *self, PyObject *loop, PyObject *timeout)
     return timer == NULL ? -1 : 0;
 }
 
-static int
-find_task(WaitObject *self, PyObject *loop)
-{
-    if (FL_GATHER_KNOWS_TASK) {
-        self->task = fl_aio_current_task(self->state, loop);
-        if (self->task == NULL) {
-            return -1;
-        }
-        if (self->task == Py_None) {
-            Py_CLEAR(self->task);
-        }
-    }
-    return 0;
-}
-
 /* Has each of the futures tell. escapes. 0 or -1. */
 static int
 tell_all(WaitObject *self, PyObject *futures)
@@ -240,7 +225,7 @@ begin(
     self->waiter = fl_aio_new_future(state, loop); /* escapes */
     int status = self->waiter == NULL ||
                          start_timer(self, loop, call->args[TIMEOUT]) < 0 ||
-                         find_task(self, loop) < 0
+                         fl_aio_awaiting_task(state, loop, &self->task) < 0
                      ? -1
                      : 0;
     Py_SETREF(call->args[FS], Py_NewRef(futures)); /* escapes */

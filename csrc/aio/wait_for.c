@@ -9,6 +9,7 @@
 #include "aio/call.h"
 #include "aio/futures.h"
 #include "aio/timeout.h"
+#include "py/args.h"
 #include "py/error.h"
 
 /* What it is waited for with: args[2]. */
@@ -18,21 +19,9 @@ enum { FUTURE, DELAY, TIMEOUT };
 static bool
 is_plain_delay(PyObject *delay)
 {
-    if (delay == Py_None) {
-        return true;
-    }
-    if (PyFloat_CheckExact(delay)) {
-        return !(PyFloat_AS_DOUBLE(delay) <= 0.0);
-    }
-    if (!PyLong_CheckExact(delay)) {
-        return false;
-    }
-    double delay_s = PyLong_AsDouble(delay);
-    if (delay_s == -1.0 && PyErr_Occurred()) {
-        PyErr_Clear();
-        return false;
-    }
-    return delay_s > 0.0;
+    double delay_s;
+    return delay == Py_None ||
+           (fl_plain_seconds(delay, &delay_s) && !(delay_s <= 0.0)); /* or NaN */
 }
 
 static PySendResult

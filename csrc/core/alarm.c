@@ -2,6 +2,7 @@
 #include "core/alarm.h"
 
 #include "core/timer_handle.h"
+#include "py/args.h"
 #include "py/call.h"
 #include "py/error.h"
 #include "py/time_watch.h"
@@ -146,24 +147,6 @@ fl_alarm_loop(PyObject *loop)
     return plain ? self : NULL;
 }
 
-/* Whether it is a number of seconds that C can add and compare as Python does. */
-static bool
-is_plain_time(PyObject *time, double *time_s)
-{
-    if (PyFloat_CheckExact(time)) {
-        *time_s = PyFloat_AS_DOUBLE(time);
-        return true;
-    }
-    if (PyLong_CheckExact(time)) {
-        *time_s = PyLong_AsDouble(time);
-        if (*time_s != -1.0 || !PyErr_Occurred()) {
-            return true;
-        }
-        PyErr_Clear();
-    }
-    return false;
-}
-
 static int
 set_alarm(
     struct fl_alarm_slot *slot, LoopObject *loop, double when_s,
@@ -222,7 +205,7 @@ fl_alarm_later(
 {
     LoopObject *own = about->plain ? fl_alarm_loop(loop) : NULL;
     double delay_s;
-    if (own != NULL && is_plain_time(delay, &delay_s)) {
+    if (own != NULL && fl_plain_seconds(delay, &delay_s)) {
         return set_alarm(slot, own, fl_clock_monotonic_s() + delay_s, about);
     }
     return set_handle(slot, state, loop, state->str_call_later, delay, about);

@@ -30,6 +30,10 @@ int fl_task_step_soon(TaskObject *self, PyObject *exc);
 /* The task now waits for what its coroutine yielded. Steals yielded. */
 int fl_task_wait(struct fl_state *state, TaskObject *self, PyObject *yielded);
 
+/* The loop of a future that is not ours, as asyncio.futures._get_loop: new, or NULL.
+ * escapes. */
+PyObject *fl_loop_of_foreign(const struct fl_state *state, PyObject *future);
+
 /* ---- task_callable.c ---- */
 
 int fl_task_callable_add_types(PyObject *module, struct fl_state *state);

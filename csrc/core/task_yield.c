@@ -125,9 +125,8 @@ wait_for_own(
 
 /* ---- foreign futures ---- */
 
-/* asyncio.futures._get_loop: new, or NULL. */
-static PyObject *
-loop_of_foreign(const struct fl_state *state, PyObject *future)
+PyObject *
+fl_loop_of_foreign(const struct fl_state *state, PyObject *future)
 {
     PyObject *get_loop;
     if (fl_optional_attribute(future, state->str_get_loop, &get_loop) < 0) {
@@ -169,7 +168,7 @@ wait_for_foreign(
     struct fl_state *state, TaskObject *self, PyObject *future, bool blocking
 )
 {
-    PyObject *loop = loop_of_foreign(state, future);
+    PyObject *loop = fl_loop_of_foreign(state, future);
     if (loop == NULL) {
         return -1;
     }

@@ -1,6 +1,24 @@
 /* Arguments of the methods that take a callback. */
 #include "py/args.h"
 
+bool
+fl_plain_seconds(PyObject *number, double *seconds)
+{
+    if (PyFloat_CheckExact(number)) {
+        *seconds = PyFloat_AS_DOUBLE(number);
+        return true;
+    }
+    if (!PyLong_CheckExact(number)) {
+        return false;
+    }
+    *seconds = PyLong_AsDouble(number);
+    if (*seconds == -1.0 && PyErr_Occurred()) {
+        PyErr_Clear(); /* it is too large: Python then says so */
+        return false;
+    }
+    return true;
+}
+
 static Py_ssize_t
 n_leading_of(const struct fl_callback_signature *signature)
 {

@@ -23,6 +23,10 @@ struct fl_callback_signature {
     bool takes_context;
 };
 
+/* Whether it is a number of seconds that C adds and compares as Python does: a float or
+ * an int, exactly. Raises nothing. */
+bool fl_plain_seconds(PyObject *number, double *seconds);
+
 /* The one argument of a method, by position or by keyword; borrowed, or NULL with
  * TypeError. */
 PyObject *fl_args_one(

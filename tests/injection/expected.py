@@ -16,8 +16,7 @@ UNSEEN = {
             net/sock_receive.c borrow_buffer
             net/sock_sendfile.c attempt_sendfile
             tls/traffic.c bytes_of  tls/openssl.c fl_openssl_find
-            aio/sleep.c is_plain_delay  aio/wait_for.c is_plain_delay
-            core/alarm.c is_plain_time""",
+            py/args.c fl_plain_seconds""",
         "each answer is then received into an object of its own": """
             net/sock_receive.c receive_bytes""",
         "asyncio tells of connections that came to nothing in debug mode only": """
