@@ -13,9 +13,9 @@ import gc
 
 from hypothesis import strategies as st
 
-import fastloop
-from fastloop import aio
-from tests.random_checks import asked_for, check_many, difference
+from tests.aio.helpers import turns
+from tests.aio.on_both import same_events
+from tests.random_checks import asked_for, check_many
 
 N_TURNS = 40
 N_FUTURES = 3
@@ -247,34 +247,17 @@ class Run:
         await turns(3)
         self.end_turn()
         self.events.append(("over", self.state()))
-
-
-async def turns(number):
-    for _ in range(number):
-        await asyncio.sleep(0)
-
-
-def trace_of(program, module, loop_factory):
-    """What happens: a list of events."""
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        run = Run(module, program)
-        runner.run(run.main())
-        run.made.clear()
-        run.futures.clear()
-    return run.events
+        self.made.clear()
+        self.futures.clear()
 
 
 def check(program):
     """Raise AssertionError if it is not the same everywhere; return its events."""
     gc.disable()
     try:
-        stock = trace_of(program, asyncio, asyncio.new_event_loop)
-        for loop_factory in (asyncio.new_event_loop, fastloop.new_event_loop):
-            ours = trace_of(program, aio, loop_factory)
-            assert ours == stock, difference(stock, ours)
+        return same_events(Run, program)
     finally:
         gc.enable()
-    return stock
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import asyncio
 
 from hypothesis import strategies as st
 
-import fastloop
-from fastloop import aio
-from tests.random_checks import asked_for, check_many, difference
+from tests.aio.helpers import turns
+from tests.aio.on_both import same_events
+from tests.random_checks import asked_for, check_many
 
 ACTIONS = """
     acquire release with event_wait event_set event_clear take give with_semaphore
@@ -131,26 +131,9 @@ class Run:
         self.events.append(("over", self.look()))
 
 
-async def turns(number):
-    for _ in range(number):
-        await asyncio.sleep(0)
-
-
-def trace_of(program, module, loop_factory):
-    """What happens: a list of events."""
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        run = Run(module, program)
-        runner.run(run.main())
-    return run.events
-
-
 def check(program):
     """Raise AssertionError if it is not the same everywhere; return its events."""
-    stock = trace_of(program, asyncio, asyncio.new_event_loop)
-    for loop_factory in (asyncio.new_event_loop, fastloop.new_event_loop):
-        ours = trace_of(program, aio, loop_factory)
-        assert ours == stock, difference(stock, ours)
-    return stock
+    return same_events(Run, program)
 
 
 if __name__ == "__main__":

@@ -11,23 +11,8 @@ import weakref
 import pytest
 
 from fastloop import aio
+from tests.aio.helpers import fail, turns, value
 from tests.support import own_types
-
-
-async def turns(number=3):
-    for _ in range(number):
-        await asyncio.sleep(0)
-
-
-async def value(result, after=0):
-    await turns(after)
-    return result
-
-
-async def fail(error, after=0):
-    await turns(after)
-    raise error
-
 
 # ---- the function ----
 
