@@ -72,7 +72,7 @@ class Peer:
 
 
 @contextlib.asynccontextmanager
-async def peer_of(protocol, server_tls, authority, version=None, **options):
+async def peer_of(protocol, server_tls, authority, version=None, piece=None, **options):
     """A peer and the transport's protocol, connected, with the handshake done."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
@@ -84,7 +84,7 @@ async def peer_of(protocol, server_tls, authority, version=None, **options):
         accepting = loop.create_task(
             loop.connect_accepted_socket(protocol, left, ssl=server_tls, **options)
         )
-        await peer.handshake()
+        await peer.handshake(piece)
         transport, made = await accepting
         try:
             yield peer, made
@@ -106,24 +106,11 @@ class Echo(Recorder):
 @pytest.mark.parametrize("piece", [1, 2, 5, 6, 7, 1000])
 def test_records_in_pieces(run, server_tls, authority, version, piece):
     async def main():
-        context = ssl.create_default_context()
-        authority.configure_trust(context)
-        loop = asyncio.get_running_loop()
-        left, right = socket.socketpair()
-        right.setblocking(False)
-        with right:
-            peer = Peer(right, context, version)
-            accepting = loop.create_task(
-                loop.connect_accepted_socket(Echo, left, ssl=server_tls)
-            )
-            await peer.handshake(piece)
-            transport, _ = await accepting
+        async with peer_of(Echo, server_tls, authority, version, piece) as (peer, _):
             for size in (1, 2, 16, 255, 1000):
                 data = os.urandom(size)
                 await peer.send(data, piece)
                 assert await peer.read(size) == data
-            transport.abort()
-            await settle()
 
     run(main())
 
