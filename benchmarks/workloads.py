@@ -76,40 +76,29 @@ async def cancel_1000(n):
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def call_soon_chain(n):
-    loop = asyncio.get_running_loop()
-    call_soon = loop.call_soon
-    done = loop.create_future()
+async def chain(n, schedule):
+    """Each callback schedules the next one."""
+    done = asyncio.get_running_loop().create_future()
     left = n
 
     def step():
         nonlocal left
         left -= 1
         if left:
-            call_soon(step)
+            schedule(step)
         else:
             done.set_result(None)
 
-    call_soon(step)
+    schedule(step)
     await done
+
+
+async def call_soon_chain(n):
+    await chain(n, asyncio.get_running_loop().call_soon)
 
 
 async def threadsafe_chain(n):
-    loop = asyncio.get_running_loop()
-    call_soon_threadsafe = loop.call_soon_threadsafe
-    done = loop.create_future()
-    left = n
-
-    def step():
-        nonlocal left
-        left -= 1
-        if left:
-            call_soon_threadsafe(step)
-        else:
-            done.set_result(None)
-
-    call_soon_threadsafe(step)
-    await done
+    await chain(n, asyncio.get_running_loop().call_soon_threadsafe)
 
 
 async def timer_chain(n):
