@@ -55,7 +55,7 @@ def medians(reports, part):
 def show(reports):
     """Print a table of medians: a row for each part, the ways side by side."""
     names = "".join(f"{way:>12}" for way in WAYS)
-    print(f"\n{'seconds':10}{'wall clock':^36}{'CPU':^36}{"asyncio / CPU of":>24}")
+    print(f"\n{'seconds':10}{'wall clock':^36}{'CPU':^36}{'asyncio : CPU of':>24}")
     print(f"{'':10}{names}{names}{'fastloop':>12}{'accelerated':>12}")
     for part in reports["asyncio"][0]["seconds"]:
         wall, cpu = medians(reports, part)
