@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 import fastloop
 
-from . import _core, _layout
+from . import _core, _layout, _tls
 
 # Packages that choose, replace or reach into event loops, and what to know of them.
 NEIGHBOURS = {
@@ -30,6 +30,8 @@ NEIGHBOURS = {
 }
 ENVIRONMENT = {
     "FASTLOOP_STOCK_TYPES": "1: tasks and futures are asyncio's own",
+    "FASTLOOP_ACCELERATE": "1: asyncio's locks and queues are in C",
+    "FASTLOOP_TLS": "stdlib: TLS is asyncio's own",
     "PYTHONASYNCIODEBUG": "debug mode: slower",
     "PYTHONDEVMODE": "debug mode: slower",
 }
@@ -78,8 +80,11 @@ def _python() -> Iterator[tuple[str, str]]:
     threads = "without the GIL" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
     debug = "a debug build" if hasattr(sys, "gettotalrefcount") else ""
     yield "build", ", ".join(filter(None, (threads, debug))) or "with the GIL"
-    policies = sys.version_info < (3, 16)
-    yield "event loop policies", "deprecated" if policies else "none"
+    late = sys.version_info >= (3, 14)
+    policies = (
+        "none" if sys.version_info >= (3, 16) else "deprecated" if late else "yes"
+    )
+    yield "event loop policies", policies
     for name, meaning in ENVIRONMENT.items():
         if name in os.environ:
             yield name, f"{os.environ[name]!r} ({meaning})"
@@ -104,6 +109,8 @@ def _checks(problems: list[str]) -> Iterator[tuple[str, str]]:
     known = "asyncio's classes are laid out as it expects"
     yield "handles, transports", stand_ins if _layout._told else known
 
+    yield "TLS", _records()
+
     async def main() -> str:
         return "runs"
 
@@ -112,6 +119,13 @@ def _checks(problems: list[str]) -> Iterator[tuple[str, str]]:
     except Exception as error:
         problems.append(f"no loop can run: {error!r}")
         yield "a loop", "does not run"
+
+
+def _records() -> str:
+    if _tls.ssl is None:
+        return "none: this Python has no ssl module"
+    whose = "records in C" if _tls._drives(None) else "asyncio's own"
+    return f"{whose}, by {_tls.ssl.OPENSSL_VERSION}"
 
 
 def _kernel(problems: list[str]) -> Iterator[tuple[str, str]]:

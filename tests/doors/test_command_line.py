@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import ssl
 import sys
 
 import pytest
@@ -90,6 +91,7 @@ def test_doctor(tmp_path):
     assert found["executable"] == sys.executable
     assert found["module"] == fastloop._core.__file__
     assert found["a loop"] == "runs"
+    assert found["TLS"].endswith(f", by {ssl.OPENSSL_VERSION}")
     assert found["epoll"] == found["eventfd"] == "yes"
     assert found["tasks and futures"].startswith(
         "asyncio's own" if STOCK_TYPES else "fastloop's own"
@@ -99,6 +101,17 @@ def test_doctor(tmp_path):
     # But for the places of files, which are as long as they are.
     lines = [line for line in done.stdout.splitlines() if os.sep not in line]
     assert max(map(len, lines)) <= 100
+
+
+def test_doctor_knows_our_variables():
+    ours = environment(
+        FASTLOOP_TLS="stdlib", FASTLOOP_ACCELERATE="1", FASTLOOP_STOCK_TYPES="1"
+    )
+    done = run(FASTLOOP, "--doctor", env=ours)
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in "FASTLOOP_TLS", "FASTLOOP_ACCELERATE", "FASTLOOP_STOCK_TYPES":
+        assert re.search(rf"^  {name} +'{ours[name]}' \(", done.stdout, re.MULTILINE)
+    assert f"asyncio's own, by {ssl.OPENSSL_VERSION}\n" in done.stdout
 
 
 def test_doctor_names_what_is_wrong():
