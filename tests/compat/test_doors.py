@@ -159,6 +159,31 @@ def test_the_handlers_loop_is_ours(name, path, tmp_path):
     assert "fastloop: ran on" not in (tmp_path / "output").read_text()
 
 
+# As in the program of somebody who starts the server from it: workers that answer.
+STARTS = {
+    "": 1,
+    "workers=2": 2,
+    "loop='asyncio', workers=2": 2,
+    "reload=True, reload_dirs='programs'": 1,
+}
+
+
+@pytest.mark.parametrize("options", STARTS)
+def test_a_program_that_starts_uvicorn(options, path, tmp_path):
+    need("uvicorn")
+    start = f"uvicorn.run({ASGI!r}, app_dir='.', uds={path!r}, {options})"
+    (tmp_path / "serve.py").write_text(
+        f"import uvicorn\nif __name__ == '__main__':\n    {start}\n"
+    )
+    words = ["fastloop", str(tmp_path / "serve.py")]
+    with serving(words, tmp_path / "output") as process:
+        found = answers(process, path, STARTS[options])
+        assert set(found.values()) == {LOOPS["fastloop"]}
+        process.send_signal(signal.SIGINT)
+        process.wait(DEADLINE_S)
+    assert "fastloop: ran on" not in (tmp_path / "output").read_text()
+
+
 def test_uvloop_is_kept_in_workers_too(path, tmp_path):
     need("uvicorn", "uvloop")
     command = f"--keep-uvloop -m uvicorn {ASGI} --loop uvloop --workers 2 --uds {path}"
