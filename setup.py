@@ -34,6 +34,7 @@ SOURCES = {
         "args.c",
         "awaitable.c",
         "awaitable_iter.c",
+        "bytearray.c",
         "context.c",
         "error.c",
         "fault.c",
@@ -115,6 +116,9 @@ SOURCES = {
     "aio": [
         "aio.c",
         "sleep.c",
+        "stream_read.c",
+        "stream_read_line.c",
+        "stream_reader.c",
         "timeout.c",
         "wait_for.c",
         "call.c",

@@ -15,6 +15,7 @@ _NAMES = {
     "asyncio.tasks": ("sleep", "wait_for", "gather", "shield", "wait"),
     "asyncio.taskgroups": ("TaskGroup",),
     "asyncio.timeouts": ("Timeout", "timeout", "timeout_at"),
+    "asyncio.streams": ("StreamReader",),
     "asyncio.queues": ("Queue", "PriorityQueue", "LifoQueue"),
 }
 

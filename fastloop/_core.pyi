@@ -432,3 +432,11 @@ class LifoQueue(Queue[_T], asyncio.LifoQueue[_T]):
 
     maxsize: how many there is room for; without a bound if it is 0 or less.
     """
+
+@disjoint_base
+class StreamReader(asyncio.StreamReader):
+    """What a stream has received, to be read by tasks: asyncio.StreamReader,
+    which it derives from, in C.
+
+    limit: bytes that a line may have; twice as many pause the transport.
+    """

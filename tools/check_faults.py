@@ -19,7 +19,8 @@ INFALLIBLE = {
         Py_CLEAR Py_DECREF Py_INCREF Py_NewRef Py_REFCNT Py_SETREF Py_XDECREF
         Py_XINCREF Py_XNewRef Py_XSETREF _Py_NewReference""",
     "looks at a type or a flag": """
-        PyByteArray_Check PyBytes_Check PyBytes_CheckExact PyCFunction_CheckExact
+        PyByteArray_Check PyByteArray_CheckExact PyBytes_Check PyBytes_CheckExact
+        PyCFunction_CheckExact
         PyAnySet_CheckExact PyCallable_Check PyCapsule_IsValid PyModule_Check
         PyContext_CheckExact PyCoro_CheckExact PyDict_CheckExact
         PyExceptionClass_Check PyExceptionInstance_Check PyExceptionInstance_Class
@@ -32,7 +33,8 @@ INFALLIBLE = {
         PyType_IsSubtype PyUnicode_CheckExact PyUnicode_IS_COMPACT_ASCII Py_IS_TYPE
         Py_IsFinalizing Py_TYPE _Py_IsFinalizing""",
     "reads or fills a field": """
-        PyBytes_AS_STRING PyBytes_GET_SIZE PyCFunction_GET_FUNCTION
+        PyByteArray_AS_STRING PyBytes_AS_STRING PyBytes_GET_SIZE
+        PyCFunction_GET_FUNCTION Py_SET_SIZE
         PyCFunction_GET_SELF PyDict_GET_SIZE PyException_GetTraceback
         PyException_SetCause PyException_SetContext PyException_SetTraceback
         PyFloat_AS_DOUBLE PyFunction_GET_GLOBALS PyList_GET_ITEM PyList_GET_SIZE
@@ -72,7 +74,7 @@ INFALLIBLE = {
         PyModuleDef_Init PyType_Modified""",
     "fails without an exception, and is done without": "Py_AddPendingCall",
     "is no call": """
-        PyDoc_STRVAR PyInit__core Py_ARRAY_LENGTH Py_UNUSED""",
+        PyDoc_STRVAR PyInit__core Py_MIN Py_ARRAY_LENGTH Py_UNUSED""",
 }
 
 COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.DOTALL)

@@ -43,7 +43,8 @@ NO_LOOK = {
         watch_internal:watch->fd""",
     "one at a time can get there": """
         fl_current_publish:loop->stale_task fl_loop_take_wakeup_fd:self->took_wakeup_fd
-        fl_aio_wait:self->iterator op_wait:self->future setup:self->thread_id
+        fl_aio_wait:self->iterator look_for:call->reached
+        read_all_step:call->reached op_wait:self->future setup:self->thread_id
         setup:self->outer_loop end:loop->current_handle""",
     "what came in between has gone before": "run_watched:self->running",
     "set with what was looked at": "fl_future_add_waiter:self->context0",
@@ -65,6 +66,11 @@ NO_LOOK = {
         begin:self->task begin:self->when fl_timeout_enter:self->cancelling
         fl_timeout_enter:self->task set_handler:self->alarm.handle
         timeout_reschedule:self->when set_locked:self->locked set_value:self->value
+        fl_stream_begin_wait:self->waiter pause_transport:self->transport
+        reader_feed_eof:self->eof reader_init:self->base.loop reader_init:self->eof
+        reader_init:self->exception reader_init:self->limit reader_init:self->paused
+        reader_init:self->transport reader_init:self->waiter
+        reader_set_exception:self->exception
         take_lock:self->acquire
         take_lock:self->lock take_lock:self->locked take_lock:self->release""",
 }

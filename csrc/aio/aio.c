@@ -10,6 +10,7 @@
 #include "aio/semaphore.h"
 #include "aio/shield.h"
 #include "aio/sleep.h"
+#include "aio/stream_reader.h"
 #include "aio/task_group.h"
 #include "aio/timeout.h"
 #include "aio/wait.h"
@@ -65,6 +66,7 @@ static const struct stock {
     {"LifoQueue", offsetof(struct fl_state, asyncio_LifoQueue)},
     {"TaskGroup", offsetof(struct fl_state, asyncio_TaskGroup)},
     {"Timeout", offsetof(struct fl_state, asyncio_Timeout)},
+    {"StreamReader", offsetof(struct fl_state, asyncio_StreamReader)},
 };
 
 static PyObject *
@@ -151,6 +153,7 @@ fl_aio_add_types(PyObject *module, struct fl_state *state)
         fl_condition_add_type(module, state) < 0 ||
         fl_queue_add_types(module, state) < 0 ||
         fl_task_group_add_type(module, state) < 0 ||
+        fl_stream_reader_add_type(module, state) < 0 ||
         fl_timeout_add(module, state) < 0 || fl_wait_for_add(module, state) < 0 ||
         add_functions(module, state) < 0) {
         return -1;

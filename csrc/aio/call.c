@@ -29,6 +29,7 @@ call_new(AioFunctionObject *function, PyObject *const *args, Py_ssize_t n_args)
     }
     self->future = NULL;
     self->iterator = NULL;
+    self->reached = 0;
     self->alarm = (struct fl_alarm_slot){NULL, NULL};
     PyObject_GC_Track(self);
     return (PyObject *)self;

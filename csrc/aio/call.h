@@ -46,6 +46,7 @@ typedef struct AioCallObject {
         *args[FL_AIO_N_ARGS]; /* owned; NULL where none was given, and at the end */
     PyObject *future;         /* waited for */
     PyObject *iterator;       /* of a future that is not ours */
+    Py_ssize_t reached;       /* its function's own: how far it has come */
     struct fl_alarm_slot alarm;
 } AioCallObject;
 

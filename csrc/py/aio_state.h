@@ -5,6 +5,7 @@
 #include "py/compat.h"
 #include "py/freelist.h"
 #include "py/groups_state.h"
+#include "py/streams_state.h"
 #include "py/waits_state.h"
 
 /* Our classes above the loop, each with what of it is read and called by its own
@@ -29,6 +30,7 @@
       "_entered _exiting _aborting _loop _parent_task _parent_cancel_requested "       \
       "_tasks _errors _base_error _on_completed_fut _cancel_on_enter _on_task_done")   \
     X(condition, "_lock _waiters _loop locked acquire release notify _notify")         \
+    X(stream_reader, FL_STREAM_READER_NAMES)                                           \
     X(timeout, "_state _timeout_handler _task _when _cancelling reschedule "           \
                "_on_timeout _insert_timeout_error")
 
@@ -52,6 +54,7 @@ enum fl_aio_kind {
     X(priority_queue_type)    \
     X(lifo_queue_type)        \
     FL_GROUPS_STATE_TYPES(X)  \
+    FL_STREAMS_STATE_TYPES(X) \
     X(timeout_type)
 
 #define FL_AIO_STATE_IMPORTS(X)                                      \
@@ -66,6 +69,7 @@ enum fl_aio_kind {
     X(heappush, "heapq", "heappush")                                 \
     X(heappop, "heapq", "heappop")                                   \
     FL_GROUPS_STATE_IMPORTS(X)                                       \
+    FL_STREAMS_STATE_IMPORTS(X)                                      \
     FL_WAITS_STATE_IMPORTS(X)
 
 #define FL_AIO_STATE_NAMES(X)               \
@@ -99,6 +103,7 @@ enum fl_aio_kind {
     X(str__wake_up_first, "_wake_up_first") \
     X(str__wake_up_next, "_wake_up_next")   \
     FL_GROUPS_STATE_NAMES(X)                \
+    FL_STREAMS_STATE_NAMES(X)               \
     FL_WAITS_STATE_NAMES(X)
 
 /* References that may be NULL. */
@@ -108,6 +113,7 @@ enum fl_aio_kind {
     X(list_pop)                                                                 \
     X(deque_remove)                                                             \
     X(lock_acquire)     /* our Lock's, unbound */                               \
+    X(stream_limit)     /* of a StreamReader, where none is given */            \
     X(log_on_exception) /* asyncio's, of shielded futures, where it has that */ \
     X(timeout_created)  /* members of asyncio.timeouts._State */                \
     X(timeout_entered)                                                          \

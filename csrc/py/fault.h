@@ -49,6 +49,8 @@ int fl_fault_add_methods(PyObject *module);
 
 #define PyByteArray_FromObject(...) \
     FL_FAULT_POINTER(PyByteArray_FromObject, __VA_ARGS__)
+#define PyByteArray_FromStringAndSize(...) \
+    FL_FAULT_POINTER(PyByteArray_FromStringAndSize, __VA_ARGS__)
 #define PyBytes_FromObject(...) FL_FAULT_POINTER(PyBytes_FromObject, __VA_ARGS__)
 #define PyBytes_FromStringAndSize(...) \
     FL_FAULT_POINTER(PyBytes_FromStringAndSize, __VA_ARGS__)
@@ -111,6 +113,8 @@ int fl_fault_add_methods(PyObject *module);
 #define PySequence_Concat(...) FL_FAULT_POINTER(PySequence_Concat, __VA_ARGS__)
 #define PySequence_Fast(...) FL_FAULT_POINTER(PySequence_Fast, __VA_ARGS__)
 #define PySequence_GetItem(...) FL_FAULT_POINTER(PySequence_GetItem, __VA_ARGS__)
+#define PySequence_InPlaceConcat(...) \
+    FL_FAULT_POINTER(PySequence_InPlaceConcat, __VA_ARGS__)
 #define PySequence_List(...) FL_FAULT_POINTER(PySequence_List, __VA_ARGS__)
 #define PySet_New(...) FL_FAULT_POINTER(PySet_New, __VA_ARGS__)
 #define PyTuple_GetSlice(...) FL_FAULT_POINTER(PyTuple_GetSlice, __VA_ARGS__)
@@ -133,6 +137,7 @@ int fl_fault_add_methods(PyObject *module);
 
 /* ---- -1 ---- */
 
+#define PyByteArray_Resize(...) FL_FAULT_INT(PyByteArray_Resize, __VA_ARGS__)
 #define PyContext_Enter(...) FL_FAULT_INT(PyContext_Enter, __VA_ARGS__)
 #define PyDict_AddWatcher(...) FL_FAULT_INT(PyDict_AddWatcher, __VA_ARGS__)
 #define PyDict_Contains(...) FL_FAULT_INT(PyDict_Contains, __VA_ARGS__)
@@ -160,6 +165,7 @@ int fl_fault_add_methods(PyObject *module);
 #define PyObject_SetAttrString(...) FL_FAULT_INT(PyObject_SetAttrString, __VA_ARGS__)
 #define PyObject_SetItem(...) FL_FAULT_INT(PyObject_SetItem, __VA_ARGS__)
 #define PyObject_Size(...) FL_FAULT_INT(PyObject_Size, __VA_ARGS__)
+#define PySequence_DelSlice(...) FL_FAULT_INT(PySequence_DelSlice, __VA_ARGS__)
 #define PySequence_Contains(...) FL_FAULT_INT(PySequence_Contains, __VA_ARGS__)
 #define PySys_AddAuditHook(...) FL_FAULT_INT(PySys_AddAuditHook, __VA_ARGS__)
 #define PySys_Audit(...) FL_FAULT_INT(PySys_Audit, __VA_ARGS__)

@@ -330,3 +330,66 @@ async def gathered():
             aio.gather(ends(1), wrong)
     await aio.gather()
     await asyncio.sleep(0)
+
+
+class NoPause:
+    def pause_reading(self):
+        raise NotImplementedError
+
+    def resume_reading(self):
+        pass
+
+
+async def reads_and_is_fed(read, feed):
+    """One that is cancelled, a second one, and one that is woken."""
+    task = asyncio.create_task(read())
+    await asyncio.sleep(0)
+    with contextlib.suppress(RuntimeError):
+        await read()
+    task.cancel()
+    await asyncio.wait([task])
+    task = asyncio.create_task(read())
+    await asyncio.sleep(0)
+    feed()
+    _, lost = await asyncio.wait([task], timeout=0.5)
+    for task in lost:  # of one that failed
+        task.cancel()
+        await asyncio.wait([task])
+    return task.cancelled() or task.exception() or task.result()
+
+
+@with_coroutine
+async def readers():
+    reader = aio.StreamReader(limit=4, loop=asyncio.get_running_loop())
+    reader.set_transport(NoPause())
+    reader.feed_data(b"ab\n" + bytes(600) + b"\n1\n2")
+    await reader.readline(), await reader.readexactly(100), await reader.read(50)
+    for separator in (b"\n1", b"x", b"", None):
+        with contextlib.suppress(asyncio.LimitOverrunError, ValueError, TypeError):
+            await reader.readuntil(separator)
+    for _ in range(2):
+        with contextlib.suppress(ValueError):
+            await reader.readline()
+    reader._buffer.clear()
+    for read in (reader.readline, reader.readuntil, lambda: reader.read(5)):
+        await reads_and_is_fed(read, lambda: reader.feed_data(b"c\n"))
+    await reads_and_is_fed(reader.read, reader.feed_eof)
+    reader._eof = False
+    await reads_and_is_fed(lambda: reader.readexactly(3), reader.feed_eof)
+    repr(reader), reader._buffer, reader.__getstate__(), reader.at_eof()
+    [line async for line in reader]
+    with contextlib.suppress(asyncio.IncompleteReadError):
+        await reader.readexactly(3)
+    reader._eof = False
+    error = KeyError()
+    await reads_and_is_fed(reader.__anext__, lambda: reader.set_exception(error))
+    for end in (error, asyncio.IncompleteReadError(b"a", 1), None):
+        reader.set_exception(end)
+        with contextlib.suppress(KeyError):
+            await reader.readline()
+        reader._eof = True
+    reader.exception()
+    reader.cycle = reader
+    with contextlib.suppress(ValueError, TypeError):
+        aio.StreamReader(0)
+    aio.StreamReader()

@@ -1,0 +1,33 @@
+/* What streams have in the module's state: see py/aio_state.h. */
+#ifndef FASTLOOP_PY_STREAMS_STATE_H
+#define FASTLOOP_PY_STREAMS_STATE_H
+
+#define FL_STREAM_READER_NAMES                                                  \
+    "_buffer _limit _transport _eof _waiter _exception _paused _loop "          \
+    "_wakeup_waiter _maybe_resume_transport _wait_for_data readline readuntil " \
+    "read"
+
+#define FL_STREAMS_STATE_TYPES(X) X(stream_reader_type)
+
+#define FL_STREAMS_STATE_IMPORTS(X)                                     \
+    X(asyncio_StreamReader, "asyncio.streams", "StreamReader")          \
+    X(IncompleteReadError, "asyncio.exceptions", "IncompleteReadError") \
+    X(LimitOverrunError, "asyncio.exceptions", "LimitOverrunError")
+
+#define FL_STREAMS_STATE_NAMES(X)           \
+    X(str_args, "args")                     \
+    X(str_at_eof, "at_eof")                 \
+    X(str_consumed, "consumed")             \
+    X(str_feed_data, "feed_data")           \
+    X(str_feed_eof, "feed_eof")             \
+    X(str_partial, "partial")               \
+    X(str_pause_reading, "pause_reading")   \
+    X(str_read, "read")                     \
+    X(str_readline, "readline")             \
+    X(str_resume_reading, "resume_reading") \
+    X(str_startswith, "startswith")         \
+    X(str__buffer, "_buffer")               \
+    X(str__limit, "_limit")                 \
+    X(str__maybe_resume_transport, "_maybe_resume_transport")
+
+#endif
