@@ -7,17 +7,31 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from . import _core
+from . import _completions, _core
 
-# asyncio's module, and the names that _core has of it.
+# asyncio's module, and the names that we have of it.
 _NAMES = {
     "asyncio.locks": ("Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore"),
-    "asyncio.tasks": ("sleep", "wait_for", "gather", "shield", "wait"),
+    "asyncio.tasks": (
+        "sleep",
+        "wait_for",
+        "gather",
+        "shield",
+        "wait",
+        "as_completed",
+    ),
     "asyncio.taskgroups": ("TaskGroup",),
     "asyncio.timeouts": ("Timeout", "timeout", "timeout_at"),
     "asyncio.streams": ("StreamReader",),
     "asyncio.queues": ("Queue", "PriorityQueue", "LifoQueue"),
 }
+
+
+def ours(name: str) -> Any:
+    """Return what we have of that name."""
+    generator = name == "as_completed" and sys.version_info < (3, 13)
+    return getattr(_completions if generator else _core, name)
+
 
 # asyncio's own, by name; filled while ours are in their place.
 _stock: dict[str, Any] = {}
@@ -36,7 +50,7 @@ def accelerate() -> None:
     for module, names in _NAMES.items():
         for name in names:
             _stock[name] = getattr(sys.modules[module], name)
-    _exchange({id(stock): getattr(_core, name) for name, stock in _stock.items()})
+    _exchange({id(stock): ours(name) for name, stock in _stock.items()})
     if asyncio.coroutines._is_debug_mode():  # type: ignore[attr-defined]
         for line in _taken_before():
             asyncio.log.logger.warning("fastloop.accelerate(): %s", line)
@@ -44,7 +58,7 @@ def accelerate() -> None:
 
 def decelerate() -> None:
     """Put asyncio's own helpers back where accelerate() has put ours."""
-    _exchange({id(getattr(_core, name)): stock for name, stock in _stock.items()})
+    _exchange({id(ours(name)): stock for name, stock in _stock.items()})
     _stock.clear()
 
 

@@ -353,6 +353,7 @@ def _pending_tasks() -> list[Any]: ...
 def _unlist_task(task: object, /) -> None: ...
 
 # asyncio's, as functions go
+as_completed = asyncio.as_completed
 gather = asyncio.gather
 shield = asyncio.shield
 sleep = asyncio.sleep

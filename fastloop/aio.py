@@ -5,7 +5,7 @@
 Everything that asyncio has is here under its name. Lock, Event, Condition,
 Semaphore, BoundedSemaphore, Queue, PriorityQueue and LifoQueue are subclasses of
 asyncio's, written in C, and so are TaskGroup, Timeout and StreamReader; sleep,
-timeout, timeout_at, wait_for (from 3.12 on), gather, shield and wait are in C, too.
+timeout, timeout_at, wait_for, gather, shield, wait and as_completed are in C, too.
 The rest is asyncio's own. They run on every event loop.
 """
 
@@ -13,7 +13,7 @@ import asyncio
 import sys
 from typing import Any
 
-from . import _accelerate, _core
+from . import _accelerate
 
 __all__ = list(asyncio.__all__)
 
@@ -23,7 +23,7 @@ globals().update(
     (name, value) for name, value in vars(asyncio).items() if not name.startswith("__")
 )
 globals().update(
-    (name, getattr(_core, name))
+    (name, _accelerate.ours(name))
     for names in _accelerate._NAMES.values()
     for name in names
 )

@@ -24,13 +24,15 @@ INFALLIBLE = {
         PyAnySet_CheckExact PyCallable_Check PyCapsule_IsValid PyModule_Check
         PyContext_CheckExact PyCoro_CheckExact PyDict_CheckExact
         PyExceptionClass_Check PyExceptionInstance_Check PyExceptionInstance_Class
-        PyBuffer_IsContiguous PyFloat_CheckExact PyFunction_Check PyList_CheckExact
+        PyBuffer_IsContiguous PyFloat_CheckExact PyFunction_Check PyGen_CheckExact
+        PyList_CheckExact
         PyLong_Check
         PyLong_CheckExact PyUnstable_Long_IsCompact
         PyMemoryView_Check PyMethod_Check PySet_Check PySet_CheckExact PyUnicode_Check
         PyObject_GC_IsFinalized PyObject_TypeCheck
         PyTraceBack_Check PyTuple_Check PyTuple_CheckExact PyType_Check
-        PyType_IsSubtype PyUnicode_CheckExact PyUnicode_IS_COMPACT_ASCII Py_IS_TYPE
+        PyType_HasFeature PyType_IsSubtype PyUnicode_CheckExact
+        PyUnicode_IS_COMPACT_ASCII Py_IS_TYPE
         Py_IsFinalizing Py_TYPE _Py_IsFinalizing""",
     "reads or fills a field": """
         PyByteArray_AS_STRING PyBytes_AS_STRING PyBytes_GET_SIZE

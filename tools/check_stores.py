@@ -36,7 +36,7 @@ NO_LOOK = {
         loop_new:self->state loop_new:self->wakeup
         begin:self->handle begin:self->loop begin:self->outer begin:self->waiter
         fl_nested_make_others_wait:self->old_tasks future_for:all->loop
-        shield:self->outer start_timer:self->timer
+        shield:self->outer start_timer:self->timer take_futures:self->todo
         fl_transport_fill_extra:self->extra look_at_socket:self->address
         look_at_socket:self->has_address look_at_socket:self->is_connected
         open_signal_pair:self->signal_watch.on_ready take_task_keyword:args->eager_start
@@ -71,6 +71,7 @@ NO_LOOK = {
         reader_init:self->exception reader_init:self->limit reader_init:self->paused
         reader_init:self->transport reader_init:self->waiter
         reader_set_exception:self->exception
+        take_turn:self->n_left begin:self->n_left set_handle:self->alarm.handle
         take_lock:self->acquire
         take_lock:self->lock take_lock:self->locked take_lock:self->release""",
 }

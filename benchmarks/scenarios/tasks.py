@@ -3,8 +3,6 @@
 import asyncio
 import time
 
-from loops import ACCELERATED
-
 from scenarios._case import (
     Env,
     case,
@@ -16,7 +14,7 @@ from scenarios._case import (
 )
 
 
-@case(n=30_000, references=[ACCELERATED])
+@case(n=30_000)
 def sleep0_1(env: Env, n: int) -> float:
     """`await asyncio.sleep(0)` in one task; per sleep."""
 
@@ -118,7 +116,7 @@ def task_await_chain(env: Env, n: int) -> float:
     return per_operation(env, main, chains, operations=chains * depth)
 
 
-@case(n=10_000, references=[ACCELERATED])
+@case(n=10_000)
 def taskgroup_100(env: Env, n: int) -> float:
     """A TaskGroup of 100 `trivial()`, one group after the other; per child."""
     groups = max(1, n // 100)
@@ -132,7 +130,7 @@ def taskgroup_100(env: Env, n: int) -> float:
     return per_operation(env, main, groups, operations=groups * 100)
 
 
-@case(n=10_000, references=[ACCELERATED])
+@case(n=10_000)
 def gather_100(env: Env, n: int) -> float:
     """`gather` of 100 `trivial()`, one after the other; per child."""
     return _gather(env, n, 100)
@@ -216,7 +214,7 @@ def fut_callback(env: Env, n: int) -> float:
     return per_operation(env, main, rounds, operations=rounds * 1000)
 
 
-@case(n=5_000, references=[ACCELERATED])
+@case(n=5_000)
 def wait_for_pending(env: Env, n: int) -> float:
     """`wait_for(future, 10)`, the future set by `call_soon`; per call."""
 
@@ -231,7 +229,7 @@ def wait_for_pending(env: Env, n: int) -> float:
     return per_operation(env, main, n)
 
 
-@case(n=5_000, references=[ACCELERATED])
+@case(n=5_000)
 def timeout_ctx(env: Env, n: int) -> float:
     """`async with asyncio.timeout(10): await sleep(0)`; per block."""
 
@@ -243,7 +241,7 @@ def timeout_ctx(env: Env, n: int) -> float:
     return per_operation(env, main, n)
 
 
-@case(n=5_000, references=[ACCELERATED])
+@case(n=5_000)
 def queue_1(env: Env, n: int) -> float:
     """A producer and a consumer over `Queue(1)`; per item."""
 
@@ -263,7 +261,7 @@ def queue_1(env: Env, n: int) -> float:
     return per_operation(env, main, n)
 
 
-@case(n=5_000, references=[ACCELERATED])
+@case(n=5_000)
 def lock_contended(env: Env, n: int) -> float:
     """Two tasks take a Lock in turns, each with a `sleep(0)` inside; per turn."""
     half = max(1, n // 2)
@@ -281,7 +279,7 @@ def lock_contended(env: Env, n: int) -> float:
     return per_operation(env, main, half, operations=half * 2)
 
 
-@case(n=3_000, references=[ACCELERATED])
+@case(n=3_000)
 def shield(env: Env, n: int) -> float:
     """`await shield(create_task(trivial()))`; per call."""
 
@@ -293,7 +291,7 @@ def shield(env: Env, n: int) -> float:
     return per_operation(env, main, n)
 
 
-@case(n=5_000, references=[ACCELERATED])
+@case(n=5_000)
 def event_set_wait(env: Env, n: int) -> float:
     """Two tasks wake each other through two Events; per wake-up."""
     half = max(1, n // 2)

@@ -1,6 +1,7 @@
 /* asyncio above the loop, in C: makes the types in order. */
 #include "aio/aio.h"
 
+#include "aio/as_completed.h"
 #include "aio/call.h"
 #include "aio/condition.h"
 #include "aio/event.h"
@@ -94,6 +95,7 @@ static const struct stock stock_makers[] = {
     {"timeout", offsetof(struct fl_state, asyncio_timeout)},
     {"wait_for", offsetof(struct fl_state, asyncio_wait_for)},
     {"timeout_at", offsetof(struct fl_state, asyncio_timeout_at)},
+    {"as_completed", offsetof(struct fl_state, asyncio_as_completed)},
 };
 
 /* asyncio's, that ours hold on to. */
@@ -151,11 +153,13 @@ fl_aio_add_types(PyObject *module, struct fl_state *state)
         fl_event_add_type(module, state) < 0 ||
         fl_semaphore_add_types(module, state) < 0 ||
         fl_condition_add_type(module, state) < 0 ||
-        fl_queue_add_types(module, state) < 0 ||
+        fl_queue_add_type(module, state) < 0 ||
+        fl_priority_queue_add_type(module, state) < 0 ||
+        fl_lifo_queue_add_type(module, state) < 0 ||
         fl_task_group_add_type(module, state) < 0 ||
         fl_stream_reader_add_type(module, state) < 0 ||
         fl_timeout_add(module, state) < 0 || fl_wait_for_add(module, state) < 0 ||
-        add_functions(module, state) < 0) {
+        fl_as_completed_add(module, state) < 0 || add_functions(module, state) < 0) {
         return -1;
     }
     state->aio.lock_acquire =

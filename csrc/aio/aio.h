@@ -3,12 +3,13 @@
  *   call.c       coroutine functions and the coroutines they make
  *   class.c      what the classes have in common
  *   sleep.c      sleep()
- *   timeout.c    Timeout, timeout(), timeout_at()
- *   wait_for.c   wait_for()
+ *   timeout.c, timeout_alarm.c, timeout_error.c   Timeout, timeout(), timeout_at()
+ *   wait_for.c, wait_for_task.c   wait_for()
  *   waiters.c    the futures that tasks wait for
  *   futures.c    what is asked of futures of any kind
- *   gather.c, shield.c, wait.c, task_group.c
- *   lock.c, event.c, semaphore.c, condition.c, queue.c
+ *   gather.c, shield.c, wait.c, as_completed.c, task_group.c
+ *   lock.c, event.c, semaphore.c, condition.c, queue.c, priority_queue.c, lifo_queue.c
+ *   queue_items.c   what a queue holds
  *
  * It runs on any loop: everything of a loop that is not ours is used by its public
  * methods.

@@ -163,19 +163,38 @@ fl_aio_setattro(PyObject *op, PyObject *name, PyObject *value)
     return 0;
 }
 
+/* Whether it is one of what subclasses of a queue are made to replace. */
+static bool
+is_about_items(const struct fl_state *state, PyObject *name)
+{
+    return name == state->str__put || name == state->str__get ||
+           name == state->str__init;
+}
+
 bool
 fl_aio_check_type(AioObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    const PyObject *pairs = self->state->aio.members[self->kind];
+    struct fl_state *state = self->state;
+    const PyObject *pairs = state->aio.members[self->kind];
+    bool own_items = false;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(pairs); i += 2) {
-        if (_PyType_Lookup(type, PyList_GET_ITEM(pairs, i)) !=
-            PyList_GET_ITEM(pairs, i + 1)) {
+        PyObject *name = PyList_GET_ITEM(pairs, i);
+        if (_PyType_Lookup(type, name) == PyList_GET_ITEM(pairs, i + 1)) {
+            continue;
+        }
+        if (!is_about_items(state, name)) {
             return false;
         }
+        own_items = true;
     }
-    self->state->aio.versions[self->kind] = type->tp_version_tag;
-    return true;
+    if (own_items) {
+        state->aio.own_items_version = type->tp_version_tag;
+    }
+    else {
+        state->aio.versions[self->kind] = type->tp_version_tag;
+    }
+    return !own_items;
 }
 
 /* ---- asyncio's own methods ---- */

@@ -1,12 +1,13 @@
-/* Queue, PriorityQueue and LifoQueue: asyncio's in C.
+/* Queue: asyncio.Queue in C.
  *
  * put(), get() and their kin that do not wait for anything unusual; shutdown(), reprs
- * and what subclasses override are asyncio's own, on the same attributes.
+ * and most of what subclasses override are asyncio's own, on the same attributes.
  */
 #include "aio/queue.h"
 
 #include "aio/call.h"
 #include "aio/event.h"
+#include "aio/queue_items.h"
 #include "aio/waiters.h"
 #include "py/call.h"
 
@@ -16,156 +17,10 @@ queue_of(PyObject *op)
     return (QueueObject *)(void *)op;
 }
 
-static bool
-has_list(const QueueObject *self)
-{
-    return self->base.kind != FL_AIO_queue;
-}
-
-/* ---- the plain case ---- */
-
-struct sizes {
-    Py_ssize_t n_items;
-    Py_ssize_t max; /* 0 or less: none */
-};
-
-static bool
-is_size(PyObject *value, Py_ssize_t *size)
-{
-    if (fl_small_int(value, size)) {
-        return true;
-    }
-    if (value == NULL || !PyLong_CheckExact(value)) {
-        return false;
-    }
-    int overflow;
-    long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
-    if (number == -1 && PyErr_Occurred()) {
-        PyErr_Clear();
-        return false;
-    }
-    *size = (Py_ssize_t)number;
-    return overflow == 0;
-}
-
-static bool
-are_items(const QueueObject *self)
-{
-    if (self->queue == NULL) {
-        return true;
-    }
-    return has_list(self)
-               ? PyList_CheckExact(self->queue)
-               : Py_IS_TYPE(self->queue, (PyTypeObject *)self->base.state->deque);
-}
-
-/* Whether what follows does without asyncio's; then its sizes. */
-static bool
-is_plain(PyObject *op, struct sizes *sizes)
-{
-    QueueObject *self = queue_of(op);
-    const struct fl_state *state = self->base.state;
-    if (!fl_aio_is_plain(&self->base) || self->is_shutdown != Py_False ||
-        !are_items(self) || self->unfinished == NULL ||
-        !PyLong_CheckExact(self->unfinished) || self->getters == Py_None ||
-        self->putters == Py_None || !fl_aio_are_waiters(state, self->getters) ||
-        !fl_aio_are_waiters(state, self->putters) ||
-        !is_size(self->maxsize, &sizes->max)) {
-        return false;
-    }
-    sizes->n_items = 0;
-    if (self->queue != NULL) {
-        sizes->n_items = PyObject_Size(self->queue);
-        if (sizes->n_items < 0) {
-            PyErr_Clear();
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool
-is_full(const struct sizes *sizes)
-{
-    return sizes->max > 0 && sizes->n_items >= sizes->max;
-}
-
 static PyObject *
 stock_noargs(PyObject *op, PyObject *name)
 {
     return fl_aio_stock_noargs(queue_of(op)->base.state->asyncio_Queue, name, op);
-}
-
-/* ---- what it holds ---- */
-
-/* Makes what holds the items if there is nothing yet. 0 or -1. */
-static int
-need_items(QueueObject *self)
-{
-    if (self->queue == NULL) {
-        PyObject *items = has_list(self) ? PyList_New(0)
-                                         : PyObject_CallNoArgs(self->base.state->deque);
-        if (items == NULL) {
-            return -1;
-        }
-        self->queue = items;
-    }
-    return 0;
-}
-
-/* method(items) or, unless item is NULL, method(items, item), for one of the deque's
- * own methods. fast: as a call would find it, a third of the instructions. */
-static PyObject *
-call_of_deque(
-    const struct fl_state *state, PyObject *method, PyObject *items, PyObject *item
-)
-{
-    int flags = item == NULL ? METH_NOARGS : METH_O;
-    if (Py_IS_TYPE(method, &PyMethodDescr_Type) &&
-        Py_IS_TYPE(items, (PyTypeObject *)state->deque)) {
-        const PyMethodDef *def = ((PyMethodDescrObject *)(void *)method)->d_method;
-        if (def->ml_flags == flags) {
-            return FL_SLOT_POINTER(def->ml_meth(items, item));
-        }
-    }
-    PyObject *stack[2] = {items, item};
-    return PyObject_Vectorcall(method, stack, item == NULL ? 1 : 2, NULL);
-}
-
-/* self._put(item). escapes: PriorityQueue compares. 0 or -1. */
-static int
-put_item(QueueObject *self, PyObject *item)
-{
-    if (need_items(self) < 0) {
-        return -1;
-    }
-    const struct fl_state *state = self->base.state;
-    if (self->base.kind == FL_AIO_lifo_queue) {
-        return PyList_Append(self->queue, item);
-    }
-    PyObject *items = Py_NewRef(self->queue);
-    PyObject *stack[2] = {items, item};
-    PyObject *result =
-        self->base.kind == FL_AIO_queue
-            ? call_of_deque(state, state->aio.deque_append, items, item)
-            : PyObject_Vectorcall(state->heappush, stack, 2, NULL); /* escapes */
-    Py_DECREF(items);
-    return fl_call_status(result);
-}
-
-/* self._get(): new, or NULL. escapes. */
-static PyObject *
-get_item(QueueObject *self)
-{
-    const struct fl_state *state = self->base.state;
-    PyObject *function =
-        self->base.kind == FL_AIO_lifo_queue ? state->aio.list_pop : state->heappop;
-    PyObject *items = Py_NewRef(self->queue);
-    PyObject *item = self->base.kind == FL_AIO_queue
-                         ? call_of_deque(state, state->aio.deque_popleft, items, NULL)
-                         : PyObject_Vectorcall(function, &items, 1, NULL); /* escapes */
-    Py_DECREF(items);
-    return item;
 }
 
 /* 1 if there is another to look at, 0 if one was told or there is none, or -1. escapes.
@@ -251,7 +106,7 @@ static PyObject *
 put_now(PyObject *op, PyObject *item)
 {
     QueueObject *self = queue_of(op);
-    if (put_item(self, item) < 0 || count(self, 1) < 0 ||
+    if (fl_queue_put_item(self, item) < 0 || count(self, 1) < 0 ||
         tell_finished(self, self->base.state->str_clear) < 0 ||
         wake_up_next(self, self->getters) < 0) {
         return NULL;
@@ -271,8 +126,9 @@ queue_put_nowait(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 )
 {
-    struct sizes sizes;
-    if (n_args != 1 || kwnames != NULL || !is_plain(op, &sizes) || is_full(&sizes)) {
+    struct fl_queue_sizes sizes;
+    if (n_args != 1 || kwnames != NULL || !fl_queue_is_plain(op, &sizes) ||
+        fl_queue_is_full(&sizes)) {
         const struct fl_state *state = queue_of(op)->base.state;
         return fl_aio_stock(
             state->asyncio_Queue, state->str_put_nowait, op, args, n_args, kwnames
@@ -301,11 +157,11 @@ put_start(AioCallObject *call, PyObject **result)
 {
     PyObject *op = call->args[0];
     QueueObject *self = queue_of(op);
-    struct sizes sizes;
-    if (!is_plain(op, &sizes)) {
+    struct fl_queue_sizes sizes;
+    if (!fl_queue_is_plain(op, &sizes)) {
         return fl_aio_delegate(call, result);
     }
-    if (is_full(&sizes)) {
+    if (fl_queue_is_full(&sizes)) {
         return queue_up(call, self, &self->putters, result);
     }
     *result = put_now(op, call->args[1]); /* escapes */
@@ -374,7 +230,7 @@ static PyObject *
 get_now(PyObject *op)
 {
     QueueObject *self = queue_of(op);
-    PyObject *item = get_item(self); /* escapes */
+    PyObject *item = fl_queue_get_item(self); /* escapes */
     if (item != NULL && wake_up_next(self, self->putters) < 0) {
         Py_CLEAR(item);
     }
@@ -391,8 +247,8 @@ PyDoc_STRVAR(
 static PyObject *
 queue_get_nowait(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    struct sizes sizes;
-    if (!is_plain(op, &sizes) || sizes.n_items == 0) {
+    struct fl_queue_sizes sizes;
+    if (!fl_queue_is_plain(op, &sizes) || sizes.n_items == 0) {
         return stock_noargs(op, queue_of(op)->base.state->str_get_nowait);
     }
     return get_now(op);
@@ -403,8 +259,8 @@ get_start(AioCallObject *call, PyObject **result)
 {
     PyObject *op = call->args[0];
     QueueObject *self = queue_of(op);
-    struct sizes sizes;
-    if (!is_plain(op, &sizes)) {
+    struct fl_queue_sizes sizes;
+    if (!fl_queue_is_plain(op, &sizes)) {
         return fl_aio_delegate(call, result);
     }
     if (sizes.n_items == 0) {
@@ -426,25 +282,102 @@ get_after(AioCallObject *call, PyObject *future, PyObject *value, PyObject **res
     return get_start(call, result);
 }
 
+/* ---- joining ---- */
+
+/* Made when it is asked for: an Event of ours, set if nothing is unfinished. */
+static PyObject *
+get_finished(PyObject *op, void *Py_UNUSED(closure))
+{
+    QueueObject *self = queue_of(op);
+    const struct fl_state *state = self->base.state;
+    if (self->finished == NULL) {
+        PyObject *event = PyObject_CallNoArgs((PyObject *)state->event_type);
+        int unfinished = event == NULL ? -1 : 0;
+        if (unfinished == 0 && self->unfinished != NULL) {
+            unfinished = PyObject_IsTrue(self->unfinished);
+        }
+        if (unfinished == 0) {
+            Py_XSETREF(((EventObject *)(void *)event)->value, Py_NewRef(Py_True));
+        }
+        if (unfinished < 0) {
+            Py_XDECREF(event);
+            return NULL;
+        }
+        Py_XSETREF(self->finished, event);
+    }
+    return Py_NewRef(self->finished);
+}
+
 static PySendResult
 join_start(AioCallObject *call, PyObject **result)
 {
-    struct sizes sizes;
+    struct fl_queue_sizes sizes;
     Py_ssize_t n_unfinished;
     PyObject *op = call->args[0];
-    if (!is_plain(op, &sizes) || !is_size(queue_of(op)->unfinished, &n_unfinished) ||
-        n_unfinished > 0) {
-        return fl_aio_delegate(call, result); /* who waits, waits for the event */
+    if (!fl_queue_is_plain(op, &sizes) ||
+        !fl_queue_is_size(queue_of(op)->unfinished, &n_unfinished)) {
+        return fl_aio_delegate(call, result);
+    }
+    if (n_unfinished > 0) {
+        PyObject *event = get_finished(op, NULL);
+        PyObject *wait = event == NULL ? NULL
+                                       : PyObject_CallMethodNoArgs(
+                                             event, fl_aio_state_of(call)->str_wait
+                                         ); /* escapes */
+        Py_XDECREF(event);
+        return fl_aio_wait(call, wait, result);
     }
     *result = Py_NewRef(Py_None);
     return PYGEN_RETURN;
+}
+
+static PySendResult
+join_after(
+    AioCallObject *Py_UNUSED(call), PyObject *Py_UNUSED(future), PyObject *value,
+    PyObject **result
+)
+{
+    *result = value == NULL ? NULL : Py_NewRef(Py_None);
+    return value == NULL ? PYGEN_ERROR : PYGEN_RETURN;
+}
+
+/* ---- for those that take items in C ---- */
+
+bool
+fl_queue_can_take(const struct fl_state *state, PyObject *op, bool *empty)
+{
+    struct fl_queue_sizes sizes;
+    if (!PyObject_TypeCheck(op, state->queue_type) || !fl_queue_is_plain(op, &sizes)) {
+        return false;
+    }
+    *empty = sizes.n_items == 0;
+    return true;
+}
+
+PyObject *
+fl_queue_take(PyObject *op)
+{
+    return get_now(op);
+}
+
+PySendResult
+fl_queue_wait_for_item(AioCallObject *call, PyObject *op, PyObject **result)
+{
+    return queue_up(call, queue_of(op), &queue_of(op)->getters, result);
+}
+
+PySendResult
+fl_queue_stop_waiting(PyObject *op, PyObject *future)
+{
+    QueueObject *self = queue_of(op);
+    return fail(op, future, &self->getters, self->base.state->str_empty);
 }
 
 #define QUEUE_TYPE offsetof(struct fl_state, queue_type)
 
 static const struct fl_aio_call put_call = {QUEUE_TYPE, 2, 2, put_start, put_after};
 static const struct fl_aio_call get_call = {QUEUE_TYPE, 1, 1, get_start, get_after};
-static const struct fl_aio_call join_call = {QUEUE_TYPE, 1, 1, join_start, NULL};
+static const struct fl_aio_call join_call = {QUEUE_TYPE, 1, 1, join_start, join_after};
 
 static const struct fl_aio_named queue_coroutines[] = {
     {"put", &put_call},
@@ -460,8 +393,8 @@ PyDoc_STRVAR(qsize_doc, "qsize($self, /)\n--\n\nReturn the number of items.");
 static PyObject *
 queue_qsize(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    struct sizes sizes;
-    if (!is_plain(op, &sizes)) {
+    struct fl_queue_sizes sizes;
+    if (!fl_queue_is_plain(op, &sizes)) {
         return stock_noargs(op, queue_of(op)->base.state->str_qsize);
     }
     return PyLong_FromSsize_t(sizes.n_items);
@@ -472,8 +405,8 @@ PyDoc_STRVAR(empty_doc, "empty($self, /)\n--\n\nReturn True if there are no item
 static PyObject *
 queue_empty(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    struct sizes sizes;
-    if (!is_plain(op, &sizes)) {
+    struct fl_queue_sizes sizes;
+    if (!fl_queue_is_plain(op, &sizes)) {
         return stock_noargs(op, queue_of(op)->base.state->str_empty);
     }
     return PyBool_FromLong(sizes.n_items == 0);
@@ -484,11 +417,11 @@ PyDoc_STRVAR(full_doc, "full($self, /)\n--\n\nReturn True if there are maxsize i
 static PyObject *
 queue_full(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    struct sizes sizes;
-    if (!is_plain(op, &sizes)) {
+    struct fl_queue_sizes sizes;
+    if (!fl_queue_is_plain(op, &sizes)) {
         return stock_noargs(op, queue_of(op)->base.state->str_full);
     }
-    return PyBool_FromLong(is_full(&sizes));
+    return PyBool_FromLong(fl_queue_is_full(&sizes));
 }
 
 PyDoc_STRVAR(
@@ -503,10 +436,10 @@ queue_task_done(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     QueueObject *self = queue_of(op);
     const struct fl_state *state = self->base.state;
-    struct sizes sizes;
+    struct fl_queue_sizes sizes;
     Py_ssize_t n_unfinished;
-    if (!is_plain(op, &sizes) || !is_size(self->unfinished, &n_unfinished) ||
-        n_unfinished <= 0) {
+    if (!fl_queue_is_plain(op, &sizes) ||
+        !fl_queue_is_size(self->unfinished, &n_unfinished) || n_unfinished <= 0) {
         return stock_noargs(op, state->str_task_done);
     }
     if (count(self, -1) < 0 ||
@@ -516,7 +449,7 @@ queue_task_done(PyObject *op, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-/* ---- the types ---- */
+/* ---- the type ---- */
 
 static int
 queue_init(PyObject *op, PyObject *args, PyObject *kwds)
@@ -547,46 +480,10 @@ queue_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwd
 }
 
 static PyObject *
-priority_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwds))
-{
-    return fl_aio_new(type, FL_AIO_priority_queue);
-}
-
-static PyObject *
-lifo_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwds))
-{
-    return fl_aio_new(type, FL_AIO_lifo_queue);
-}
-
-static PyObject *
 get_items(PyObject *op, void *Py_UNUSED(closure))
 {
     QueueObject *self = queue_of(op);
-    return need_items(self) < 0 ? NULL : Py_NewRef(self->queue);
-}
-
-/* Made when it is asked for: an Event of ours, set if nothing is unfinished. */
-static PyObject *
-get_finished(PyObject *op, void *Py_UNUSED(closure))
-{
-    QueueObject *self = queue_of(op);
-    const struct fl_state *state = self->base.state;
-    if (self->finished == NULL) {
-        PyObject *event = PyObject_CallNoArgs((PyObject *)state->event_type);
-        int unfinished = event == NULL ? -1 : 0;
-        if (unfinished == 0 && self->unfinished != NULL) {
-            unfinished = PyObject_IsTrue(self->unfinished);
-        }
-        if (unfinished == 0) {
-            Py_XSETREF(((EventObject *)(void *)event)->value, Py_NewRef(Py_True));
-        }
-        if (unfinished < 0) {
-            Py_XDECREF(event);
-            return NULL;
-        }
-        Py_XSETREF(self->finished, event);
-    }
-    return Py_NewRef(self->finished);
+    return fl_queue_need_items(self) < 0 ? NULL : Py_NewRef(self->queue);
 }
 
 static PyMethodDef queue_methods[] = {
@@ -645,77 +542,8 @@ static PyType_Spec queue_spec = {
     .slots = queue_slots,
 };
 
-static const PyMemberDef no_members[] = {{NULL, 0, 0, 0, NULL}};
-
-PyDoc_STRVAR(
-    priority_doc, "PriorityQueue(maxsize=0)\n--\n\n"
-                  "A Queue that gives the least of its items first:\n"
-                  "asyncio.PriorityQueue, which it derives from, in C.\n\n"
-                  "maxsize: how many there is room for; without a bound if it is 0 or\n"
-                  "less."
-);
-
-static PyType_Slot priority_slots[] = {
-    {Py_tp_doc, (void *)priority_doc},
-    {Py_tp_new, priority_new},
-    {Py_tp_members, (void *)no_members},
-    {0, NULL},
-};
-
-static PyType_Spec priority_spec = {
-    .name = "fastloop.aio.PriorityQueue",
-    .basicsize = sizeof(QueueObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-    .slots = priority_slots,
-};
-
-PyDoc_STRVAR(
-    lifo_doc, "LifoQueue(maxsize=0)\n--\n\n"
-              "A Queue that gives what came last first: asyncio.LifoQueue, which it\n"
-              "derives from, in C.\n\n"
-              "maxsize: how many there is room for; without a bound if it is 0 or less."
-);
-
-static PyType_Slot lifo_slots[] = {
-    {Py_tp_doc, (void *)lifo_doc},
-    {Py_tp_new, lifo_new},
-    {Py_tp_members, (void *)no_members},
-    {0, NULL},
-};
-
-static PyType_Spec lifo_spec = {
-    .name = "fastloop.aio.LifoQueue",
-    .basicsize = sizeof(QueueObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-    .slots = lifo_slots,
-};
-
-static int
-add_kind(
-    PyObject *module, struct fl_state *state, enum fl_aio_kind kind, PyType_Spec *spec,
-    PyTypeObject **type, PyObject *stock
-)
-{
-    static const struct fl_aio_named none[] = {{NULL, NULL}};
-    PyObject *bases = PyTuple_Pack(2, state->queue_type, stock);
-    if (bases == NULL) {
-        return -1;
-    }
-    const struct fl_aio_class description = {
-        .kind = kind,
-        .spec = spec,
-        .type = type,
-        .bases = bases,
-        .stock = stock,
-        .coroutines = none,
-    };
-    int status = fl_aio_add_class(module, state, &description);
-    Py_DECREF(bases);
-    return status;
-}
-
 int
-fl_queue_add_types(PyObject *module, struct fl_state *state)
+fl_queue_add_type(PyObject *module, struct fl_state *state)
 {
     const struct fl_aio_class description = {
         .kind = FL_AIO_queue,
@@ -725,15 +553,5 @@ fl_queue_add_types(PyObject *module, struct fl_state *state)
         .stock = state->asyncio_Queue,
         .coroutines = queue_coroutines,
     };
-    if (fl_aio_add_class(module, state, &description) < 0 ||
-        add_kind(
-            module, state, FL_AIO_priority_queue, &priority_spec,
-            &state->priority_queue_type, state->asyncio_PriorityQueue
-        ) < 0) {
-        return -1;
-    }
-    return add_kind(
-        module, state, FL_AIO_lifo_queue, &lifo_spec, &state->lifo_queue_type,
-        state->asyncio_LifoQueue
-    );
+    return fl_aio_add_class(module, state, &description);
 }

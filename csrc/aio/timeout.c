@@ -7,164 +7,21 @@
 
 #include <math.h>
 
-typedef struct {
-    AioObject base;
-    PyObject *state; /* a member of asyncio.timeouts._State, or what was put there */
-    PyObject *task;
-    PyObject *when;       /* a number of seconds of loop.time(), or None */
-    PyObject *cancelling; /* an int; NULL before it is entered */
-    struct fl_alarm_slot alarm;
-} TimeoutObject;
-
-static TimeoutObject *
-timeout_of(PyObject *op)
-{
-    return (TimeoutObject *)(void *)op;
-}
-
 static const struct fl_aio_state *
 aio_of(const TimeoutObject *self)
 {
     return &self->base.state->aio;
 }
 
-static bool
-is_in(const TimeoutObject *self, PyObject *state)
-{
-    return self->state == state;
-}
-
 static PyObject *
 stock_noargs(PyObject *op, PyObject *name)
 {
-    return fl_aio_stock_noargs(timeout_of(op)->base.state->asyncio_Timeout, name, op);
+    return fl_aio_stock_noargs(
+        fl_timeout_of(op)->base.state->asyncio_Timeout, name, op
+    );
 }
-
-static void
-set_state(TimeoutObject *self, PyObject *state)
-{
-    Py_XSETREF(self->state, Py_NewRef(state)); /* escapes if it was odd */
-}
-
-/* ---- its end ---- */
-
-/* What _on_timeout does of one that is entered. escapes. 0 or -1. */
-static int
-expire(TimeoutObject *self)
-{
-    const struct fl_state *state = self->base.state;
-    PyObject *task = Py_NewRef(self->task);
-    int cancelled = fl_aio_cancel(state, task); /* escapes */
-    Py_DECREF(task);
-    if (cancelled < 0) {
-        return -1;
-    }
-    set_state(self, state->aio.timeout_expiring);
-    fl_alarm_forget(&self->alarm);
-    return 0;
-}
-
-/* Whether to cancel the task runs no code but ours. */
-static bool
-is_waiting_for_ours(const struct fl_state *state, PyObject *task)
-{
-    for (int i = 0; i < 64; i++) {
-        PyObject *waiter = fl_base_task(task)->fut_waiter;
-        if (waiter == NULL || Py_IS_TYPE(waiter, state->future_type)) {
-            return true;
-        }
-        if (!Py_IS_TYPE(waiter, state->task_type)) {
-            return false;
-        }
-        task = waiter;
-    }
-    return false;
-}
-
-static int
-expire_in_context(TimeoutObject *self, PyObject *snapshot)
-{
-    PyObject *context = Py_NewRef(snapshot);
-    int status = fl_context_own(&context, NULL);
-    if (status == 0) {
-        status = PyContext_Enter(context);
-    }
-    if (status == 0) {
-        status = expire(self); /* escapes */
-        if (PyContext_Exit(context) < 0) {
-            status = -1;
-        }
-    }
-    Py_DECREF(context);
-    return status;
-}
-
-static int
-ring(LoopObject *loop, PyObject *target, PyObject *Py_UNUSED(value), PyObject *context)
-{
-    TimeoutObject *self = timeout_of(target);
-    const struct fl_state *state = loop->state;
-    if (!is_in(self, state->aio.timeout_entered) || self->task == NULL ||
-        !Py_IS_TYPE(self->task, state->task_type)) {
-        return fl_call_status(stock_noargs(target, state->str__on_timeout));
-    }
-    return is_waiting_for_ours(state, self->task) ? expire(self)
-                                                  : expire_in_context(self, context);
-}
-
-static int
-describe(
-    const struct fl_state *state, PyObject *target, PyObject *Py_UNUSED(value),
-    struct fl_alarm_call *call
-)
-{
-    *call = (struct fl_alarm_call){
-        .callback = PyObject_GetAttr(target, state->str__on_timeout),
-    };
-    return call->callback == NULL ? -1 : 0;
-}
-
-static const struct fl_alarm_kind timeout_alarm = {ring, describe};
 
 /* ---- its time ---- */
-
-/* when <= loop.time(): 1, 0 or -1. escapes. */
-static int
-is_over(struct fl_state *state, PyObject *loop, PyObject *when)
-{
-    if (PyFloat_CheckExact(when) && fl_alarm_loop(loop) != NULL) {
-        return PyFloat_AS_DOUBLE(when) <= fl_clock_monotonic_s();
-    }
-    PyObject *now = PyObject_CallMethodNoArgs(loop, state->str_time);
-    if (now == NULL) {
-        return -1;
-    }
-    int over = PyObject_RichCompareBool(when, now, Py_LE); /* escapes */
-    Py_DECREF(now);
-    return over;
-}
-
-/* Has it expire when its time comes. The slot is empty. escapes. 0 or -1. */
-static int
-schedule(TimeoutObject *self, PyObject *loop)
-{
-    struct fl_state *state = self->base.state;
-    const struct fl_alarm_about about = {
-        .kind = &timeout_alarm,
-        .target = (PyObject *)self,
-        .plain = self->task != NULL && Py_IS_TYPE(self->task, state->task_type),
-    };
-    PyObject *when = Py_NewRef(self->when);
-    int status = is_over(state, loop, when); /* escapes */
-    if (status > 0) {
-        status = fl_alarm_soon(&self->alarm, state, loop, &about);
-    }
-    else if (status == 0) {
-        status = fl_alarm_at(&self->alarm, state, loop, when, &about);
-    }
-    Py_DECREF(when);
-    return status;
-}
 
 PyDoc_STRVAR(
     reschedule_doc, "reschedule($self, /, when)\n--\n\n"
@@ -190,10 +47,10 @@ timeout_reschedule(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 )
 {
-    TimeoutObject *self = timeout_of(op);
+    TimeoutObject *self = fl_timeout_of(op);
     const struct fl_state *state = self->base.state;
     if (n_args != 1 || kwnames != NULL || !fl_timeout_is_plain(op) ||
-        !is_in(self, state->aio.timeout_entered)) {
+        !fl_timeout_is_in(self, state->aio.timeout_entered)) {
         return fl_aio_stock(
             state->asyncio_Timeout, state->str_reschedule, op, args, n_args, kwnames
         );
@@ -206,7 +63,7 @@ timeout_reschedule(
         Py_RETURN_NONE;
     }
     PyObject *loop = need_running_loop(state);
-    int status = loop == NULL ? -1 : schedule(self, loop); /* escapes */
+    int status = loop == NULL ? -1 : fl_timeout_schedule(self, loop); /* escapes */
     Py_XDECREF(loop);
     return status < 0 ? NULL : Py_NewRef(Py_None);
 }
@@ -232,7 +89,7 @@ cancelling_of(const struct fl_state *state, PyObject *task)
 int
 fl_timeout_enter(PyObject *op, PyObject *loop)
 {
-    TimeoutObject *self = timeout_of(op);
+    TimeoutObject *self = fl_timeout_of(op);
     const struct fl_state *state = self->base.state;
     PyObject *task = fl_aio_current_task(state, loop); /* escapes */
     if (task == NULL) {
@@ -243,7 +100,7 @@ fl_timeout_enter(PyObject *op, PyObject *loop)
         PyErr_SetString(PyExc_RuntimeError, "Timeout should be used inside a task");
         return -1;
     }
-    set_state(self, state->aio.timeout_entered);
+    fl_timeout_set_state(self, state->aio.timeout_entered);
     Py_XSETREF(self->task, task); /* escapes */
     PyObject *cancelling = cancelling_of(state, task);
     if (cancelling == NULL) {
@@ -253,91 +110,23 @@ fl_timeout_enter(PyObject *op, PyObject *loop)
     if (self->when == NULL || self->when == Py_None) {
         return 0;
     }
-    return schedule(self, loop); /* escapes */
-}
-
-/* _insert_timeout_error(exc), and the same for what a group of them holds. escapes. */
-static int
-insert_timeout_error(const struct fl_state *state, PyObject *exc)
-{
-    PyObject *method =
-        PyObject_GetAttr(state->asyncio_Timeout, state->str__insert_timeout_error);
-    if (method == NULL) {
-        return -1;
-    }
-    int status = fl_call_status(PyObject_CallOneArg(method, exc));
-    if (status == 0 && PyErr_GivenExceptionMatches(exc, state->ExceptionGroup)) {
-        PyObject *all = PyObject_GetAttrString(exc, "exceptions"); /* escapes */
-        PyObject *iterator = all == NULL ? NULL : PyObject_GetIter(all);
-        Py_XDECREF(all);
-        PyObject *each;
-        while (iterator != NULL && status == 0 &&
-               (each = PyIter_Next(iterator)) != NULL) { /* escapes */
-            status = fl_call_status(PyObject_CallOneArg(method, each));
-            Py_DECREF(each);
-        }
-        Py_XDECREF(iterator);
-        status = PyErr_Occurred() ? -1 : status;
-    }
-    Py_DECREF(method);
-    return status;
-}
-
-/* `raise TimeoutError from exc`: -1. */
-static int
-raise_from(PyObject *exc)
-{
-    PyObject *error = PyObject_CallNoArgs(PyExc_TimeoutError);
-    if (error != NULL) {
-        PyException_SetCause(error, Py_NewRef(exc));
-        PyErr_SetObject(PyExc_TimeoutError, error);
-        Py_DECREF(error);
-    }
-    return -1;
-}
-
-/* What is left of it when it has expired: whether anybody else cancelled the task. */
-static int
-exit_expired(TimeoutObject *self, PyObject *exc)
-{
-    const struct fl_state *state = self->base.state;
-    PyObject *task = Py_NewRef(self->task != NULL ? self->task : Py_None);
-    PyObject *left = PyObject_CallMethodNoArgs(task, state->str_uncancel); /* escapes */
-    Py_DECREF(task);
-    if (left == NULL) {
-        return -1;
-    }
-    PyObject *before = Py_NewRef(self->cancelling != NULL ? self->cancelling : Py_None);
-    int mine = PyObject_RichCompareBool(left, before, Py_LE); /* escapes */
-    Py_DECREF(before);
-    Py_DECREF(left);
-    if (mine <= 0 || exc == NULL) {
-        return mine < 0 ? -1 : 0;
-    }
-    if (!state->aio.timeout_inserts) {
-        bool exactly = Py_IS_TYPE(exc, (PyTypeObject *)(void *)state->CancelledError);
-        return exactly ? raise_from(exc) : 0;
-    }
-    if (PyErr_GivenExceptionMatches(exc, state->CancelledError)) {
-        return raise_from(exc);
-    }
-    return insert_timeout_error(state, exc); /* escapes */
+    return fl_timeout_schedule(self, loop); /* escapes */
 }
 
 int
 fl_timeout_exit(PyObject *op, PyObject *exc)
 {
-    TimeoutObject *self = timeout_of(op);
+    TimeoutObject *self = fl_timeout_of(op);
     const struct fl_aio_state *states = aio_of(self);
     if (fl_alarm_is_set(&self->alarm) && fl_alarm_cancel(&self->alarm) < 0) {
         return -1; /* escaped */
     }
-    if (is_in(self, states->timeout_expiring)) {
-        set_state(self, states->timeout_expired);
-        return exit_expired(self, exc); /* escapes */
+    if (fl_timeout_is_in(self, states->timeout_expiring)) {
+        fl_timeout_set_state(self, states->timeout_expired);
+        return fl_timeout_raise_expired(self, exc); /* escapes */
     }
-    if (is_in(self, states->timeout_entered)) {
-        set_state(self, states->timeout_exited);
+    if (fl_timeout_is_in(self, states->timeout_entered)) {
+        fl_timeout_set_state(self, states->timeout_exited);
     }
     return 0;
 }
@@ -353,7 +142,7 @@ aenter_start(AioCallObject *call, PyObject **result)
     }
     PySendResult status = PYGEN_RETURN;
     if (loop == Py_None || !fl_timeout_is_plain(op) ||
-        !is_in(timeout_of(op), state->aio.timeout_created)) {
+        !fl_timeout_is_in(fl_timeout_of(op), state->aio.timeout_created)) {
         status = fl_aio_delegate(call, result); /* escapes */
     }
     else if (fl_timeout_enter(op, loop) < 0) { /* escapes */
@@ -370,10 +159,10 @@ static PySendResult
 aexit_start(AioCallObject *call, PyObject **result)
 {
     const struct fl_state *state = fl_aio_state_of(call);
-    TimeoutObject *self = timeout_of(call->args[0]);
+    TimeoutObject *self = fl_timeout_of(call->args[0]);
     PyObject *type = call->args[1], *exc = call->args[2];
-    bool entered = is_in(self, state->aio.timeout_entered) ||
-                   is_in(self, state->aio.timeout_expiring);
+    bool entered = fl_timeout_is_in(self, state->aio.timeout_entered) ||
+                   fl_timeout_is_in(self, state->aio.timeout_expiring);
     bool raised = PyExceptionInstance_Check(exc) && (PyObject *)Py_TYPE(exc) == type;
     if (!entered || !fl_timeout_is_plain(call->args[0]) ||
         !(raised || (type == Py_None && exc == Py_None))) {
@@ -407,7 +196,7 @@ PyDoc_STRVAR(
 static PyObject *
 timeout_when(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    TimeoutObject *self = timeout_of(op);
+    TimeoutObject *self = fl_timeout_of(op);
     if (!fl_timeout_is_plain(op) || self->when == NULL) {
         return stock_noargs(op, self->base.state->str_when);
     }
@@ -419,13 +208,14 @@ PyDoc_STRVAR(expired_doc, "expired($self, /)\n--\n\nReturn True if its time has 
 static PyObject *
 timeout_expired(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    const TimeoutObject *self = timeout_of(op);
+    const TimeoutObject *self = fl_timeout_of(op);
     const struct fl_aio_state *states = aio_of(self);
     if (!fl_timeout_is_plain(op) || self->state == NULL) {
         return stock_noargs(op, self->base.state->str_expired);
     }
     return PyBool_FromLong(
-        is_in(self, states->timeout_expiring) || is_in(self, states->timeout_expired)
+        fl_timeout_is_in(self, states->timeout_expiring) ||
+        fl_timeout_is_in(self, states->timeout_expired)
     );
 }
 
@@ -437,18 +227,18 @@ PyDoc_STRVAR(
 static PyObject *
 timeout_on_timeout(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    TimeoutObject *self = timeout_of(op);
+    TimeoutObject *self = fl_timeout_of(op);
     if (!fl_timeout_is_plain(op) || self->task == NULL ||
-        !is_in(self, aio_of(self)->timeout_entered)) {
+        !fl_timeout_is_in(self, aio_of(self)->timeout_entered)) {
         return stock_noargs(op, self->base.state->str__on_timeout);
     }
-    return expire(self) < 0 ? NULL : Py_NewRef(Py_None); /* escapes */
+    return fl_timeout_expire(self) < 0 ? NULL : Py_NewRef(Py_None); /* escapes */
 }
 
 static PyObject *
 timeout_repr(PyObject *op)
 {
-    return stock_noargs(op, timeout_of(op)->base.state->str___repr__);
+    return stock_noargs(op, fl_timeout_of(op)->base.state->str___repr__);
 }
 
 static PyObject *
@@ -461,7 +251,7 @@ timeout_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSE
 static void
 begin(TimeoutObject *self, PyObject *when)
 {
-    set_state(self, aio_of(self)->timeout_created);
+    fl_timeout_set_state(self, aio_of(self)->timeout_created);
     fl_alarm_forget(&self->alarm);
     Py_XSETREF(self->task, Py_NewRef(Py_None));
     Py_XSETREF(self->when, Py_NewRef(when));
@@ -470,7 +260,7 @@ begin(TimeoutObject *self, PyObject *when)
 static int
 timeout_init(PyObject *op, PyObject *args, PyObject *kwds)
 {
-    TimeoutObject *self = timeout_of(op);
+    TimeoutObject *self = fl_timeout_of(op);
     if (PyTuple_GET_SIZE(args) != 1 || kwds != NULL || !fl_timeout_is_plain(op)) {
         return fl_aio_stock_init(self->base.state->asyncio_Timeout, op, args, kwds);
     }
@@ -481,13 +271,13 @@ timeout_init(PyObject *op, PyObject *args, PyObject *kwds)
 static PyObject *
 get_handler(PyObject *op, void *Py_UNUSED(closure))
 {
-    return fl_alarm_handle(&timeout_of(op)->alarm);
+    return fl_alarm_handle(&fl_timeout_of(op)->alarm);
 }
 
 static int
 set_handler(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
 {
-    TimeoutObject *self = timeout_of(op);
+    TimeoutObject *self = fl_timeout_of(op);
     fl_alarm_forget(&self->alarm); /* escapes */
     if (value != NULL && value != Py_None) {
         Py_XSETREF(self->alarm.handle, Py_NewRef(value));
@@ -553,7 +343,7 @@ make(struct fl_state *state, PyObject *when)
 {
     PyObject *op = fl_aio_new(state->timeout_type, FL_AIO_timeout);
     if (op != NULL) {
-        begin(timeout_of(op), when);
+        begin(fl_timeout_of(op), when);
     }
     return op;
 }

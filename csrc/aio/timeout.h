@@ -5,6 +5,34 @@
 #include "aio/class.h"
 #include "core/alarm.h"
 
+typedef struct {
+    AioObject base;
+    PyObject *state; /* a member of asyncio.timeouts._State, or what was put there */
+    PyObject *task;
+    PyObject *when;       /* a number of seconds of loop.time(), or None */
+    PyObject *cancelling; /* an int; NULL before it is entered */
+    struct fl_alarm_slot alarm;
+} TimeoutObject;
+
+static inline TimeoutObject *
+fl_timeout_of(PyObject *op)
+{
+    return (TimeoutObject *)(void *)op;
+}
+
+/* state: one of fl_aio_state's. */
+static inline bool
+fl_timeout_is_in(const TimeoutObject *self, PyObject *state)
+{
+    return self->state == state;
+}
+
+static inline void
+fl_timeout_set_state(TimeoutObject *self, PyObject *state)
+{
+    Py_XSETREF(self->state, Py_NewRef(state)); /* escapes if it was odd */
+}
+
 int fl_timeout_add(PyObject *module, struct fl_state *state);
 
 /* timeout(delay) on that loop, which is the running one: new, or NULL. escapes. */
@@ -20,5 +48,23 @@ int fl_timeout_exit(PyObject *op, PyObject *exc);
 
 /* Whether the two above do without asyncio's. */
 bool fl_timeout_is_plain(PyObject *op);
+
+/* ---- timeout_alarm.c ---- */
+
+/* What _on_timeout does of one that is entered. escapes. 0 or -1. */
+int fl_timeout_expire(TimeoutObject *self);
+
+/* Has it expire when its time comes. The slot is empty. escapes. 0 or -1. */
+int fl_timeout_schedule(TimeoutObject *self, PyObject *loop);
+
+/* ---- timeout_error.c ---- */
+
+/* `raise TimeoutError from exc`: -1. */
+int fl_timeout_raise_from(PyObject *exc);
+
+/* What is left of one that has expired: TimeoutError, unless somebody else cancelled
+ * the task too. exc: the exception that was raised within, or NULL. escapes. 0 or -1.
+ */
+int fl_timeout_raise_expired(const TimeoutObject *self, PyObject *exc);
 
 #endif

@@ -1,14 +1,12 @@
 /* wait_for(): asyncio.wait_for in C, from 3.12 on, where it is a timeout around an
- * await.
- *
- * 3.11's, which waits for a task in a future of its own, is asyncio's; so is what waits
- * for no time at all.
+ * await. What waits for no time at all is asyncio's.
  */
 #include "aio/wait_for.h"
 
 #include "aio/call.h"
 #include "aio/futures.h"
 #include "aio/timeout.h"
+#include "aio/wait_for_task.h"
 #include "py/args.h"
 #include "py/error.h"
 
@@ -92,11 +90,9 @@ static const struct fl_aio_call wait_for_call = {
 int
 fl_wait_for_add(PyObject *module, struct fl_state *state)
 {
-    PyObject *stock = state->asyncio_wait_for;
-    if (!FL_WAIT_FOR_IS_TIMEOUT) {
-        return PyModule_AddObjectRef(module, "wait_for", stock);
-    }
+    const struct fl_aio_call *call =
+        FL_WAIT_FOR_IS_TIMEOUT ? &wait_for_call : &fl_wait_for_task_call;
     return fl_aio_add_coroutine(
-        module, state, "wait_for", &wait_for_call, stock, state->str_timeout
+        module, state, "wait_for", call, state->asyncio_wait_for, state->str_timeout
     );
 }

@@ -365,6 +365,24 @@ fl_alarm_run(LoopObject *loop, uintptr_t word)
     return status;
 }
 
+int
+fl_alarm_in_context(PyObject *snapshot, int (*what)(PyObject *target), PyObject *target)
+{
+    PyObject *context = Py_NewRef(snapshot);
+    int status = fl_context_own(&context, NULL);
+    if (status == 0) {
+        status = PyContext_Enter(context);
+    }
+    if (status == 0) {
+        status = what(target); /* escapes */
+        if (PyContext_Exit(context) < 0) {
+            status = -1;
+        }
+    }
+    Py_DECREF(context);
+    return status;
+}
+
 /* ---- being looked at ---- */
 
 /* Has the handle be in the timers in the alarm's stead. To be called while the garbage

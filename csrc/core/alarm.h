@@ -77,6 +77,12 @@ void fl_alarm_forget(struct fl_alarm_slot *slot);
  * an empty slot. */
 PyObject *fl_alarm_handle(struct fl_alarm_slot *slot);
 
+/* what(target) in a copy of the snapshot that ring() was given. escapes. 0, or -1 with
+ * an exception. */
+int fl_alarm_in_context(
+    PyObject *snapshot, int (*what)(PyObject *target), PyObject *target
+);
+
 /* Whether the loop, which may be any object, has nothing replaced that matters: then
  * its clock is CLOCK_MONOTONIC. Borrowed, or NULL. */
 LoopObject *fl_alarm_loop(PyObject *loop);

@@ -31,6 +31,7 @@
       "_tasks _errors _base_error _on_completed_fut _cancel_on_enter _on_task_done")   \
     X(condition, "_lock _waiters _loop locked acquire release notify _notify")         \
     X(stream_reader, FL_STREAM_READER_NAMES)                                           \
+    X(completions, "_done _timeout_handle _cur_task _todo _todo_left")                 \
     X(timeout, "_state _timeout_handler _task _when _cancelling reschedule "           \
                "_on_timeout _insert_timeout_error")
 
@@ -53,6 +54,7 @@ enum fl_aio_kind {
     X(queue_type)             \
     X(priority_queue_type)    \
     X(lifo_queue_type)        \
+    X(completions_type)       \
     FL_GROUPS_STATE_TYPES(X)  \
     FL_STREAMS_STATE_TYPES(X) \
     X(timeout_type)
@@ -86,14 +88,19 @@ enum fl_aio_kind {
     X(str_create_future, "create_future")   \
     X(str_empty, "empty")                   \
     X(str_full, "full")                     \
+    X(str_get, "get")                       \
     X(str_get_nowait, "get_nowait")         \
     X(str_put_nowait, "put_nowait")         \
     X(str_qsize, "qsize")                   \
     X(str_task_done, "task_done")           \
+    X(str__get, "_get")                     \
+    X(str__init, "_init")                   \
+    X(str__put, "_put")                     \
     X(str__wakeup_next, "_wakeup_next")     \
     X(str_done, "done")                     \
     X(str_is_set, "is_set")                 \
     X(str_locked, "locked")                 \
+    X(str_wait, "wait")                     \
     X(str_notify, "notify")                 \
     X(str_notify_all, "notify_all")         \
     X(str_release, "release")               \
@@ -112,6 +119,7 @@ enum fl_aio_kind {
     X(deque_popleft)                                                            \
     X(list_pop)                                                                 \
     X(deque_remove)                                                             \
+    X(wait_for_one)     /* what as_completed()'s iterator gives */              \
     X(lock_acquire)     /* our Lock's, unbound */                               \
     X(stream_limit)     /* of a StreamReader, where none is given */            \
     X(log_on_exception) /* asyncio's, of shielded futures, where it has that */ \
@@ -128,6 +136,7 @@ struct fl_aio_state {
     /* of each class: (name, what the class has there, name, ...) */
     PyObject *members[FL_AIO_N_KINDS];
     unsigned int versions[FL_AIO_N_KINDS]; /* all were found at that tag of a type */
+    unsigned int own_items_version; /* all but _init, _put and _get: the last queue's */
     bool gather_discards;     /* asyncio's (3.14+): the outer future, when it is done */
     bool group_takes_done;    /* asyncio's (< 3.14): a task that is done at once */
     bool group_lets_go;       /* asyncio's: of what it holds, at its end */

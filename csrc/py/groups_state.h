@@ -11,6 +11,7 @@
     X(asyncio_gather, "asyncio.tasks", "gather")                    \
     X(asyncio_shield, "asyncio.tasks", "shield")                    \
     X(asyncio_wait, "asyncio.tasks", "wait")                        \
+    X(asyncio_as_completed, "asyncio.tasks", "as_completed")        \
     X(asyncio_release_waiter, "asyncio.tasks", "_release_waiter")   \
     X(current_task, "asyncio.tasks", "current_task")
 

@@ -10,6 +10,7 @@
     X(asyncio_wait_for, "asyncio.tasks", "wait_for")                                  \
     X(asyncio_timeout, "asyncio.timeouts", "timeout")                                 \
     X(asyncio_timeout_at, "asyncio.timeouts", "timeout_at")                           \
+    X(partial, "functools", "partial")                                                \
     X(ExceptionGroup, "builtins", "ExceptionGroup")
 
 #define FL_WAITS_STATE_NAMES(X)       \

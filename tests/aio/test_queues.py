@@ -100,6 +100,84 @@ def test_overridden_in_a_subclass(mod, run):
     run(main())
 
 
+def test_items_of_a_subclass_race(mod, run):
+    """What its methods do to the queue, to themselves and to who waits is seen."""
+
+    class Odd(mod.PriorityQueue):
+        def _init(self, maxsize):
+            self._queue = collections.OrderedDict()
+
+        def _put(self, item):
+            if item == "refused":
+                raise KeyError(item)
+            self._queue[item] = None
+
+        def _get(self):
+            if self.fails:
+                raise LookupError
+            return self._queue.popitem(last=False)[0]
+
+        fails = False
+
+    async def main():
+        queue = Odd(2)
+        getting = [asyncio.create_task(queue.get()) for _ in range(4)]
+        await turns()
+        with pytest.raises(KeyError):
+            await queue.put("refused")
+        assert queue._unfinished_tasks == 0
+        await queue.put("one")
+        getting[0].cancel()
+        await queue.put("two")
+        await turns()
+        ends = [t.cancelled() or (t.done() and t.result()) for t in getting[:3]]
+        queue.fails = True
+        queue.put_nowait("three")
+        await turns()
+        assert isinstance(getting[3].exception(), LookupError)
+        assert queue.qsize() == 1
+        with pytest.raises(LookupError):
+            queue.get_nowait()
+        queue.fails = False
+        assert queue.get_nowait() == "three"
+        queue._get = lambda: queue._queue.popitem()[0] * 2
+        queue.put_nowait("x")
+        assert await queue.get() == "xx"
+        Odd._get = lambda self: 7
+        del queue._get
+        queue.put_nowait("y")
+        assert await queue.get() == 7
+        Odd.qsize = lambda self: 2
+        assert queue.full()
+        with pytest.raises(asyncio.QueueFull):
+            queue.put_nowait("z")
+        return ends, queue._unfinished_tasks
+
+    assert run(main()) == ([True, "one", "two"], 5)
+
+
+def test_items_in_what_is_no_container(mod, run):
+    class Sized:
+        def __len__(self):
+            return 3
+
+        def __bool__(self):
+            return False
+
+    class Odd(mod.Queue):
+        def _init(self, maxsize):
+            self._queue = Sized()
+
+        def _put(self, item):
+            pass
+
+    async def main():
+        queue = Odd(3)
+        return queue.qsize(), queue.empty(), queue.full()
+
+    assert run(main()) == (3, True, True)
+
+
 def test_a_method_replaced_is_called(mod, run):
     async def main():
         queue, seen = mod.Queue(), []
@@ -211,6 +289,36 @@ def test_join_and_task_done(mod, run):
         await joining
         with pytest.raises(ValueError, match=r"task_done\(\) called too many times"):
             queue.task_done()
+
+    run(main())
+
+
+def test_join_is_cancelled_and_goes_on(mod, run):
+    async def main():
+        queue = mod.Queue()
+        for item in range(2):
+            queue.put_nowait(item)
+        joins = [asyncio.create_task(queue.join()) for _ in range(3)]
+        await turns()
+        joins[0].cancel("enough")
+        with pytest.raises(asyncio.CancelledError, match="enough"):
+            await joins[0]
+        queue.task_done()
+        await turns()
+        assert not joins[1].done()
+        queue.task_done()
+        queue.put_nowait(3)  # whom it has woken, it lets go
+        await turns()
+        assert [join.result() for join in joins[1:]] == [None, None]
+        joining = asyncio.create_task(queue.join())
+        queue._finished = event = asyncio.Event()
+        await turns()
+        assert len(event._waiters) == 1
+        queue.task_done()
+        await joining
+        coro = queue.join()
+        assert coro.__qualname__ == "Queue.join"
+        await coro
 
     run(main())
 

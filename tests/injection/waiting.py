@@ -352,3 +352,84 @@ async def a_connection_that_joins():
             await reader.readexactly(2)
         writer.close()
         await writer.wait_closed()
+
+
+@with_coroutine
+async def completed():
+    loop = asyncio.get_running_loop()
+    foreign, task = of_others(loop)
+    never = loop.create_future()
+    work = [ends(1), ends(KeyError(2)), task, foreign, never]
+    loop.call_soon(foreign.set_result, 3)
+    for each in aio.as_completed(work, timeout=0.001):
+        with contextlib.suppress(*OWN):
+            await each
+    for each in aio.as_completed((ends(n) for n in range(2)), timeout=9):
+        await each
+    for each in aio.as_completed([never]):
+        waits = asyncio.ensure_future(each)
+        await aio.sleep(0)
+        waits.cancel()
+        with contextlib.suppress(*OWN):
+            await waits
+    if hasattr(aio.as_completed([]), "__anext__"):
+        async for each in aio.as_completed([ends(1), ends(2)]):
+            await each
+        it = aio.as_completed([never], timeout=9)
+        it.__getstate__(), it._timeout_handle
+        it._done = asyncio.Queue()
+        waits = asyncio.ensure_future(anext(it))
+        await aio.sleep(0)
+        it._handle_timeout()
+        with contextlib.suppress(*OWN):
+            await waits
+        it._timeout_handle.cancel()
+    with contextlib.suppress(TypeError):
+        list(aio.as_completed([1]))
+
+
+class OwnItems(aio.Queue):
+    def _init(self, maxsize):
+        self._queue = []
+
+    def _put(self, item):
+        self._queue.append(item)
+
+    def _get(self):
+        return self._queue.pop()
+
+
+@with_coroutine
+async def joined():
+    queue = OwnItems(1)
+    await queue.put(1)
+    joining = asyncio.ensure_future(queue.join())
+    await aio.sleep(0)
+    await queue.get()
+    queue.task_done()
+    await joining
+
+
+@with_coroutine
+async def waited_for_tasks():
+    loop = asyncio.get_running_loop()
+
+    async def goes_on():
+        try:
+            await aio.sleep(9)
+        except asyncio.CancelledError:
+            await aio.sleep(0)
+            raise
+
+    for n_cancels in (1, 2):
+        task = asyncio.ensure_future(aio.wait_for(goes_on(), 9))
+        for _ in range(n_cancels):
+            await aio.sleep(0)
+            await aio.sleep(0)
+            task.cancel()
+        with contextlib.suppress(*OWN):
+            await task
+        await aio.sleep(0)
+    future, _ = of_others(loop)
+    with contextlib.suppress(*OWN):
+        await aio.wait_for(future, 0.001)

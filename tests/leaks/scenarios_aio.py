@@ -393,3 +393,90 @@ async def readers():
     with contextlib.suppress(ValueError, TypeError):
         aio.StreamReader(0)
     aio.StreamReader()
+
+
+@with_coroutine
+async def completions():
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    it = iter(aio.as_completed([ends(1), ends(KeyError()), future], timeout=0.01))
+    for each in it:
+        with contextlib.suppress(KeyError, TimeoutError):
+            await each
+    future.set_result(None)
+    for each in aio.as_completed([future, ends(2)], timeout=50):
+        await each
+    for wrong in ([1], 1, future):
+        with contextlib.suppress(TypeError):
+            list(aio.as_completed(wrong))
+    waits = aio.as_completed([loop.create_future()], timeout=50)
+    for each in waits:
+        task = asyncio.ensure_future(each)
+        await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    if hasattr(waits, "__anext__"):
+        waits._handle_timeout(), waits._timeout_handle.cancel()
+        waits.__getstate__(), waits._todo, waits._todo_left, waits._done
+        waits.cycle = waits
+        async for each in aio.as_completed([future, ends(3)]):
+            each.result()
+        with contextlib.suppress(StopAsyncIteration):
+            await anext(waits)
+
+
+class Stack(aio.Queue):
+    def _init(self, maxsize):
+        self._queue = []
+
+    def _put(self, item):
+        self._queue.append(item)
+
+    def _get(self):
+        return self._queue.pop()
+
+
+@with_coroutine
+async def queues_of_subclasses():
+    queue = Stack(1)
+    await queue.put(object())
+    with contextlib.suppress(asyncio.QueueFull):
+        queue.put_nowait(1)
+    joining = asyncio.ensure_future(queue.join())
+    await asyncio.sleep(0)
+    await queue.get()
+    queue.task_done()
+    await joining
+    queue._finished = None
+    for use in (lambda: queue.put(object()), queue.join):
+        with contextlib.suppress(AttributeError):
+            await use()
+
+
+@with_coroutine
+async def waits_for_a_task():
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(TimeoutError):
+        await aio.wait_for(loop.create_future(), 0.001)
+    with contextlib.suppress(KeyError):
+        await aio.wait_for(ends(KeyError()), 50)
+
+    async def goes_on():
+        try:
+            await asyncio.sleep(50)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            raise
+
+    for n_cancels in (1, 2):
+        task = asyncio.ensure_future(aio.wait_for(goes_on(), 50))
+        for _ in range(n_cancels):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)

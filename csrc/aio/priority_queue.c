@@ -1,0 +1,54 @@
+/* PriorityQueue: asyncio.PriorityQueue in C, a Queue with a heap. */
+#include "aio/queue.h"
+
+static PyObject *
+priority_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwds))
+{
+    return fl_aio_new(type, FL_AIO_priority_queue);
+}
+
+PyDoc_STRVAR(
+    priority_doc, "PriorityQueue(maxsize=0)\n--\n\n"
+                  "A Queue that gives the least of its items first:\n"
+                  "asyncio.PriorityQueue, which it derives from, in C.\n\n"
+                  "maxsize: how many there is room for; without a bound if it is 0 or\n"
+                  "less."
+);
+
+static const PyMemberDef no_members[] = {{NULL, 0, 0, 0, NULL}};
+
+static PyType_Slot priority_slots[] = {
+    {Py_tp_doc, (void *)priority_doc},
+    {Py_tp_new, priority_new},
+    {Py_tp_members, (void *)no_members},
+    {0, NULL},
+};
+
+static PyType_Spec priority_spec = {
+    .name = "fastloop.aio.PriorityQueue",
+    .basicsize = sizeof(QueueObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = priority_slots,
+};
+
+int
+fl_priority_queue_add_type(PyObject *module, struct fl_state *state)
+{
+    static const struct fl_aio_named none[] = {{NULL, NULL}};
+    PyObject *stock = state->asyncio_PriorityQueue;
+    PyObject *bases = PyTuple_Pack(2, state->queue_type, stock);
+    if (bases == NULL) {
+        return -1;
+    }
+    const struct fl_aio_class description = {
+        .kind = FL_AIO_priority_queue,
+        .spec = &priority_spec,
+        .type = &state->priority_queue_type,
+        .bases = bases,
+        .stock = stock,
+        .coroutines = none,
+    };
+    int status = fl_aio_add_class(module, state, &description);
+    Py_DECREF(bases);
+    return status;
+}
