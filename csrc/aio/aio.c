@@ -136,7 +136,8 @@ add_functions(PyObject *module, struct fl_state *state)
 int
 fl_aio_add_types(PyObject *module, struct fl_state *state)
 {
-    if (fl_aio_call_add_types(module, state) < 0 || fl_sleep_add(module, state) < 0) {
+    if (fl_aio_call_add_types(module, state) < 0 || fl_sleep_add(module, state) < 0 ||
+        fl_timeout_find_states(state) < 0) {
         return -1;
     }
     if (!is_known_layout(state)) {

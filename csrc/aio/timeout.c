@@ -399,9 +399,8 @@ timeout_at_call(
     return PyObject_Vectorcall(self->stock, args, n_args_flag, kwnames); /* escapes */
 }
 
-/* The members of asyncio.timeouts._State. 0 or -1. */
-static int
-find_states(struct fl_state *state)
+int
+fl_timeout_find_states(struct fl_state *state)
 {
     const struct {
         const char *name;
@@ -420,8 +419,11 @@ find_states(struct fl_state *state)
             return -1;
         }
     }
+    state->aio.stock_on_timeout =
+        PyObject_GetAttr(state->asyncio_Timeout, state->str__on_timeout);
     PyObject *inserts;
-    if (fl_optional_attribute(
+    if (state->aio.stock_on_timeout == NULL ||
+        fl_optional_attribute(
             state->asyncio_Timeout, state->str__insert_timeout_error, &inserts
         ) < 0) {
         return -1;
@@ -442,7 +444,7 @@ fl_timeout_add(PyObject *module, struct fl_state *state)
         .stock = state->asyncio_Timeout,
         .coroutines = timeout_coroutines,
     };
-    if (find_states(state) < 0 || fl_aio_add_class(module, state, &description) < 0 ||
+    if (fl_aio_add_class(module, state, &description) < 0 ||
         fl_aio_add_function(
             module, state, "timeout", timeout_call, state->asyncio_timeout
         ) < 0) {

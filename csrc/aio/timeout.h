@@ -33,6 +33,10 @@ fl_timeout_set_state(TimeoutObject *self, PyObject *state)
     Py_XSETREF(self->state, Py_NewRef(state)); /* escapes if it was odd */
 }
 
+/* Finds asyncio's, for the loop's timers too: the members of asyncio.timeouts._State.
+ * 0 or -1. */
+int fl_timeout_find_states(struct fl_state *state);
+
 int fl_timeout_add(PyObject *module, struct fl_state *state);
 
 /* timeout(delay) on that loop, which is the running one: new, or NULL. escapes. */

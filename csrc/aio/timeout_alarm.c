@@ -1,6 +1,7 @@
 /* Timeout's timer. */
 #include "aio/futures.h"
 #include "aio/timeout.h"
+#include "core/timer_handle.h"
 
 /* ---- its end ---- */
 
@@ -17,23 +18,6 @@ fl_timeout_expire(TimeoutObject *self)
     fl_timeout_set_state(self, state->aio.timeout_expiring);
     fl_alarm_forget(&self->alarm);
     return 0;
-}
-
-/* Whether to cancel the task runs no code but ours. */
-static bool
-is_waiting_for_ours(const struct fl_state *state, PyObject *task)
-{
-    for (int i = 0; i < 64; i++) {
-        PyObject *waiter = fl_base_task(task)->fut_waiter;
-        if (waiter == NULL || Py_IS_TYPE(waiter, state->future_type)) {
-            return true;
-        }
-        if (!Py_IS_TYPE(waiter, state->task_type)) {
-            return false;
-        }
-        task = waiter;
-    }
-    return false;
 }
 
 static int
@@ -53,7 +37,7 @@ ring(LoopObject *loop, PyObject *target, PyObject *Py_UNUSED(value), PyObject *c
             fl_aio_stock_noargs(state->asyncio_Timeout, state->str__on_timeout, target)
         );
     }
-    return is_waiting_for_ours(state, self->task)
+    return fl_timer_cancels_only_ours(state, self->task)
                ? fl_timeout_expire(self)
                : fl_alarm_in_context(context, expire_object, target);
 }

@@ -6,6 +6,7 @@
 #include "core/timer_handle.h"
 
 #include "core/sched.h"
+#include "core/task.h"
 #include "py/error.h"
 #include "py/layout.h"
 #include "py/tables.h"
@@ -63,24 +64,112 @@ result_to_set(const struct fl_state *state, const HandleObject *handle)
     return NULL;
 }
 
-int
-fl_timer_handle_run(TimerHandleObject *self)
+bool
+fl_timer_cancels_only_ours(const struct fl_state *state, PyObject *task)
 {
-    HandleObject *handle = &self->base;
-    LoopObject *loop = handle->loop;
-    PyObject *result = loop == NULL ? NULL : result_to_set(loop->state, handle);
+    for (int i = 0; i < 64; i++) {
+        PyObject *waiter = fl_base_task(task)->fut_waiter;
+        if (waiter == NULL || Py_IS_TYPE(waiter, state->future_type)) {
+            return true;
+        }
+        if (!Py_IS_TYPE(waiter, state->task_type)) {
+            return false;
+        }
+        task = waiter;
+    }
+    return false;
+}
+
+/* The task of asyncio's own Timeout whose _on_timeout() the handle calls, if that is
+ * entered, and to cancel the task runs no other code: new; NULL without an exception if
+ * it is none. */
+static PyObject *
+task_to_cancel(const struct fl_state *state, const HandleObject *handle)
+{
+    PyObject *method = handle->callback;
+    if (handle->args != NULL || handle->n_inline != 0 || method == NULL ||
+        !PyMethod_Check(method) ||
+        PyMethod_GET_FUNCTION(method) != state->aio.stock_on_timeout) {
+        return NULL;
+    }
+    PyObject *timeout = PyMethod_GET_SELF(method);
+    if (!Py_IS_TYPE(timeout, (PyTypeObject *)state->asyncio_Timeout)) {
+        return NULL;
+    }
+    PyObject *phase = PyObject_GetAttr(timeout, state->str__state);
+    PyObject *task = NULL;
+    if (phase == state->aio.timeout_entered) {
+        task = PyObject_GetAttr(timeout, state->str__task);
+    }
+    Py_XDECREF(phase);
+    if (task != NULL && (!Py_IS_TYPE(task, state->task_type) ||
+                         !fl_timer_cancels_only_ours(state, task))) {
+        Py_CLEAR(task);
+    }
+    PyErr_Clear();
+    return task;
+}
+
+/* What is left of _on_timeout(). escapes. 0 or -1. */
+static int
+expire(const struct fl_state *state, PyObject *timeout, PyObject *task)
+{
+    if (fl_task_cancel((TaskObject *)(void *)task, Py_None) < 0 || /* escapes */
+        PyObject_SetAttr(timeout, state->str__state, state->aio.timeout_expiring) < 0) {
+        return -1;
+    }
+    return PyObject_SetAttr(timeout, state->str__timeout_handler, Py_None);
+}
+
+/* Sets the future of asyncio's own sleep() and wait_for(), if it can be done in C: 1, 0
+ * if not, or -1. escapes. */
+static int
+set_future(LoopObject *loop, const HandleObject *handle)
+{
+    PyObject *result = result_to_set(loop->state, handle);
     if (result == NULL || !Py_IS_TYPE(handle->vector[1], loop->state->future_type)) {
-        return fl_handle_run(handle);
+        return 0;
     }
     FutureObject *future = fl_future(handle->vector[1]);
     if (future->status != FL_FUTURE_PENDING || fl_sched_loop(future) == NULL) {
-        return fl_handle_run(handle);
+        return 0;
     }
     Py_INCREF(future);
     Py_INCREF(result);
     int status = fl_future_set_result(future, result); /* escapes */
     Py_DECREF(result);
     Py_DECREF(future);
+    return status < 0 ? -1 : 1;
+}
+
+/* The same of a Timeout. */
+static int
+end_timeout(LoopObject *loop, const HandleObject *handle)
+{
+    PyObject *task = task_to_cancel(loop->state, handle);
+    if (task == NULL) {
+        return 0;
+    }
+    PyObject *timeout = Py_NewRef(PyMethod_GET_SELF(handle->callback));
+    int status = expire(loop->state, timeout, task); /* escapes */
+    Py_DECREF(timeout);
+    Py_DECREF(task);
+    return status < 0 ? -1 : 1;
+}
+
+int
+fl_timer_handle_run(TimerHandleObject *self)
+{
+    HandleObject *handle = &self->base;
+    LoopObject *loop = handle->loop;
+    int known = loop == NULL ? 0 : set_future(loop, handle); /* escapes */
+    if (known == 0 && loop != NULL) {
+        known = end_timeout(loop, handle); /* escapes */
+    }
+    if (known == 0) {
+        return fl_handle_run(handle);
+    }
+    int status = known < 0 ? -1 : 0;
     if (status < 0 && !fl_error_is_exit()) {
         PyObject *exc = fl_error_take();
         status = fl_handle_report_as(

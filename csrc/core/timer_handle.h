@@ -18,9 +18,13 @@ PyObject *fl_timer_handle_start(
  * in. */
 void fl_timer_handle_withdraw(TimerHandleObject *self);
 
-/* As fl_handle_run, outside of debug mode. What asyncio's own sleep() and wait_for()
- * give to call_later() is done in C where it sets a future of ours. escapes. */
+/* As fl_handle_run, outside of debug mode. What asyncio's own sleep(), wait_for() and
+ * Timeout give to call_later() and call_at() is done in C where it sets a future of
+ * ours or cancels a task of ours. escapes. */
 int fl_timer_handle_run(TimerHandleObject *self);
+
+/* Whether to cancel the task, one of ours, runs no code but ours. */
+bool fl_timer_cancels_only_ours(const struct fl_state *state, PyObject *task);
 
 static inline TimerHandleObject *
 fl_timer_handle_of(struct fl_timer *timer)

@@ -123,6 +123,7 @@ enum fl_aio_kind {
     X(lock_acquire)     /* our Lock's, unbound */                               \
     X(stream_limit)     /* of a StreamReader, where none is given */            \
     X(log_on_exception) /* asyncio's, of shielded futures, where it has that */ \
+    X(stock_on_timeout) /* asyncio.Timeout._on_timeout */                       \
     X(timeout_created)  /* members of asyncio.timeouts._State */                \
     X(timeout_entered)                                                          \
     X(timeout_expiring)                                                         \

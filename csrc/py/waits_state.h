@@ -13,12 +13,15 @@
     X(partial, "functools", "partial")                                                \
     X(ExceptionGroup, "builtins", "ExceptionGroup")
 
-#define FL_WAITS_STATE_NAMES(X)       \
-    X(str_cancelling, "cancelling")   \
-    X(str_expired, "expired")         \
-    X(str_reschedule, "reschedule")   \
-    X(str_uncancel, "uncancel")       \
-    X(str__on_timeout, "_on_timeout") \
+#define FL_WAITS_STATE_NAMES(X)                 \
+    X(str_cancelling, "cancelling")             \
+    X(str_expired, "expired")                   \
+    X(str_reschedule, "reschedule")             \
+    X(str_uncancel, "uncancel")                 \
+    X(str__on_timeout, "_on_timeout")           \
+    X(str__state, "_state")                     \
+    X(str__task, "_task")                       \
+    X(str__timeout_handler, "_timeout_handler") \
     X(str__insert_timeout_error, "_insert_timeout_error")
 
 #endif

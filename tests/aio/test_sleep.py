@@ -1,6 +1,7 @@
 """sleep(), beside asyncio's, and the timers that are no handles."""
 
 import asyncio
+import contextvars
 import gc
 import inspect
 import pickle
@@ -528,6 +529,11 @@ def test_asyncios_own_timers_are_run_in_c(fast_loop):
             await task
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(fast_loop.create_future(), 0.001)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.001) as timeout:
+                await fast_loop.create_future()
+        assert timeout.expired()
+        assert timeout._timeout_handler is None
 
     sys.setprofile(profile)
     try:
@@ -536,6 +542,51 @@ def test_asyncios_own_timers_are_run_in_c(fast_loop):
         sys.setprofile(None)
     assert "main" in called
     assert "_set_result_unless_cancelled" not in called
+    assert "_on_timeout" not in called
+
+
+class Waited(asyncio.Future):
+    """Of another kind: what its cancel() does is the program's."""
+
+    context = contextvars.ContextVar("context", default="none")
+
+    def cancel(self, msg=None):
+        self.seen = self.context.get()
+        return super().cancel(msg)
+
+
+def test_asyncios_own_timeout_and_what_it_cancels(loop, run, logs):
+    """It is run as it stands where anything of it is not as it was made."""
+
+    async def main():
+        future = Waited()
+        Waited.context.set("entered")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.001):
+                Waited.context.set("awaited")
+                await future
+        assert future.seen == "entered"
+        async with asyncio.timeout(0.001) as timeout:
+            timeout._state = asyncio.timeouts._State.EXITED
+            await asyncio.sleep(0.01)
+            assert timeout._timeout_handler is not None
+            timeout._state = asyncio.timeouts._State.ENTERED
+        async with asyncio.timeout(0.001) as timeout:
+            task, timeout._task = timeout._task, asyncio.create_task(asyncio.sleep(5))
+            await asyncio.wait([timeout._task])
+            assert timeout._task.cancelled()
+            timeout._task = task
+            timeout._state = asyncio.timeouts._State.ENTERED
+        patched = asyncio.timeout(0.001)
+        patched._on_timeout = done = asyncio.get_running_loop().create_future()
+        patched._on_timeout = lambda: done.set_result("called")
+        async with patched:
+            assert await done == "called"
+
+    run(main())
+    ((level, text),) = logs.take()
+    assert level == "ERROR"
+    assert text.startswith("Exception in callback Timeout._on_timeout()")
 
 
 def test_asyncios_own_timer_on_a_future_that_is_done(loop, logs):
