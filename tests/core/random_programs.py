@@ -148,6 +148,7 @@ class Machine:
     def __init__(self, program, loop, Future, Task, nest=None):
         self.program, self.loop = program, loop
         self.nest, self.depth = nest, 0
+        self.nesting = []  # the tasks in whose steps the loop runs
         self.Future, self.Task = Future, Task
         self.trace = []
         self.lost = []
@@ -474,11 +475,13 @@ class Machine:
 
         me = asyncio.current_task()
         self.depth += 1
+        self.nesting.append(me)
         nudge(0)
         try:
             self.note(name, "nested", describe(self.nest(self.loop, task)))
         finally:
             self.depth -= 1
+            self.nesting.remove(me)
             self.note(name, "is current again", asyncio.current_task() is me)
 
     async def do_nest(self, name, index):
@@ -495,7 +498,9 @@ class Machine:
         free = [
             task
             for task in self.tasks
-            if int(task.get_name()[1:]) > int(name[1:]) and task not in self.awaited
+            if int(task.get_name()[1:]) > int(name[1:])
+            and task not in self.awaited
+            and task not in self.nesting
         ]
         if free:
             task = free[i % len(free)]
