@@ -354,14 +354,16 @@ trim_lists(LoopObject *loop, int max)
     trim_list(&loop->free_threadsafe_handles, max);
 }
 
-void
+bool
 fl_handle_trim_lists(LoopObject *loop)
 {
     /* fast: any above a power of two shows in all of them at once */
     if ((loop->free_handles.count | loop->free_timer_handles.count |
          loop->free_threadsafe_handles.count) > FREELIST_IDLE) {
         trim_lists(loop, FREELIST_IDLE);
+        return true;
     }
+    return false;
 }
 
 void

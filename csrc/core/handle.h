@@ -115,8 +115,8 @@ int fl_handle_cancel(HandleObject *self);
 void fl_handle_run_begins(HandleObject *self);
 void fl_handle_run_ended(HandleObject *self);
 
-/* Leaves a loop's freelists what a quiet one needs. */
-void fl_handle_trim_lists(LoopObject *loop);
+/* Leaves a loop's freelists what a quiet one needs. escapes. Whether there was more. */
+bool fl_handle_trim_lists(LoopObject *loop);
 
 /* Frees what a loop's freelists hold. */
 void fl_handle_free_lists(LoopObject *loop);

@@ -32,6 +32,7 @@
 #include "py/context.h"
 #include "py/mirror.h"
 #include "py/state.h"
+#include "py/time_watch.h"
 
 /* Who may be in a loop's lists and tables, and who takes it out:
  *
@@ -229,9 +230,25 @@ fl_loop_overrides(LoopObject *self)
  */
 int fl_loop_show_patches(struct fl_state *state);
 
-/* The loop's clock in seconds: CLOCK_MONOTONIC, or what replaces loop.time.
- * -1.0 with an exception set on failure; escapes only if it is replaced. */
-double fl_loop_now(LoopObject *self);
+/* Is the loop's clock CLOCK_MONOTONIC, or has somebody replaced it? */
+static inline bool
+fl_loop_has_plain_clock(LoopObject *self)
+{
+    return !(fl_loop_overrides(self) & FL_OVERRIDES_TIME) &&
+           !fl_time_is_replaced(self->state);
+}
+
+/* loop.time(). escapes. -1.0 with an exception set on failure. */
+FL_SLOW double fl_loop_ask_time(LoopObject *self);
+
+/* The loop's clock in seconds; escapes only if it is replaced. -1.0 with an exception
+ * set on failure. */
+static inline double
+fl_loop_now(LoopObject *self)
+{
+    return FL_LIKELY(fl_loop_has_plain_clock(self)) ? fl_clock_monotonic_s()
+                                                    : fl_loop_ask_time(self);
+}
 
 /* loop_schedule.c */
 /* MemoryError; returns -1. */
@@ -315,9 +332,10 @@ fl_loop_has_watches(const LoopObject *self)
  * them. */
 #define FL_SIGNAL_PERIOD 16
 
-/* The poll of one iteration, or its permitted skip; runs signal handlers.
- * escapes. 0, or -1 with an exception. */
-int fl_loop_poll(LoopObject *self);
+/* The poll of one iteration, or its permitted skip; runs signal handlers. thread: the
+ * calling one's. *looked_s: the time if it was looked at and nobody has run or slept
+ * since, else NAN. escapes. 0, or -1 with an exception. */
+int fl_loop_poll(LoopObject *self, PyThreadState *thread, double *looked_s);
 
 /* Is this the interpreter's only Python thread? */
 static inline bool

@@ -112,12 +112,8 @@ fl_loop_setattro(PyObject *op, PyObject *name, PyObject *value)
 }
 
 double
-fl_loop_now(LoopObject *self)
+fl_loop_ask_time(LoopObject *self)
 {
-    if (!(fl_loop_overrides(self) & FL_OVERRIDES_TIME) &&
-        !fl_time_is_replaced(self->state)) {
-        return fl_clock_monotonic_s();
-    }
     PyObject *now = PyObject_CallMethodNoArgs((PyObject *)self, self->state->str_time);
     if (now == NULL) {
         return -1.0;

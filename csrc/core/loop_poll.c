@@ -75,34 +75,69 @@ time_to_timer(LoopObject *self, double now_s)
     return (int64_t)ceil(timeout_s * 1e9);
 }
 
+/* Drops what only a busy loop needs. escapes. Whether it did. */
+static bool
+give_back(LoopObject *self)
+{
+    bool any = fl_context_trim(&self->contexts); /* escapes */
+    any |= fl_handle_trim_lists(self);           /* escapes */
+    return fl_task_trim(self->state, FL_FREELIST_IDLE) || any;
+}
+
 /* Does what is left for a loop that has nothing to do, and may give it something: a
  * task dies, a signal handler runs, loop.time may be anybody's. Sets the nanoseconds
- * to sleep, -1 for ever, as things stand after the last of them: between this and the
- * poll no more code of others runs. escapes. 0, or -1 with an exception. */
-static int
-prepare_to_sleep(LoopObject *self, int64_t *timeout_ns)
+ * to sleep, -1 for ever, as things stand after the last of them. *looked_s: the time if
+ * it was looked at and the clock is nobody else's, else NAN. escapes. 0, or -1 with an
+ * exception. */
+FL_INLINE int
+look_ahead(LoopObject *self, int64_t *timeout_ns, double *looked_s)
 {
-    fl_current_retract(self);         /* escapes */
-    fl_context_trim(&self->contexts); /* escapes */
-    fl_handle_trim_lists(self);       /* escapes */
-    fl_task_trim(self->state, FL_FREELIST_IDLE);
+    *timeout_ns = 0;
+    *looked_s = NAN;
+    fl_current_retract(self);       /* escapes */
     if (PyErr_CheckSignals() < 0) { /* escapes; the wake-up fd may be another's */
         return -1;
     }
+    if (is_busy(self)) {
+        return 0;
+    }
     double now_s = 0.0;
-    if (self->timers.count > 0 && !is_busy(self)) {
-        now_s = fl_loop_now(self); /* escapes if loop.time is replaced */
-        if (now_s == -1.0 && PyErr_Occurred()) {
-            return -1;
+    if (self->timers.count > 0) {
+        if (FL_UNLIKELY(!fl_loop_has_plain_clock(self))) {
+            now_s = fl_loop_ask_time(self); /* escapes */
+            if ((now_s == -1.0 && PyErr_Occurred()) || is_busy(self)) {
+                return PyErr_Occurred() ? -1 : 0;
+            }
+        }
+        else {
+            *looked_s = now_s = fl_clock_monotonic_s();
         }
     }
-    *timeout_ns = is_busy(self) ? 0 : time_to_timer(self, now_s);
+    *timeout_ns = time_to_timer(self, now_s);
     return 0;
 }
 
-/* prepared: signals were looked for just now, by prepare_to_sleep. */
+/* The same, with what is kept for a busy loop given back: between this and the poll no
+ * more code of others runs. escapes. 0, or -1 with an exception. */
 static int
-poll_now(LoopObject *self, int64_t timeout_ns, bool only_thread, bool prepared)
+prepare_to_sleep(LoopObject *self, int64_t *timeout_ns, double *looked_s)
+{
+    do {
+        if (look_ahead(self, timeout_ns, looked_s) < 0) {
+            return -1;
+        }
+        /* fast: what is due is no reason to give back (27 instructions) */
+    } while (*timeout_ns != 0 && give_back(self)); /* escapes; look again */
+    return 0;
+}
+
+/* prepared: signals were looked for just now, by prepare_to_sleep. *looked_s becomes
+ * NAN if that time may have passed since. */
+static int
+poll_now(
+    LoopObject *self, int64_t timeout_ns, bool only_thread, bool prepared,
+    double *looked_s
+)
 {
     int n_events;
     fl_poller_put_back(&self->poller);
@@ -132,8 +167,12 @@ poll_now(LoopObject *self, int64_t timeout_ns, bool only_thread, bool prepared)
     /* fast: nobody slept, so a signal that came since is found before anybody does
      * (46 instructions) */
     if (n_events == 0 && timeout_ns == 0 && prepared) {
+        if (!only_thread) {
+            *looked_s = NAN; /* others had the GIL meanwhile */
+        }
         return 0;
     }
+    *looked_s = NAN;
     /* Before the events are spent: what KeyboardInterrupt leaves behind is
      * still ready at the next poll. */
     if (PyErr_CheckSignals() < 0) { /* escapes */
@@ -160,12 +199,12 @@ skip_poll(LoopObject *self, bool only_thread)
 }
 
 int
-fl_loop_poll(LoopObject *self)
+fl_loop_poll(LoopObject *self, PyThreadState *thread, double *looked_s)
 {
+    *looked_s = NAN;
     if (fl_loop_ensure_own(self) < 0) { /* escapes */
         return -1;
     }
-    PyThreadState *thread = PyThreadState_Get();
     bool only_thread = fl_is_only_thread(thread);
     int64_t timeout_ns = 0;
     bool prepared = !is_busy(self);
@@ -177,14 +216,14 @@ fl_loop_poll(LoopObject *self)
                        : skip_poll(self, only_thread); /* escapes */
         }
     }
-    else if (prepare_to_sleep(self, &timeout_ns) < 0) { /* escapes */
+    else if (prepare_to_sleep(self, &timeout_ns, looked_s) < 0) { /* escapes */
         return -1;
     }
     if (!self->is_open) {
         PyErr_SetString(PyExc_RuntimeError, "Event loop is closed");
         return -1;
     }
-    return poll_now(self, timeout_ns, only_thread, prepared);
+    return poll_now(self, timeout_ns, only_thread, prepared, looked_s);
 }
 
 /* asyncio's _process_events(event_list) takes what its selector returned; ours

@@ -357,19 +357,20 @@ task_dealloc(PyObject *op)
     Py_DECREF(type);
 }
 
-void
+bool
 fl_task_trim(struct fl_state *state, int max)
 {
     const struct fl_types_state *types = &state->types;
     /* fast: none is above max, if that is a power of two less than what all have */
     if ((types->free_tasks.count | types->free_futures.count | types->free_iters.count |
          types->wakeups.count) <= max) {
-        return;
+        return false;
     }
     fl_freelist_trim(&state->types.free_tasks, max, LINK);
     fl_future_trim(state, max);
     fl_future_iter_trim(state, max);
     fl_task_wakeup_trim(state, max);
+    return true;
 }
 
 static PyObject *

@@ -48,8 +48,8 @@ int fl_task_add_type(PyObject *module, struct fl_state *state);
 PyObject *fl_task_new(LoopObject *loop, const struct fl_task_args *args);
 
 /* Frees all but max of what is kept of dead tasks, futures and iterators, and of
- * wake-up methods. */
-void fl_task_trim(struct fl_state *state, int max);
+ * wake-up methods. Whether there was more. */
+bool fl_task_trim(struct fl_state *state, int max);
 
 /* task.cancel(msg=message). escapes. 1, 0 if it is done, -1 with an exception. */
 int fl_task_cancel(TaskObject *self, PyObject *message);

@@ -52,7 +52,7 @@ fl_timer_handle_withdraw(TimerHandleObject *self)
 static PyObject *
 result_to_set(const struct fl_state *state, const HandleObject *handle)
 {
-    if (handle->args != NULL) {
+    if (handle->n_inline == 0 || handle->args != NULL) {
         return NULL;
     }
     if (handle->callback == state->set_result_unless_cancelled) {

@@ -30,13 +30,20 @@ tick_rate_guess(void)
 #endif
 }
 
+static void
+tick_rate_set(struct fl_tick_rate *rate, double ticks_per_ns, int64_t window_ns)
+{
+    rate->ticks_per_ns = ticks_per_ns;
+    rate->window_ns = window_ns;
+    rate->window_ticks = (uint64_t)((double)window_ns * ticks_per_ns);
+}
+
 void
 fl_tick_rate_init(struct fl_tick_rate *rate)
 {
     rate->start_ticks = fl_clock_ticks();
     rate->start_ns = fl_clock_monotonic_ns();
-    rate->window_ns = WINDOW_MIN_NS;
-    rate->ticks_per_ns = tick_rate_guess();
+    tick_rate_set(rate, tick_rate_guess(), WINDOW_MIN_NS);
 }
 
 static void
@@ -46,7 +53,7 @@ tick_rate_measure(struct fl_tick_rate *rate, int64_t now_ticks, int64_t now_ns)
     double elapsed_ns = (double)(now_ns - rate->start_ns);
     if (elapsed_ticks > 0.0 && elapsed_ns > 0.0 &&
         elapsed_ticks <= MAX_TICKS_PER_NS * elapsed_ns) {
-        rate->ticks_per_ns = elapsed_ticks / elapsed_ns;
+        tick_rate_set(rate, elapsed_ticks / elapsed_ns, rate->window_ns);
     }
 }
 
@@ -69,6 +76,6 @@ fl_tick_rate_update(struct fl_tick_rate *rate, int64_t now_ticks, int64_t now_ns
     rate->start_ticks = now_ticks;
     rate->start_ns = now_ns;
     if (rate->window_ns < WINDOW_MAX_NS) {
-        rate->window_ns *= 2;
+        tick_rate_set(rate, rate->ticks_per_ns, 2 * rate->window_ns);
     }
 }

@@ -48,8 +48,9 @@ fl_clock_ticks(void)
 struct fl_tick_rate {
     int64_t start_ticks;
     int64_t start_ns;
-    int64_t window_ns;   /* span of the measurement under way */
-    double ticks_per_ns; /* a low guess until a millisecond has passed */
+    int64_t window_ns;     /* span of the measurement under way */
+    double ticks_per_ns;   /* a low guess until a millisecond has passed */
+    uint64_t window_ticks; /* of window_ns, at that rate */
 };
 
 void fl_tick_rate_init(struct fl_tick_rate *rate);
@@ -59,8 +60,8 @@ void fl_tick_rate_init(struct fl_tick_rate *rate);
 static inline bool
 fl_tick_rate_is_due(const struct fl_tick_rate *rate, int64_t now_ticks)
 {
-    double elapsed = (double)(now_ticks - rate->start_ticks);
-    return elapsed < 0.0 || elapsed >= (double)rate->window_ns * rate->ticks_per_ns;
+    /* set back is more than any window */
+    return (uint64_t)(now_ticks - rate->start_ticks) >= rate->window_ticks;
 }
 
 /* Refines the rate; cheap enough for every poll. now_ns: CLOCK_MONOTONIC, read

@@ -99,12 +99,14 @@ fl_context_give_up(PyObject **context, struct fl_contexts *kept)
     }
 }
 
-void
+bool
 fl_context_trim(struct fl_contexts *kept)
 {
     if (kept->last != NULL && !is_current(kept->last)) {
         Py_CLEAR(kept->last); /* escapes */
+        return true;
     }
+    return false;
 }
 
 void

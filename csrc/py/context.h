@@ -35,8 +35,8 @@ int fl_context_own(PyObject **snapshot, struct fl_contexts *kept);
 void fl_context_give_up(PyObject **context, struct fl_contexts *kept);
 
 /* Drops what is kept, unless its variables are those of the current context: else
- * they would live longer than the callbacks that set them. */
-void fl_context_trim(struct fl_contexts *kept);
+ * they would live longer than the callbacks that set them. escapes. Whether it was. */
+bool fl_context_trim(struct fl_contexts *kept);
 void fl_context_drop(struct fl_contexts *kept);
 
 #endif
