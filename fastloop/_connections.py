@@ -84,6 +84,7 @@ class Connections:
         TypeError if the transport cannot be upgraded, ssl.SSLError and OSError if the
         handshake fails.
         """
+        self._send_waiting()
         return await _tls.start_tls(self, transport, protocol, sslcontext, **options)
 
     start_tls.__wrapped__ = _Asyncio.start_tls  # type: ignore[attr-defined]

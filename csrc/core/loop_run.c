@@ -393,6 +393,11 @@ setup(LoopObject *self)
         fl_loop_check_closed(self) < 0 || check_not_running(self, &other) < 0) {
         return -1;
     }
+    LoopObject *outer = other == NULL ? NULL : fl_loop_of(other);
+    if (outer != NULL && fl_loop_flush(outer) < 0) { /* escapes */
+        Py_DECREF(other);
+        return -1;
+    }
     Py_XSETREF(self->outer_loop, other); /* escapes */
     self->thread_id = PyThread_get_thread_ident();
     self->running = 1;

@@ -245,6 +245,10 @@ remove_direction(PyObject *op, PyObject *fileobj, uint32_t event)
     if (self->closed) {
         Py_RETURN_FALSE;
     }
+    /* who ends a watch closes its file next, a server the one it listens on */
+    if (fl_loop_flush(self) < 0) { /* escapes */
+        return NULL;
+    }
     struct fl_reader_watch *watch = find_by_object(self, fileobj); /* escapes */
     if (watch == NULL) {
         if (PyErr_Occurred()) {

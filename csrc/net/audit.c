@@ -14,20 +14,44 @@ starts_with(const char *text, const char *start)
     return strncmp(text, start, strlen(start)) == 0;
 }
 
-/* Is it of something that may be seen outside of the process, or that takes long? */
 static bool
-reaches_out(const char *event)
+starts_with_one(const char *event, const char *const *kinds)
 {
-    static const char *const kinds[] = {
-        "fcntl.",  "open",        "os.",     "shutil.",    "signal.",
-        "socket.", "subprocess.", "syslog.", "time.sleep",
-    };
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(kinds); i++) {
-        if (event[0] == kinds[i][0] && starts_with(event, kinds[i])) {
+    for (; *kinds != NULL; kinds++) {
+        if (starts_with(event, *kinds)) {
             return true;
         }
     }
     return false;
+}
+
+/* Is it of something that may be seen outside of the process, or that takes long, or of
+ * a thread that may do either? Nearly all are told apart by their first letter: each
+ * id() is an event. */
+static bool
+reaches_out(const char *event)
+{
+    static const char *const with_f[] = {"fcntl.", NULL};
+    static const char *const with_o[] = {"open", "os.", NULL};
+    static const char *const with_s[] = {
+        "shutil.", "signal.", "socket.", "subprocess.", "syslog.", NULL,
+    };
+    static const char *const with_t[] = {"time.sleep", NULL};
+    static const char *const with_line[] = {"_thread.start_", NULL};
+    switch (event[0]) {
+    case 'f':
+        return starts_with_one(event, with_f);
+    case 'o':
+        return starts_with_one(event, with_o);
+    case 's':
+        return starts_with_one(event, with_s);
+    case 't':
+        return starts_with_one(event, with_t);
+    case '_':
+        return starts_with_one(event, with_line);
+    default:
+        return false;
+    }
 }
 
 /* Of the loop that runs in this thread: in another's a step has no order with this.

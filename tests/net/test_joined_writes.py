@@ -244,6 +244,59 @@ def test_sent_when_a_call_is_refused(run, family, how):
     run(main())
 
 
+def test_sent_before_a_server_closes(run, family):
+    async def main():
+        async with Accepted(family) as pair:
+            pair.transport.write(b"x")
+            pair.server.close()
+            assert pair.arrived() == b"x"
+
+    run(main())
+
+
+def test_sent_before_a_watch_ends(run, family):
+    async def main():
+        loop = asyncio.get_running_loop()
+        left, right = socket.socketpair()
+        with left, right:
+            loop.add_reader(left, int)
+            async with Accepted(family) as pair:
+                pair.transport.write(b"x")
+                loop.remove_reader(left)
+                assert pair.arrived() == b"x"
+
+    run(main())
+
+
+def test_sent_though_tls_is_refused(run, family):
+    async def main():
+        loop = asyncio.get_running_loop()
+        async with Accepted(family) as pair:
+            pair.transport.write(b"x")
+            with pytest.raises(TypeError):
+                await loop.start_tls(pair.transport, pair.protocol, "no context")
+            assert pair.arrived() == b"x"
+
+    run(main())
+
+
+def test_sent_before_another_loop_runs_inside(fast_loop, family, monkeypatch):
+    monkeypatch.setattr(asyncio, "_nest_patched", True, raising=False)
+    other = type(fast_loop)()
+
+    async def main():
+        async with Accepted(family) as pair:
+
+            async def look():
+                return pair.arrived()
+
+            pair.transport.write(b"x")
+            return other.run_until_complete(look())
+
+    with contextlib.closing(other):
+        assert fast_loop.run_until_complete(main()) == b"x"
+
+
 def test_sent_before_lines_are_made(run, family):
     async def main():
         async with Accepted(family) as pair:

@@ -4,6 +4,7 @@ As far as Python tells of it, by audit events: children, files, signals, sockets
 rest, and what the events cost, is listed among the differences.
 """
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -36,6 +37,12 @@ def send_datagram(*_):
         left.sendto(b"x", right.getsockname())
 
 
+def start_thread():
+    thread = threading.Thread(target=int)
+    thread.start()
+    thread.join()
+
+
 def fail_to_spawn():
     with contextlib.suppress(OSError):
         subprocess.run(["/there/is/no/such"])
@@ -59,6 +66,11 @@ ACTS = {
     "socket.sendto": send_datagram,
     "socket.socket": lambda: socket.socket().close(),
 }
+if sys.version_info >= (3, 12):
+    ACTS["Thread.start"] = start_thread
+    ACTS["run_in_executor"] = lambda: asyncio.get_running_loop().run_in_executor(
+        None, int
+    )
 if sys.version_info >= (3, 13):
     ACTS["time.sleep"] = lambda: time.sleep(0)
 
@@ -97,11 +109,14 @@ def test_sent_before_another_hook_hears_of_it(run):
 
 
 def test_another_threads_doings_end_no_joining(fast_loop):
+    acts = threading.Event()
+    thread = threading.Thread(target=lambda: acts.wait() and os.listdir())
+    thread.start()
+
     async def main():
         async with Accepted() as pair:
             pair.transport.write(b"head ")
-            thread = threading.Thread(target=os.listdir)
-            thread.start()
+            acts.set()
             thread.join()
             seen = [pair.arrived()]
             pair.transport.write(b"body")
