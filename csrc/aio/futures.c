@@ -172,16 +172,36 @@ fl_aio_running_loop(const struct fl_state *state)
     return PyObject_CallNoArgs(state->get_running_loop);
 }
 
+/* asyncio's helpers look the function up where tasks in Python replace it: borrowed. */
+static PyObject *
+current_task_function(const struct fl_state *state)
+{
+    if (!PyModule_Check(state->asyncio_tasks)) {
+        return state->current_task;
+    }
+    PyObject *names = PyModule_GetDict(state->asyncio_tasks);
+    PyObject *function = PyDict_GetItemWithError(names, state->str_current_task);
+    return function != NULL || PyErr_Occurred() ? function : state->current_task;
+}
+
 PyObject *
 fl_aio_current_task(const struct fl_state *state, PyObject *loop)
 {
+    PyObject *function = current_task_function(state);
+    if (function == NULL) {
+        return NULL;
+    }
 #if defined(FL_HAVE_THREAD_TASKS)
-    if (state->types.own && *fl_thread_running_loop(state) == loop) {
+    if (function == state->current_task && state->types.own &&
+        *fl_thread_running_loop(state) == loop) {
         PyObject *task = *fl_thread_running_task(state);
         return Py_NewRef(task != NULL ? task : Py_None);
     }
 #endif
-    return PyObject_CallOneArg(state->current_task, loop);
+    Py_INCREF(function);
+    PyObject *task = PyObject_CallOneArg(function, loop); /* escapes */
+    Py_DECREF(function);
+    return task;
 }
 
 int

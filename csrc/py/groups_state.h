@@ -13,6 +13,7 @@
     X(asyncio_wait, "asyncio.tasks", "wait")                        \
     X(asyncio_as_completed, "asyncio.tasks", "as_completed")        \
     X(asyncio_release_waiter, "asyncio.tasks", "_release_waiter")   \
+    X(asyncio_tasks, "asyncio", "tasks")                            \
     X(current_task, "asyncio.tasks", "current_task")
 
 #define FL_GROUPS_STATE_NAMES(X)                          \
@@ -23,6 +24,7 @@
     X(str_return_when, "return_when")                     \
     X(str_set_exception, "set_exception")                 \
     X(str_timeout, "timeout")                             \
+    X(str_current_task, "current_task")                   \
     X(str__cancel_message, "_cancel_message")             \
     X(str__children, "_children")                         \
     X(str__make_cancelled_error, "_make_cancelled_error") \

@@ -731,3 +731,32 @@ def test_names():
         fastloop.decelerate()
     for name in names:
         assert getattr(asyncio, name) is not getattr(aio, name)
+
+
+# ---- whose task ----
+
+
+def test_who_replaces_current_task_is_asked(mod, run, monkeypatch):
+    """As asyncio's own tests do for tasks in Python, which C knows nothing of."""
+    real, asked = asyncio.tasks.current_task, []
+
+    def current_task(loop=None):
+        asked.append(place)
+        return real(loop)
+
+    async def main():
+        nonlocal place
+        place = "timeout"
+        async with mod.timeout(60):
+            pass
+        place = "group"
+        async with mod.TaskGroup():
+            pass
+
+    place = None
+    monkeypatch.setattr(asyncio.tasks, "current_task", current_task)
+    run(main())
+    assert asked == ["timeout", "group"]
+    monkeypatch.undo()
+    run(main())
+    assert asked == ["timeout", "group"]
