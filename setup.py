@@ -112,7 +112,14 @@ SOURCES = {
         "stream_write.c",
         "writer.c",
     ],
-    "tls": ["engine.c", "openssl.c", "protocol.c", "traffic.c"],
+    "tls": [
+        "control.c",
+        "engine.c",
+        "incoming.c",
+        "openssl.c",
+        "outgoing.c",
+        "protocol.c",
+    ],
     "aio": [
         "aio.c",
         "as_completed.c",

@@ -16,6 +16,7 @@ asyncio's class itself is used, as in asyncio's loop, where that cannot be right
 """
 
 import asyncio
+import contextlib
 import os
 import types
 from asyncio import base_events, sslproto
@@ -55,6 +56,9 @@ _DONE_IN_C: tuple[Any, ...] = (
 if ssl is not None:
     _DONE_IN_C += ((ssl.SSLObject, ("read", "write")),)
 
+_FLUSHING = sslproto.SSLProtocolState.FLUSHING
+_DROPPED_AT_ONCE = 16 * 1024
+
 _stock = sslproto.SSLProtocol
 _as_found = tuple(
     (vars(cls), name, vars(cls).get(name))
@@ -66,9 +70,68 @@ _as_found = tuple(
 class _SSLProtocolTransport(_core._TlsTransport, sslproto._SSLProtocolTransport):
     """asyncio's transport of TLS, which writes in C."""
 
+    def _force_close(self, exc: BaseException | None) -> None:
+        self._closed = True
+        if self._ssl_protocol is not None:
+            self._ssl_protocol._abort(exc)
+
 
 class SSLProtocol(_core._Tls, sslproto.SSLProtocol):
-    """asyncio's protocol of TLS, with its records in C."""
+    """asyncio's protocol of TLS, with its records in C.
+
+    The ends of handshake and connection are asyncio's too, but for what it gets wrong.
+    """
+
+    _flushing = False
+
+    def _on_handshake_complete(self, handshake_exc: Any) -> None:
+        """Read what came right behind it when whoever waits for TLS has it."""
+        self._reads_later = True
+        try:
+            super()._on_handshake_complete(handshake_exc)
+        finally:
+            self._reads_later = False
+
+    def _start_shutdown(self) -> None:
+        """End also what the peer has ended while reading was paused."""
+        super()._start_shutdown()
+        if self._state is _FLUSHING and not self._flushing:
+            self._app_transport._closed = True
+            self._do_flush()
+
+    def _do_flush(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self._reads_later = False
+            try:
+                super()._do_flush()
+            finally:
+                self._flushing = False
+
+    def _do_shutdown(self) -> None:
+        """Drop what the peer still sends, until it answers or time is up."""
+        if not self._eof_received:
+            try:
+                self._drop_plain_text()
+            except ssl.SSLError as exc:
+                self._on_shutdown_complete(exc)
+                return
+        super()._do_shutdown()
+
+    def _drop_plain_text(self) -> None:
+        with contextlib.suppress(*sslproto.SSLAgainErrors, ssl.SSLZeroReturnError):
+            while self._sslobj.read(_DROPPED_AT_ONCE):
+                pass
+        self._control_ssl_reading()
+
+    def _abort(self, exc: BaseException | None = None) -> None:
+        """Hand the error on; the one of 3.11 and 3.12 takes none."""
+        self._set_state(sslproto.SSLProtocolState.UNWRAPPED)
+        if self._transport is not None:
+            if exc is None:
+                self._transport.abort()
+            else:
+                self._transport._force_close(exc)
 
     def _get_app_transport(self) -> Any:
         if self._app_transport is None:

@@ -1,7 +1,9 @@
 /* TLS over any transport: the C half of asyncio.sslproto.SSLProtocol.
  *
  *   protocol.c  the type: its attributes, and what it takes from asyncio
- *   traffic.c   plain text and records, both ways
+ *   incoming.c  records from the peer
+ *   outgoing.c  plain text to the peer
+ *   control.c   flow control, and what is left to asyncio's methods
  *
  * fastloop._tls makes a class of this type and of asyncio's. asyncio's methods do what
  * happens once per connection: handshake, shutdown, timeouts, errors, extra info. What
@@ -19,7 +21,8 @@
 #include "net/protocol.h"
 #include "tls/engine.h"
 
-/* Attributes of asyncio's, each with an underscore before it. */
+/* Attributes of asyncio's, each with an underscore before it; and reads_later: a
+ * handshake is being completed, whose waiter is to wake up before more is read. */
 #define FL_TLS_ATTRIBUTES(X)       \
     X(app_protocol)                \
     X(app_protocol_buffer_updated) \
@@ -40,6 +43,7 @@
     X(outgoing)                    \
     X(outgoing_high_water)         \
     X(outgoing_low_water)          \
+    X(reads_later)                 \
     X(server_hostname)             \
     X(server_side)                 \
     X(ssl_buffer)                  \
@@ -72,10 +76,11 @@ PyObject *fl_tls_set_up(PyObject *module, PyObject *const *args, Py_ssize_t n_ar
 /* The protocol's type, and one for the methods of its transport. */
 int fl_tls_add_types(PyObject *module, struct fl_state *state);
 
-/* ---- traffic.c ---- */
+/* ---- for the tables of the types ---- */
 
 extern const struct fl_protocol_calls fl_tls_calls;
 
+PyObject *fl_tls_connection_lost(PyObject *op, PyObject *exc);
 PyObject *fl_tls_do_read(PyObject *op, PyObject *ignored);
 PyObject *fl_tls_process_outgoing(PyObject *op, PyObject *ignored);
 PyObject *fl_tls_control_app_writing(PyObject *op, PyObject *ignored);

@@ -15,7 +15,7 @@ UNSEEN = {
             net/sock_op.c fl_sock_int  net/sock_op.c fl_sock_size
             net/sock_receive.c borrow_buffer
             net/sock_sendfile.c attempt_sendfile
-            tls/traffic.c bytes_of  tls/openssl.c fl_openssl_find
+            tls/control.c bytes_of  tls/openssl.c fl_openssl_find
             py/args.c fl_plain_seconds""",
         "each answer is then received into an object of its own": """
             net/sock_receive.c receive_bytes""",
