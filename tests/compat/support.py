@@ -27,7 +27,7 @@ TASKS = {
 
 # What cannot be run here, and why.
 NOT_TRIED = {
-    "asyncpg, psycopg": "want a PostgreSQL server",
+    "psycopg": "wants a PostgreSQL server; asyncpg has a stub of one",
     "aiokafka, aio-pika, motor": "want a broker or a database",
     "pytest-aiohttp": "its plugin stops a pytest that has left out pytest-asyncio's",
 }

@@ -11,6 +11,7 @@ from .support import LOOPS, TASKS, need, run_python
 # Program: the packages it needs and its answer.
 PROGRAMS = {
     "aiodebug_slow": (["aiodebug"], None),
+    "aiofastnet_over_tls": (["aiofastnet", "trustme"], [True] * 4),
     "aiofiles_copy": (["aiofiles"], "some text"),
     "aiohttp_pair": (["aiohttp"], "hello aiohttp"),
     "aiojobs_scheduler": (["aiojobs"], [1, 2, True]),
@@ -21,6 +22,7 @@ PROGRAMS = {
     "anyio_run": (["anyio"], ["ping", "in a thread", "cancelled"]),
     "asgiref_sync": (["asgiref"], ["kept", True]),
     "async_lru_cache": (["async_lru"], [4, 4, 6, 3, ["ValueError"] * 2]),
+    "asyncssh_beside_tls": (["asyncssh", "trustme"], ["TLS\n", "ssh: hi\n"]),
     "asyncssh_echo": (["asyncssh"], ["echo: hi\n", 3]),
     "channels_consumer": (["channels"], "echo: hi"),
     "coverage_lines": (["coverage"], [True, True, True, False]),
@@ -70,6 +72,10 @@ PROGRAMS = {
     "tls_of_packages": (
         ["aiohttp", "httpx", "OpenSSL", "trustme", "uvicorn", "websockets"],
         "all",
+    ),
+    "tls_upgrades": (
+        ["aiosmtpd", "asyncpg", "trustme"],
+        [[["me@here", 30_018]], ["SELECT 1", "SELECT 'xxxxxxxxxxxx"]],
     ),
     "tornado_pair": (["tornado"], "hello tornado"),
     "viztracer_log": (["viztracer"], [True, 2]),
