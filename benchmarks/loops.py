@@ -12,6 +12,9 @@ LOOPS = {
     "rsloop": ("rsloop", "new_event_loop"),
     "blazio": ("blazio", "new_event_loop"),
     "fastloop": ("fastloop", "new_event_loop"),
+    # A package that puts transports of its own over a loop; of benchmarks/tls.py.
+    "aiofastnet": ("aiofastnet", "uvloop"),
+    "aiofastnet_fastloop": ("aiofastnet", "fastloop"),
 }
 
 # What is measured beside the loops where a case has it: `limit` is a server in C that
@@ -35,4 +38,8 @@ def module_of(name: str) -> str:
 def new_loop(name: str) -> asyncio.AbstractEventLoop:
     """A new loop of that name."""
     module, maker = LOOPS[name]
+    if module == "aiofastnet":
+        import aiofastnet
+
+        return aiofastnet.loop_factory(lambda: new_loop(maker))()
     return getattr(importlib.import_module(module), maker)()

@@ -3,13 +3,15 @@
     python benchmarks/server.py LOOP KIND SIZE [PATH]
 
 Prints the port it listens on at 127.0.0.1 (0 when PATH names a Unix socket) and serves
-until it is killed, 120 s at most.
+until it is killed, 120 s at most. A KIND that begins with tls_ is that kind over TLS;
+PATH then holds its key and certificate.
 """
 
 import asyncio
 import resource
 import signal
 import socket
+import ssl
 import sys
 import tempfile
 
@@ -277,9 +279,20 @@ def ready(port):
     print(port, flush=True)
 
 
+def tls_of(path):
+    """A server's context with the key and the certificate in that file."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
 async def serve(kind, size, path):
     """Serve until the process ends."""
     loop = asyncio.get_running_loop()
+    options = {"backlog": BACKLOG}
+    if kind.startswith("tls_"):
+        kind = kind.removeprefix("tls_")
+        options["ssl"], path = tls_of(path), None
     if kind in SERVERS:
         await SERVERS[kind]()
         return
@@ -291,14 +304,14 @@ async def serve(kind, size, path):
         await asyncio.Event().wait()
     if kind in STREAMS:
         server = await asyncio.start_server(
-            STREAMS[kind](size), "127.0.0.1", 0, backlog=BACKLOG
+            STREAMS[kind](size), "127.0.0.1", 0, **options
         )
     else:
         factory = PROTOCOLS[kind](size)
         if path:
-            server = await loop.create_unix_server(factory, path, backlog=BACKLOG)
+            server = await loop.create_unix_server(factory, path, **options)
         else:
-            server = await loop.create_server(factory, "127.0.0.1", 0, backlog=BACKLOG)
+            server = await loop.create_server(factory, "127.0.0.1", 0, **options)
     ready(0 if path else server.sockets[0].getsockname()[1])
     await asyncio.Event().wait()
 
