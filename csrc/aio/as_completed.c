@@ -361,27 +361,54 @@ begin(CompletionsObject *self, PyObject *loop, PyObject *fs, PyObject *timeout)
     return fl_alarm_later(&self->alarm, state, loop, timeout, &about);
 }
 
-/* Whether it is a generator that asyncio takes for no coroutine: raises nothing. */
-static bool
+/* Whether it is a generator that asyncio takes for no coroutine: 1, 0 or -1. */
+static int
 is_plain_generator(const struct fl_state *state, PyObject *fs)
 {
     if (!PyGen_CheckExact(fs)) {
-        return false;
+        return 0;
     }
     int taken = fl_call_truth(PyObject_CallOneArg(state->iscoroutine, fs));
-    PyObject *code = taken == 0 ? PyObject_GetAttrString(fs, "gi_code") : NULL;
-    bool plain =
-        code != NULL && (((PyCodeObject *)code)->co_flags & CO_ITERABLE_COROUTINE) == 0;
-    Py_XDECREF(code);
-    PyErr_Clear();
-    return plain;
+    if (taken != 0) {
+        return taken < 0 ? -1 : 0;
+    }
+    PyObject *code = PyObject_GetAttrString(fs, "gi_code");
+    if (code == NULL) {
+        return -1;
+    }
+    int flags = ((PyCodeObject *)code)->co_flags;
+    Py_DECREF(code);
+    return (flags & CO_ITERABLE_COROUTINE) == 0;
 }
 
-static bool
+/* Whether it can be iterated over, and is no awaitable: 1, 0 or -1. */
+static int
 is_plain_iterable(const struct fl_state *state, PyObject *fs)
 {
-    return PyList_CheckExact(fs) || PyTuple_CheckExact(fs) || PyAnySet_CheckExact(fs) ||
-           PyDict_CheckExact(fs) || is_plain_generator(state, fs);
+    bool known = PyList_CheckExact(fs) || PyTuple_CheckExact(fs) ||
+                 PyAnySet_CheckExact(fs) || PyDict_CheckExact(fs);
+    return known ? 1 : is_plain_generator(state, fs);
+}
+
+/* The running loop, None if asyncio's does it all: new, or NULL. */
+static PyObject *
+loop_of_plain_call(
+    const struct fl_state *state, PyObject *const *args, Py_ssize_t n_args,
+    PyObject *kwnames
+)
+{
+    Py_ssize_t n_keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    int plain = n_args == 1 && n_keywords <= 1;
+    if (plain && n_keywords == 1) {
+        PyObject *name = PyTuple_GET_ITEM(kwnames, 0);
+        plain = PyUnicode_Compare(name, state->str_timeout) == 0;
+    }
+    if (plain) {
+        plain = is_plain_iterable(state, args[0]);
+    }
+    return plain > 0    ? fl_aio_running_loop(state)
+           : plain == 0 ? Py_NewRef(Py_None)
+                        : NULL;
 }
 
 /* as_completed(fs, *, timeout=None) */
@@ -392,15 +419,8 @@ as_completed(
 {
     const AioFunctionObject *call = (const AioFunctionObject *)function;
     struct fl_state *state = call->state;
-    Py_ssize_t n_keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
-    bool plain = PyVectorcall_NARGS(n_args_flag) == 1 && n_keywords <= 1 &&
-                 is_plain_iterable(state, args[0]);
-    if (n_keywords == 1) {
-        plain =
-            plain &&
-            PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, 0), state->str_timeout) == 0;
-    }
-    PyObject *loop = plain ? fl_aio_running_loop(state) : Py_NewRef(Py_None);
+    PyObject *loop =
+        loop_of_plain_call(state, args, PyVectorcall_NARGS(n_args_flag), kwnames);
     if (loop == NULL) {
         return NULL;
     }
@@ -410,7 +430,7 @@ as_completed(
     }
     PyObject *op = fl_aio_new(state->completions_type, FL_AIO_completions);
     if (op != NULL &&
-        begin(completions_of(op), loop, args[0], n_keywords == 1 ? args[1] : Py_None) <
+        begin(completions_of(op), loop, args[0], kwnames != NULL ? args[1] : Py_None) <
             0) { /* escapes */
         Py_CLEAR(op);
     }

@@ -40,14 +40,7 @@ wait_start(AioCallObject *call, PyObject **result)
         *result = Py_NewRef(Py_True);
         return PYGEN_RETURN;
     }
-    const struct fl_state *state = self->base.state;
-    PyObject *future = fl_aio_new_waiter(&self->base); /* escapes */
-    if (future == NULL || fl_aio_need_waiters(state, &self->waiters) < 0 ||
-        fl_aio_add_waiter(state, self->waiters, future) < 0) {
-        Py_XDECREF(future);
-        return PYGEN_ERROR;
-    }
-    return fl_aio_wait(call, future, result);
+    return fl_aio_queue_up(call, &self->base, &self->waiters, result);
 }
 
 static PySendResult

@@ -503,20 +503,7 @@ gathering_clear(PyObject *op)
 static void
 gathering_dealloc(PyObject *op)
 {
-    FutureObject *self = fl_future(op);
-    if (self->log_tb && PyObject_CallFinalizerFromDealloc(op) < 0) {
-        return; /* resurrected */
-    }
-    PyTypeObject *type = Py_TYPE(op);
-    PyObject_GC_UnTrack(op);
-    PyObject_ClearWeakRefs(op);
-    struct fl_state *state = fl_future_dying_state(self);
-    gathering_clear(op); /* escapes */
-    if (state != NULL) {
-        state->counts.futures--;
-    }
-    type->tp_free(op);
-    Py_DECREF(type);
+    fl_future_dealloc_derived(op, gathering_clear);
 }
 
 static PyMethodDef gathering_methods[] = {

@@ -35,23 +35,6 @@ set_locked(LockObject *self, PyObject *locked)
 
 /* ---- acquire ---- */
 
-/* Waits in the queue. */
-static PySendResult
-queue_up(AioCallObject *call, LockObject *self, PyObject **result)
-{
-    struct fl_state *state = self->base.state;
-    if (fl_aio_need_waiters(state, &self->waiters) < 0) {
-        return PYGEN_ERROR;
-    }
-    PyObject *future = fl_aio_new_waiter(&self->base); /* escapes */
-    if (future == NULL || fl_aio_need_waiters(state, &self->waiters) < 0 ||
-        fl_aio_add_waiter(state, self->waiters, future) < 0) {
-        Py_XDECREF(future);
-        return PYGEN_ERROR;
-    }
-    return fl_aio_wait(call, future, result);
-}
-
 PySendResult
 fl_lock_acquire_start(AioCallObject *call, PyObject *op, PyObject **result)
 {
@@ -61,7 +44,8 @@ fl_lock_acquire_start(AioCallObject *call, PyObject *op, PyObject **result)
         taken = fl_aio_any_live_waiter(self->base.state, self->waiters); /* escapes */
     }
     if (taken != 0) {
-        return taken < 0 ? PYGEN_ERROR : queue_up(call, self, result);
+        return taken < 0 ? PYGEN_ERROR
+                         : fl_aio_queue_up(call, &self->base, &self->waiters, result);
     }
     set_locked(self, Py_True);
     *result = Py_NewRef(Py_True);

@@ -137,20 +137,6 @@ queue_put_nowait(
     return put_now(op, args[0]);
 }
 
-/* Waits among those who wait for the same. */
-static PySendResult
-queue_up(AioCallObject *call, QueueObject *self, PyObject **waiters, PyObject **result)
-{
-    const struct fl_state *state = self->base.state;
-    PyObject *future = fl_aio_new_waiter(&self->base); /* escapes */
-    if (future == NULL || fl_aio_need_waiters(state, waiters) < 0 ||
-        fl_aio_add_waiter(state, *waiters, future) < 0) {
-        Py_XDECREF(future);
-        return PYGEN_ERROR;
-    }
-    return fl_aio_wait(call, future, result);
-}
-
 /* From the beginning, and again when it was woken. */
 static PySendResult
 put_start(AioCallObject *call, PyObject **result)
@@ -162,7 +148,7 @@ put_start(AioCallObject *call, PyObject **result)
         return fl_aio_delegate(call, result);
     }
     if (fl_queue_is_full(&sizes)) {
-        return queue_up(call, self, &self->putters, result);
+        return fl_aio_queue_up(call, &self->base, &self->putters, result);
     }
     *result = put_now(op, call->args[1]); /* escapes */
     return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
@@ -264,7 +250,7 @@ get_start(AioCallObject *call, PyObject **result)
         return fl_aio_delegate(call, result);
     }
     if (sizes.n_items == 0) {
-        return queue_up(call, self, &self->getters, result);
+        return fl_aio_queue_up(call, &self->base, &self->getters, result);
     }
     *result = get_now(op); /* escapes */
     return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
@@ -363,7 +349,7 @@ fl_queue_take(PyObject *op)
 PySendResult
 fl_queue_wait_for_item(AioCallObject *call, PyObject *op, PyObject **result)
 {
-    return queue_up(call, queue_of(op), &queue_of(op)->getters, result);
+    return fl_aio_queue_up(call, &queue_of(op)->base, &queue_of(op)->getters, result);
 }
 
 PySendResult

@@ -74,22 +74,6 @@ is_locked(const SemaphoreObject *self, long long value)
 /* ---- acquire ---- */
 
 static PySendResult
-queue_up(AioCallObject *call, SemaphoreObject *self, PyObject **result)
-{
-    const struct fl_state *state = self->base.state;
-    if (fl_aio_need_waiters(state, &self->waiters) < 0) {
-        return PYGEN_ERROR;
-    }
-    PyObject *future = fl_aio_new_waiter(&self->base); /* escapes */
-    if (future == NULL || fl_aio_need_waiters(state, &self->waiters) < 0 ||
-        fl_aio_add_waiter(state, self->waiters, future) < 0) {
-        Py_XDECREF(future);
-        return PYGEN_ERROR;
-    }
-    return fl_aio_wait(call, future, result);
-}
-
-static PySendResult
 acquire_start(AioCallObject *call, PyObject **result)
 {
     PyObject *op = call->args[0];
@@ -100,7 +84,8 @@ acquire_start(AioCallObject *call, PyObject **result)
     }
     int locked = is_locked(self, value); /* escapes */
     if (locked != 0) {
-        return locked < 0 ? PYGEN_ERROR : queue_up(call, self, result);
+        return locked < 0 ? PYGEN_ERROR
+                          : fl_aio_queue_up(call, &self->base, &self->waiters, result);
     }
     if (set_value(self, value - 1) < 0) {
         return PYGEN_ERROR;

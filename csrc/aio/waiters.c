@@ -5,8 +5,9 @@
 
 /* ---- one ---- */
 
-PyObject *
-fl_aio_new_waiter(AioObject *self)
+/* self._get_loop().create_future(), which may be of any loop: new, or NULL. escapes. */
+static PyObject *
+new_waiter(AioObject *self)
 {
     struct fl_state *state = self->state;
     PyObject *loop = PyObject_CallNoArgs(state->get_running_loop);
@@ -133,8 +134,9 @@ fl_aio_wake(
     return PyErr_Occurred() ? -1 : 0;
 }
 
-int
-fl_aio_need_waiters(const struct fl_state *state, PyObject **waiters)
+/* Makes *waiters a deque if it is None or NULL. 0 or -1. */
+static int
+need_waiters(const struct fl_state *state, PyObject **waiters)
 {
     if (!is_deque(*waiters)) {
         PyObject *deque = PyObject_CallNoArgs(state->deque);
@@ -146,11 +148,28 @@ fl_aio_need_waiters(const struct fl_state *state, PyObject **waiters)
     return 0;
 }
 
-int
-fl_aio_add_waiter(const struct fl_state *state, PyObject *waiters, PyObject *future)
+/* waiters.append(future). 0 or -1. */
+static int
+add_waiter(const struct fl_state *state, PyObject *waiters, PyObject *future)
 {
     PyObject *stack[2] = {waiters, future};
     return fl_call_status(PyObject_Vectorcall(state->aio.deque_append, stack, 2, NULL));
+}
+
+PySendResult
+fl_aio_queue_up(
+    AioCallObject *call, AioObject *self, PyObject **waiters, PyObject **result
+)
+{
+    const struct fl_state *state = self->state;
+    PyObject *future =
+        need_waiters(state, waiters) < 0 ? NULL : new_waiter(self); /* escapes */
+    if (future == NULL || need_waiters(state, waiters) < 0 ||
+        add_waiter(state, *waiters, future) < 0) {
+        Py_XDECREF(future);
+        return PYGEN_ERROR;
+    }
+    return fl_aio_wait(call, future, result);
 }
 
 int
@@ -193,7 +212,7 @@ PyObject *
 fl_aio_get_deque(PyObject *op, void *closure)
 {
     PyObject **field = (PyObject **)(void *)((char *)op + (Py_ssize_t)closure);
-    if (*field == NULL && fl_aio_need_waiters(((AioObject *)op)->state, field) < 0) {
+    if (*field == NULL && need_waiters(((AioObject *)op)->state, field) < 0) {
         return NULL;
     }
     return Py_NewRef(*field);

@@ -2,6 +2,7 @@
 #ifndef FASTLOOP_AIO_WAITERS_H
 #define FASTLOOP_AIO_WAITERS_H
 
+#include "aio/call.h"
 #include "aio/class.h"
 #include "aio/futures.h"
 
@@ -33,15 +34,11 @@ PyObject *fl_aio_next_waiter(const struct fl_state *state, PyObject *waiters);
 /* The first, done or not, of a deque that is not empty: new, or NULL. */
 PyObject *fl_aio_first_waiter(PyObject *waiters);
 
-/* self._get_loop().create_future(), which may be of any loop: new, or NULL. escapes. */
-PyObject *fl_aio_new_waiter(AioObject *self);
-
-/* Makes *waiters a deque if it is None or NULL. 0 or -1. */
-int fl_aio_need_waiters(const struct fl_state *state, PyObject **waiters);
-
-/* (*waiters).append(future). 0 or -1. */
-int
-fl_aio_add_waiter(const struct fl_state *state, PyObject *waiters, PyObject *future);
+/* Waits for a new future at the end of *waiters, which is made a deque if it is None or
+ * NULL; to be returned by a step. */
+PySendResult fl_aio_queue_up(
+    AioCallObject *call, AioObject *self, PyObject **waiters, PyObject **result
+);
 
 /* waiters.remove(future), whatever waiters is by now. escapes. 0 or -1. */
 int

@@ -67,27 +67,50 @@ future_finalize(PyObject *op)
     fl_future_report_unretrieved(fl_future(op)); /* escapes */
 }
 
-static void
-future_dealloc(PyObject *op)
+/* tp_dealloc up to the memory: its state, which may be NULL. False if its finalizer has
+ * kept it. */
+FL_INLINE bool
+begin_dealloc(PyObject *op, inquiry clear, struct fl_state **state)
 {
     FutureObject *self = fl_future(op);
     if (self->log_tb && PyObject_CallFinalizerFromDealloc(op) < 0) {
-        return; /* resurrected */
+        return false; /* resurrected */
     }
-    PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
     PyObject_ClearWeakRefs(op);
-    struct fl_state *state = fl_future_dying_state(self);
-    fl_future_clear_base(op); /* escapes */
-    fl_future_reset(self);
-    if (state != NULL) {
-        state->counts.futures--;
+    *state = fl_future_dying_state(self);
+    clear(op); /* escapes */
+    if (*state != NULL) {
+        (*state)->counts.futures--;
     }
+    return true;
+}
+
+static void
+future_dealloc(PyObject *op)
+{
+    struct fl_state *state;
+    PyTypeObject *type = Py_TYPE(op);
+    if (!begin_dealloc(op, future_clear, &state)) { /* escapes */
+        return;
+    }
+    fl_future_reset(fl_future(op));
     if (state == NULL || type != state->future_type ||
         !fl_freelist_keep(&state->types.free_futures, op, LINK)) {
         type->tp_free(op);
     }
     Py_DECREF(type);
+}
+
+void
+fl_future_dealloc_derived(PyObject *op, inquiry clear)
+{
+    struct fl_state *state;
+    PyTypeObject *type = Py_TYPE(op);
+    if (begin_dealloc(op, clear, &state)) { /* escapes */
+        type->tp_free(op);
+        Py_DECREF(type);
+    }
 }
 
 void

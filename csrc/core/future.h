@@ -131,6 +131,9 @@ fl_future_reset(FutureObject *self)
 int fl_future_traverse_base(PyObject *op, visitproc visit, void *arg);
 void fl_future_clear_base(PyObject *op);
 
+/* tp_dealloc of what derives from it; clear: its tp_clear. */
+void fl_future_dealloc_derived(PyObject *op, inquiry clear);
+
 /* ---- future_callbacks.c ---- */
 
 /* context: borrowed. Schedules at once if the future is done. escapes. 0 or -1. */

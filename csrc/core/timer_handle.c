@@ -80,11 +80,9 @@ fl_timer_cancels_only_ours(const struct fl_state *state, PyObject *task)
     return false;
 }
 
-/* The task of asyncio's own Timeout whose _on_timeout() the handle calls, if that is
- * entered, and to cancel the task runs no other code: new; NULL without an exception if
- * it is none. */
+/* asyncio's own Timeout whose _on_timeout() the handle calls: borrowed, or NULL. */
 static PyObject *
-task_to_cancel(const struct fl_state *state, const HandleObject *handle)
+stock_timeout(const struct fl_state *state, const HandleObject *handle)
 {
     PyObject *method = handle->callback;
     if (handle->args != NULL || handle->n_inline != 0 || method == NULL ||
@@ -93,21 +91,34 @@ task_to_cancel(const struct fl_state *state, const HandleObject *handle)
         return NULL;
     }
     PyObject *timeout = PyMethod_GET_SELF(method);
-    if (!Py_IS_TYPE(timeout, (PyTypeObject *)state->asyncio_Timeout)) {
-        return NULL;
+    bool known = Py_IS_TYPE(timeout, (PyTypeObject *)(void *)state->asyncio_Timeout);
+    return known ? timeout : NULL;
+}
+
+/* Its task, if it is entered and to cancel the task runs no other code: *task new, or
+ * NULL. 0, or -1 with an exception. */
+static int
+task_to_cancel(const struct fl_state *state, PyObject *timeout, PyObject **task)
+{
+    *task = NULL;
+    PyObject *phase = PyObject_GetAttr(timeout, state->str__state); /* escapes */
+    if (phase == NULL) {
+        return -1;
     }
-    PyObject *phase = PyObject_GetAttr(timeout, state->str__state);
-    PyObject *task = NULL;
-    if (phase == state->aio.timeout_entered) {
-        task = PyObject_GetAttr(timeout, state->str__task);
+    bool entered = phase == state->aio.timeout_entered;
+    Py_DECREF(phase);
+    if (!entered) {
+        return 0;
     }
-    Py_XDECREF(phase);
-    if (task != NULL && (!Py_IS_TYPE(task, state->task_type) ||
-                         !fl_timer_cancels_only_ours(state, task))) {
-        Py_CLEAR(task);
+    *task = PyObject_GetAttr(timeout, state->str__task); /* escapes */
+    if (*task == NULL) {
+        return -1;
     }
-    PyErr_Clear();
-    return task;
+    if (!Py_IS_TYPE(*task, state->task_type) ||
+        !fl_timer_cancels_only_ours(state, *task)) {
+        Py_CLEAR(*task);
+    }
+    return 0;
 }
 
 /* What is left of _on_timeout(). escapes. 0 or -1. */
@@ -146,15 +157,20 @@ set_future(LoopObject *loop, const HandleObject *handle)
 static int
 end_timeout(LoopObject *loop, const HandleObject *handle)
 {
-    PyObject *task = task_to_cancel(loop->state, handle);
-    if (task == NULL) {
+    PyObject *timeout = stock_timeout(loop->state, handle);
+    if (timeout == NULL) {
         return 0;
     }
-    PyObject *timeout = Py_NewRef(PyMethod_GET_SELF(handle->callback));
-    int status = expire(loop->state, timeout, task); /* escapes */
+    Py_INCREF(timeout);
+    PyObject *task;
+    int status = task_to_cancel(loop->state, timeout, &task); /* escapes */
+    int known = status < 0 ? -1 : task != NULL;
+    if (task != NULL) {
+        known = expire(loop->state, timeout, task) < 0 ? -1 : 1; /* escapes */
+        Py_DECREF(task);
+    }
     Py_DECREF(timeout);
-    Py_DECREF(task);
-    return status < 0 ? -1 : 1;
+    return known;
 }
 
 int
