@@ -3,7 +3,7 @@
 # make lint    formatting, static checks and sizes
 # make clean   remove what these made
 #
-# PYTHON=python3.13 chooses another interpreter.
+# PYTHON=python3.13 chooses another interpreter; PYTEST=-x is given to pytest.
 
 PYTHON ?= python3
 VENV := .venv
@@ -17,7 +17,7 @@ demo: $(VENV)/.stamp
 	$(BIN)/python examples/compare.py
 
 test: $(VENV)/.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST)
 
 lint: $(VENV)/.stamp $(VENV)/.lint-stamp
 	PATH="$(CURDIR)/$(BIN):$$PATH" tools/lint.sh

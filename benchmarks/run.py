@@ -18,7 +18,7 @@ from harness import BENCHMARKS, report, targets
 from harness.facts import collect
 from harness.rounds import measure
 from harness.venv import SetupError, clean_environment, prepare
-from loops import LOOPS, PEERS, REFERENCES
+from loops import ACCELERATED, LOOPS, PEERS, REFERENCES
 from scenarios import CASES, ROOMS
 
 MIN_ROUNDS = 7
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         named = check_loops(arguments.loops)
         venv = prepare(
             arguments.python,
-            with_fastloop=not named or "fastloop" in named,
+            with_fastloop=not named or bool({"fastloop", ACCELERATED} & set(named)),
             say=progress,
         )
         loops = named or default_loops(venv.version, cases)

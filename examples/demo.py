@@ -2,9 +2,11 @@
 
     python examples/demo.py                 on asyncio's loop
     python -m fastloop examples/demo.py     on fastloop's
+    python -m fastloop --accelerate examples/demo.py    with gather, Queue, ... in C too
 
-It prints one line of JSON: the loop that ran, what came out (with a digest of it that
-is the same on every loop), and what each part took: wall-clock and CPU seconds.
+It prints one line of JSON: the loop that ran, whose Queue, what came out (with a digest
+of it that is the same on every loop), and what each part took: wall-clock and CPU
+seconds.
 """
 
 import asyncio
@@ -18,6 +20,8 @@ MESSAGES = 200
 JOBS = 20_000
 SLEEPERS = 1_000
 STEPS = 100_000
+ROUNDS = 200
+WORKERS = 100
 
 
 async def echo(reader, writer):
@@ -98,6 +102,24 @@ async def tasks():
     return sum(slept), "".join(turns)
 
 
+async def workers():
+    """Rounds of a hundred tasks, each with a timeout, share a lock and a semaphore."""
+    lock, places, total = asyncio.Lock(), asyncio.Semaphore(10), 0
+
+    async def work(number):
+        nonlocal total
+        async with asyncio.timeout(60), places:
+            await asyncio.sleep(0)
+            async with lock:
+                total += number
+        return number
+
+    counts = 0
+    for _ in range(ROUNDS):
+        counts += len(await asyncio.gather(*(work(n) for n in range(WORKERS))))
+    return counts, total
+
+
 async def timeout():
     """Waiting for what never comes ends in time, and cleans up."""
     never = asyncio.Event()
@@ -133,7 +155,7 @@ async def subprocess():
 async def main():
     loop = asyncio.get_running_loop()
     results, seconds = {}, {}
-    for part in tcp_echo, queue, tasks, timeout, subprocess:
+    for part in tcp_echo, queue, tasks, workers, timeout, subprocess:
         wall, cpu = time.perf_counter(), time.process_time()
         results[part.__name__] = await part()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -142,6 +164,7 @@ async def main():
     results["tcp_echo"] = f"{CLIENTS} clients, {MESSAGES} messages each"
     report = {
         "loop": f"{type(loop).__module__}.{type(loop).__qualname__}",
+        "queue": f"{asyncio.Queue.__module__}.{asyncio.Queue.__qualname__}",
         "python": sys.version.split()[0],
         "digest": digest,
         "results": results,

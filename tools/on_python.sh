@@ -136,7 +136,8 @@ run_command() {
     export PATH=$bin:$PATH VIRTUAL_ENV=$venv
     if [[ $switches == *sanitize* ]]; then
         export PYTHONMALLOC=malloc
-        export ASAN_OPTIONS=detect_leaks=0
+        # A size that cannot be had is a MemoryError, as without it.
+        export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
         export UBSAN_OPTIONS=print_stacktrace=1
         LD_PRELOAD="$(gcc -print-file-name=libasan.so)"
         LD_PRELOAD+=" $(gcc -print-file-name=libubsan.so)"

@@ -47,8 +47,9 @@ def _judge_bound(row: dict, bound: float, unit: str, of) -> dict:
 
 def _judge_ratio(row: dict, target: dict, factor: float, of) -> dict:
     against = target.get("against") or best_peer(row, of) or "best peer"
-    reached = ratio(row, OURS, against, of)
-    paired = paired_ratio(row, OURS, against)
+    ours = target.get("ours", OURS)
+    reached = ratio(row, ours, against, of)
+    paired = paired_ratio(row, ours, against)
     shown = None
     if reached is not None:
         shown = f"{reached:.2f}x" + (f" (rounds: {paired:.2f}x)" if paired else "")

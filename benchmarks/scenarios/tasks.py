@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+from loops import ACCELERATED
+
 from scenarios._case import (
     Env,
     case,
@@ -14,7 +16,7 @@ from scenarios._case import (
 )
 
 
-@case(n=30_000)
+@case(n=30_000, references=[ACCELERATED])
 def sleep0_1(env: Env, n: int) -> float:
     """`await asyncio.sleep(0)` in one task; per sleep."""
 
@@ -116,7 +118,7 @@ def task_await_chain(env: Env, n: int) -> float:
     return per_operation(env, main, chains, operations=chains * depth)
 
 
-@case(n=10_000)
+@case(n=10_000, references=[ACCELERATED])
 def taskgroup_100(env: Env, n: int) -> float:
     """A TaskGroup of 100 `trivial()`, one group after the other; per child."""
     groups = max(1, n // 100)
@@ -130,7 +132,7 @@ def taskgroup_100(env: Env, n: int) -> float:
     return per_operation(env, main, groups, operations=groups * 100)
 
 
-@case(n=10_000)
+@case(n=10_000, references=[ACCELERATED])
 def gather_100(env: Env, n: int) -> float:
     """`gather` of 100 `trivial()`, one after the other; per child."""
     return _gather(env, n, 100)
@@ -214,7 +216,7 @@ def fut_callback(env: Env, n: int) -> float:
     return per_operation(env, main, rounds, operations=rounds * 1000)
 
 
-@case(n=5_000)
+@case(n=5_000, references=[ACCELERATED])
 def wait_for_pending(env: Env, n: int) -> float:
     """`wait_for(future, 10)`, the future set by `call_soon`; per call."""
 
@@ -229,7 +231,7 @@ def wait_for_pending(env: Env, n: int) -> float:
     return per_operation(env, main, n)
 
 
-@case(n=5_000)
+@case(n=5_000, references=[ACCELERATED])
 def timeout_ctx(env: Env, n: int) -> float:
     """`async with asyncio.timeout(10): await sleep(0)`; per block."""
 
@@ -241,7 +243,7 @@ def timeout_ctx(env: Env, n: int) -> float:
     return per_operation(env, main, n)
 
 
-@case(n=5_000)
+@case(n=5_000, references=[ACCELERATED])
 def queue_1(env: Env, n: int) -> float:
     """A producer and a consumer over `Queue(1)`; per item."""
 
@@ -261,7 +263,7 @@ def queue_1(env: Env, n: int) -> float:
     return per_operation(env, main, n)
 
 
-@case(n=5_000)
+@case(n=5_000, references=[ACCELERATED])
 def lock_contended(env: Env, n: int) -> float:
     """Two tasks take a Lock in turns, each with a `sleep(0)` inside; per turn."""
     half = max(1, n // 2)
@@ -279,7 +281,7 @@ def lock_contended(env: Env, n: int) -> float:
     return per_operation(env, main, half, operations=half * 2)
 
 
-@case(n=3_000)
+@case(n=3_000, references=[ACCELERATED])
 def shield(env: Env, n: int) -> float:
     """`await shield(create_task(trivial()))`; per call."""
 
@@ -291,7 +293,7 @@ def shield(env: Env, n: int) -> float:
     return per_operation(env, main, n)
 
 
-@case(n=5_000)
+@case(n=5_000, references=[ACCELERATED])
 def event_set_wait(env: Env, n: int) -> float:
     """Two tasks wake each other through two Events; per wake-up."""
     half = max(1, n // 2)

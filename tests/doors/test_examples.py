@@ -2,10 +2,13 @@
 
 import json
 import pathlib
+import re
 import signal
 import urllib.request
 
 import pytest
+
+import fastloop.aio
 
 from .programs import FASTLOOP, PYTHON, run, start
 
@@ -14,38 +17,49 @@ TIMEOUT_S = 120
 
 
 @pytest.mark.timeout(TIMEOUT_S)
-def test_demo_gives_the_same_on_both_loops():
+def test_demo_gives_the_same_each_way():
     demo = str(EXAMPLES / "demo.py")
-    reports = [json.loads(run(door, demo).stdout) for door in (PYTHON, FASTLOOP)]
-    plain, ours = reports
-    assert plain["loop"].split(".")[0] == "asyncio"
-    assert ours["loop"].split(".")[0] == "fastloop"
-    assert plain["digest"] == ours["digest"]
+    doors = PYTHON, FASTLOOP, [*FASTLOOP, "--accelerate"]
+    plain, ours, fast = (json.loads(run(door, demo).stdout) for door in doors)
+    used = [(r["loop"].split(".")[0], r["queue"]) for r in (plain, ours, fast)]
+    assert used == [
+        ("asyncio", "asyncio.queues.Queue"),
+        ("fastloop", "asyncio.queues.Queue"),
+        ("fastloop", f"{fastloop.aio.Queue.__module__}.Queue"),
+    ]
+    assert used[2] != used[1]
+    assert plain["digest"] == ours["digest"] == fast["digest"]
     assert ours["results"] == {
         "tcp_echo": "50 clients, 200 messages each",
         "queue": [20000, sum(n * n for n in range(20000)), ["CancelledError"] * 3],
         "tasks": [sum(range(1000)), "ababab"],
+        "workers": [200 * 100, 200 * sum(range(100))],
         "timeout": ["timed out", True],
         "subprocess": ["FROM THE PARENT", 3],
     }
 
 
 @pytest.mark.timeout(TIMEOUT_S)
-def test_compare_shows_both_loops():
+def test_compare_shows_the_three_ways():
     done = run(PYTHON, str(EXAMPLES / "compare.py"), "--rounds", "1", cwd="/")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "asyncio  ran on asyncio.unix_events._UnixSelectorEventLoop" in done.stdout
-    assert "fastloop ran on fastloop." in done.stdout
+    for line in (
+        r"asyncio +ran on asyncio\.unix_events\._UnixSelectorEventLoop, with asyncio",
+        r"fastloop +ran on fastloop\.\w+, with asyncio",
+        r"accelerated ran on fastloop\.\w+, with fastloop",
+    ):
+        assert re.search(line, done.stdout)
     table = done.stdout.partition("\nseconds")[2].splitlines()
-    rows = [line.split() for line in table if line[:1].isalpha()][:5]
+    rows = [line.split() for line in table if line[:1].isalpha()][:6]
     assert [row[0] for row in rows] == [
         "tcp_echo",
         "queue",
         "tasks",
+        "workers",
         "timeout",
         "subprocess",
     ]
-    assert all(float(figure) >= 0 for row in rows for figure in row[1:5])
+    assert all(float(figure) >= 0 for row in rows for figure in row[1:7])
 
 
 @pytest.mark.parametrize(

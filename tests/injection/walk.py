@@ -11,6 +11,9 @@ passage runs that program with that one failure. It must not crash, hang, raise
 SystemError, leave anything behind, or break the next loop, and the failure must be
 seen by somebody: the program, the exception handler or the unraisable hook.
 
+What does worse runs twice more, for a machine that is held up looks like a hang: it
+counts if it does so again, and is printed in any case.
+
 Exits 0 if no site did worse, and at least 95 % were walked.
 """
 
@@ -48,6 +51,9 @@ AFTER_REPORT_S = 0.3
 WITHOUT_REPORT_S = 5.0
 # Only C code that never looks for signals comes so far.
 CRASH_S = 15.0
+
+# How often what did wrong is run again.
+AGAIN = 2
 
 # Objects of which none may be left, by the name of their type.
 COUNTED = {
@@ -336,6 +342,7 @@ class Report:
         self.verbose = verbose
         self.walked = set()
         self.failed = collections.defaultdict(list)
+        self.once = set()
         self.stuck = set()
         self.n_attempts = 0
 
@@ -345,28 +352,40 @@ class Report:
         if not result["came"]:
             return  # the program went another way this time
         self.walked.add(index)
-        file, _, within, *_ = self.sites[index]
-        wrong = list(result["wrong"])
         if result["stuck"]:
             self.stuck.add(index)
-        if result["unseen"]:
-            places = {(file, within), tuple(result["cleared"])}
-            if not any(
-                (f"{place[0]} {place[1]}") in UNSEEN for place in places if place[0]
-            ):
-                by = result["cleared"]
-                wrong.append(
-                    "nobody is told"
-                    + (f": cleared in {by[0]} {by[1]}" if by[0] else "")
-                )
-        if wrong:
+        wrong = self.complaints(index, result)
+        if not wrong:
+            return
+        self.show(step, wrong, result)
+        again = [in_child(*reorder(step)) for _ in range(AGAIN)]
+        if any(self.complaints(index, other) for other in again):
             self.failed[index].append((name, nth, wrong))
-            print(f"{describe(self.sites[index])} [{name}, passage {nth}]")
-            for line in wrong:
-                print("   ", line)
-            if self.verbose:
-                print("    " + "\n    ".join(result["text"]))
-            sys.stdout.flush()
+        else:
+            self.once.add(index)
+            print(f"    not in {AGAIN} further runs", flush=True)
+
+    def complaints(self, index, result):
+        """What was wrong with a run, and that nobody was told of its fault."""
+        wrong = list(result["wrong"])
+        if not result["unseen"]:
+            return wrong
+        file, _, within, *_ = self.sites[index]
+        by = result["cleared"]
+        places = {(file, within), tuple(by)}
+        if not any(f"{place[0]} {place[1]}" in UNSEEN for place in places if place[0]):
+            where = f": cleared in {by[0]} {by[1]}" if by[0] else ""
+            wrong.append(f"nobody is told{where}")
+        return wrong
+
+    def show(self, step, wrong, result):
+        index, name, nth = step
+        print(f"{describe(self.sites[index])} [{name}, passage {nth}]")
+        for line in wrong:
+            print("   ", line)
+        if self.verbose:
+            print("    " + "\n    ".join(result["text"]))
+        sys.stdout.flush()
 
 
 def main(argv=None):
@@ -409,7 +428,8 @@ def main(argv=None):
     walked = len(report.walked) / len(sites)
     print(
         f"{len(sites)} sites; {len(report.walked)} walked ({walked:.1%}) in"
-        f" {report.n_attempts} runs; {len(report.failed)} did wrong;"
+        f" {report.n_attempts} runs; {len(report.failed)} did wrong,"
+        f" {len(report.once)} once and not again;"
         f" {len(report.stuck)} left a program waiting that was told why"
     )
     if report.failed:
