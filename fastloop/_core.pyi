@@ -323,6 +323,7 @@ class _Tls(_Protocol):
 
     max_size: int
     def _adopt(self) -> bool: ...
+    def _connection_lost(self, exc: BaseException | None, /) -> None: ...
 
 class _TlsTransport:
     """The C half of asyncio.sslproto._SSLProtocolTransport."""

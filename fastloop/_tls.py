@@ -59,7 +59,7 @@ if ssl is not None:
 _FLUSHING = sslproto.SSLProtocolState.FLUSHING
 _DROPPED_AT_ONCE = 16 * 1024
 
-_stock = sslproto.SSLProtocol
+_stock: Any = sslproto.SSLProtocol
 _as_found = tuple(
     (vars(cls), name, vars(cls).get(name))
     for cls, names in _DONE_IN_C
@@ -70,7 +70,7 @@ _as_found = tuple(
 class _SSLProtocolTransport(_core._TlsTransport, sslproto._SSLProtocolTransport):
     """asyncio's transport of TLS, which writes in C."""
 
-    def _force_close(self, exc: BaseException | None) -> None:
+    def _force_close(self: Any, exc: BaseException | None) -> None:
         self._closed = True
         if self._ssl_protocol is not None:
             self._ssl_protocol._abort(exc)
@@ -84,31 +84,35 @@ class SSLProtocol(_core._Tls, sslproto.SSLProtocol):
 
     _flushing = False
 
-    def _on_handshake_complete(self, handshake_exc: Any) -> None:
+    def connection_lost(self: Any, exc: BaseException | None) -> None:
+        """Tell the protocol above in the context of reading, whoever ended it."""
+        self._connection_lost(exc)
+
+    def _on_handshake_complete(self: Any, handshake_exc: Any) -> None:
         """Read what came right behind it when whoever waits for TLS has it."""
         self._reads_later = True
         try:
-            super()._on_handshake_complete(handshake_exc)
+            _stock._on_handshake_complete(self, handshake_exc)
         finally:
             self._reads_later = False
 
-    def _start_shutdown(self) -> None:
+    def _start_shutdown(self: Any) -> None:
         """End also what the peer has ended while reading was paused."""
-        super()._start_shutdown()
+        _stock._start_shutdown(self)
         if self._state is _FLUSHING and not self._flushing:
             self._app_transport._closed = True
             self._do_flush()
 
-    def _do_flush(self) -> None:
+    def _do_flush(self: Any) -> None:
         if not self._flushing:
             self._flushing = True
             self._reads_later = False
             try:
-                super()._do_flush()
+                _stock._do_flush(self)
             finally:
                 self._flushing = False
 
-    def _do_shutdown(self) -> None:
+    def _do_shutdown(self: Any) -> None:
         """Drop what the peer still sends, until it answers or time is up."""
         if not self._eof_received:
             try:
@@ -116,15 +120,15 @@ class SSLProtocol(_core._Tls, sslproto.SSLProtocol):
             except ssl.SSLError as exc:
                 self._on_shutdown_complete(exc)
                 return
-        super()._do_shutdown()
+        _stock._do_shutdown(self)
 
-    def _drop_plain_text(self) -> None:
+    def _drop_plain_text(self: Any) -> None:
         with contextlib.suppress(*sslproto.SSLAgainErrors, ssl.SSLZeroReturnError):
             while self._sslobj.read(_DROPPED_AT_ONCE):
                 pass
         self._control_ssl_reading()
 
-    def _abort(self, exc: BaseException | None = None) -> None:
+    def _abort(self: Any, exc: BaseException | None = None) -> None:
         """Hand the error on; the one of 3.11 and 3.12 takes none."""
         self._set_state(sslproto.SSLProtocolState.UNWRAPPED)
         if self._transport is not None:

@@ -119,7 +119,7 @@ fl_tls_mind_reading(TlsObject *self)
 
 /* ---- for the table of the type ---- */
 
-/* In the context of reading, whoever has ended the connection. */
+/* connection_lost() in the context of reading, whoever has ended the connection. */
 PyObject *
 fl_tls_connection_lost(PyObject *op, PyObject *exc)
 {

@@ -211,7 +211,7 @@ static PyMethodDef tls_methods[] = {
     {"_control_app_writing", fl_tls_control_app_writing, METH_NOARGS, NULL},
     {"_control_ssl_reading", fl_tls_control_ssl_reading, METH_NOARGS, NULL},
     {"_do_read", fl_tls_do_read, METH_NOARGS, NULL},
-    {"connection_lost", fl_tls_connection_lost, METH_O, NULL},
+    {"_connection_lost", fl_tls_connection_lost, METH_O, NULL},
     {"_process_outgoing", fl_tls_process_outgoing, METH_NOARGS, NULL},
     {"_write_appdata", fl_tls_write_appdata, METH_O, NULL},
     {NULL, NULL, 0, NULL},

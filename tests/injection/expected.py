@@ -19,6 +19,8 @@ UNSEEN = {
             py/args.c fl_plain_seconds""",
         "each answer is then received into an object of its own": """
             net/sock_receive.c receive_bytes""",
+        "connection_lost() is then called in the context of whoever ends it": """
+            tls/control.c fl_tls_connection_lost""",
         "asyncio tells of connections that came to nothing in debug mode only": """
             net/listener.c connection_failed""",
         "a closed file is looked for by the very object": """
