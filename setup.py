@@ -124,6 +124,7 @@ SOURCES = {
         "aio.c",
         "as_completed.c",
         "sleep.c",
+        "stream_feed.c",
         "stream_read.c",
         "stream_read_line.c",
         "stream_reader.c",

@@ -195,6 +195,28 @@ async def wait_10_c(n):
     await wait_10(n, synchronisation())
 
 
+def fed_reader(lines):
+    """A reader that has so many lines of 64 bytes in its buffer."""
+    loop = asyncio.get_running_loop()
+    reader = synchronisation().StreamReader(limit=1 << 20, loop=loop)
+    reader.feed_data((b"x" * 63 + b"\n") * lines)
+    return reader
+
+
+async def readline(n):
+    for _ in range(n // 100):
+        reader = fed_reader(100)
+        for _ in range(100):
+            await reader.readline()
+
+
+async def readexactly(n):
+    for _ in range(n // 100):
+        reader = fed_reader(100)
+        for _ in range(100):
+            await reader.readexactly(64)
+
+
 def synchronisation():
     """Where this loop's Lock, gather and kin are: fastloop has them in C."""
     if type(asyncio.get_running_loop()).__module__.startswith("fastloop"):
@@ -226,6 +248,8 @@ WORKLOADS = {
     "lock": lock,
     "semaphore": semaphore,
     "queue": queue,
+    "readline": readline,
+    "readexactly": readexactly,
 }
 
 

@@ -19,7 +19,8 @@ INFALLIBLE = {
         Py_CLEAR Py_DECREF Py_INCREF Py_NewRef Py_REFCNT Py_SETREF Py_XDECREF
         Py_XINCREF Py_XNewRef Py_XSETREF _Py_NewReference""",
     "looks at a type or a flag": """
-        PyByteArray_Check PyByteArray_CheckExact PyBytes_Check PyBytes_CheckExact
+        PyByteArray_Check PyByteArray_CheckExact PyWeakref_CheckRefExact
+        PyBytes_Check PyBytes_CheckExact
         PyCFunction_CheckExact
         PyAnySet_CheckExact PyCallable_Check PyCapsule_IsValid PyModule_Check
         PyContext_CheckExact PyCoro_CheckExact PyDict_CheckExact
@@ -46,7 +47,9 @@ INFALLIBLE = {
         PySequence_Fast_ITEMS PySet_GET_SIZE PyTuple_GET_ITEM PyTuple_GET_SIZE
         PyTuple_SET_ITEM PyUnicode_1BYTE_DATA PyUnicode_GET_LENGTH
         PyUnstable_Long_CompactValue PyVectorcall_NARGS Py_SIZE""",
-    "gives back an object that exists": "PyBool_FromLong PyUnicode_InternInPlace",
+    "gives back an object that exists": """
+        PyBool_FromLong PyUnicode_InternInPlace PyWeakref_GET_OBJECT
+        PyWeakref_GetRef""",
     "frees, or serves the garbage collector": """
         free PyBuffer_Release PyGC_Disable PyGC_Enable PyMem_Free
         PyObject_CallFinalizerFromDealloc PyObject_ClearManagedDict

@@ -11,6 +11,7 @@
 #include "aio/semaphore.h"
 #include "aio/shield.h"
 #include "aio/sleep.h"
+#include "aio/stream_feed.h"
 #include "aio/stream_reader.h"
 #include "aio/task_group.h"
 #include "aio/timeout.h"
@@ -159,8 +160,9 @@ fl_aio_add_types(PyObject *module, struct fl_state *state)
         fl_lifo_queue_add_type(module, state) < 0 ||
         fl_task_group_add_type(module, state) < 0 ||
         fl_stream_reader_add_type(module, state) < 0 ||
-        fl_timeout_add(module, state) < 0 || fl_wait_for_add(module, state) < 0 ||
-        fl_as_completed_add(module, state) < 0 || add_functions(module, state) < 0) {
+        fl_stream_feed_offer(state) < 0 || fl_timeout_add(module, state) < 0 ||
+        fl_wait_for_add(module, state) < 0 || fl_as_completed_add(module, state) < 0 ||
+        add_functions(module, state) < 0) {
         return -1;
     }
     state->aio.lock_acquire =

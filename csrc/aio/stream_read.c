@@ -109,10 +109,18 @@ take_block(const AioCallObject *call, Py_ssize_t limit)
 {
     StreamReaderObject *self = fl_stream_reader_of(call);
     Py_ssize_t n = Py_MIN(limit, fl_stream_reader_size(self));
-    if (n > 0 &&
+    if (self->buffer != NULL && fl_bytearray_is_viewed(self->buffer)) {
+        PyObject *block = fl_bytearray_take(self->buffer, n); /* if it lets itself */
+        if (fl_call_status(block) < 0) {
+            return -1;
+        }
+    }
+    else if (
+        n > 0 &&
         (fl_bytearray_append(call->args[1], PyByteArray_AS_STRING(self->buffer), n) <
              0 ||
-         fl_bytearray_drop(self->buffer, n) < 0)) {
+         fl_bytearray_drop(self->buffer, n) < 0)
+    ) {
         return -1;
     }
     return fl_stream_reader_maybe_resume(self) < 0 ? -1 : n > 0;

@@ -21,6 +21,7 @@
 #define LARGE_READ ((size_t)128 * 1024)
 
 static const char read_error[] = "Fatal read error on socket transport";
+static const char data_error[] = "Fatal error: protocol.data_received() call failed.";
 
 /* ---- receiving ---- */
 
@@ -140,6 +141,47 @@ read_nothing(StreamObject *self, ssize_t n)
     return fl_transport_fatal_error(&self->base, read_error);
 }
 
+/* protocol.data_received(data), stolen. */
+static int
+hand_over(StreamObject *self, PyObject *data)
+{
+    PyObject *stack[2] = {self->base.protocol, data};
+    Py_INCREF(stack[0]);
+    PyObject *result = PyObject_VectorcallMethod(
+        self->base.source.loop->state->str_data_received, stack,
+        2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL
+    ); /* escapes */
+    Py_DECREF(stack[0]);
+    Py_DECREF(data);
+    if (result == NULL) {
+        return fl_transport_fatal_error(&self->base, data_error);
+    }
+    Py_DECREF(result);
+    return 0;
+}
+
+/* fast: from the loop's buffer into that of a StreamReader, without an object or a call
+ * in between. */
+static int
+read_fed(StreamObject *self, const struct fl_net_state *net)
+{
+    struct fl_state *state = self->base.source.loop->state;
+    void *buffer = fl_transport_receive_buffer(self->base.source.loop);
+    ssize_t n = buffer == NULL ? -ENOMEM : receive(self, buffer, LARGE_READ);
+    if (n <= 0) {
+        return read_nothing(self, n);
+    }
+    PyObject *protocol = Py_NewRef(self->base.protocol);
+    int fed = net->feed(state, protocol, buffer, n); /* escapes */
+    Py_DECREF(protocol);
+    if (fed > 0) {
+        return 0;
+    }
+    PyObject *data = fed < 0 ? NULL : PyBytes_FromStringAndSize(buffer, n);
+    return data == NULL ? fl_transport_fatal_error(&self->base, data_error)
+                        : hand_over(self, data);
+}
+
 static int
 read_data(StreamObject *self)
 {
@@ -153,6 +195,11 @@ read_data(StreamObject *self)
         PyErr_SetString(PyExc_ValueError, "negative buffersize in recv");
         status = -1;
     }
+    const struct fl_net_state *net = &self->base.source.loop->state->net;
+    if (status == 0 && max >= (Py_ssize_t)LARGE_READ && net->fed_type != NULL &&
+        Py_IS_TYPE(self->base.protocol, net->fed_type)) {
+        return read_fed(self, net);
+    }
     ssize_t n = -ENOMEM;
     PyObject *data = status < 0 ? NULL : receive_bytes(self, (size_t)max, &n);
     if (data == NULL) {
@@ -161,21 +208,7 @@ read_data(StreamObject *self)
                    : read_nothing(self, n);
     }
     self->receive_bytes = expect(self, (size_t)n);
-    PyObject *stack[2] = {self->base.protocol, data};
-    Py_INCREF(stack[0]);
-    PyObject *result = PyObject_VectorcallMethod(
-        self->base.source.loop->state->str_data_received, stack,
-        2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL
-    ); /* escapes */
-    Py_DECREF(stack[0]);
-    Py_DECREF(data);
-    if (result == NULL) {
-        return fl_transport_fatal_error(
-            &self->base, "Fatal error: protocol.data_received() call failed."
-        );
-    }
-    Py_DECREF(result);
-    return 0;
+    return hand_over(self, data);
 }
 
 /* protocol.get_buffer(-1): new, not empty; or NULL with an exception. */

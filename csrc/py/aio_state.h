@@ -123,6 +123,7 @@ enum fl_aio_kind {
     X(lock_acquire)     /* our Lock's, unbound */                               \
     X(stream_limit)     /* of a StreamReader, where none is given */            \
     X(log_on_exception) /* asyncio's, of shielded futures, where it has that */ \
+    FL_STREAMS_STATE_OBJECTS(X)                                                 \
     X(stock_on_timeout) /* asyncio.Timeout._on_timeout */                       \
     X(timeout_created)  /* members of asyncio.timeouts._State */                \
     X(timeout_entered)                                                          \
@@ -138,6 +139,7 @@ struct fl_aio_state {
     PyObject *members[FL_AIO_N_KINDS];
     unsigned int versions[FL_AIO_N_KINDS]; /* all were found at that tag of a type */
     unsigned int own_items_version; /* all but _init, _put and _get: the last queue's */
+    unsigned int fed_versions[2];   /* aio/stream_feed.c: all were found at these */
     bool gather_discards;     /* asyncio's (3.14+): the outer future, when it is done */
     bool group_takes_done;    /* asyncio's (< 3.14): a task that is done at once */
     bool group_lets_go;       /* asyncio's: of what it holds, at its end */

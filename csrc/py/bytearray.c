@@ -73,6 +73,9 @@ fl_bytearray_drop(PyObject *op, Py_ssize_t n)
 PyObject *
 fl_bytearray_take(PyObject *op, Py_ssize_t n)
 {
+    if (FL_TAKE_BYTES_MINDS_VIEWS && fl_bytearray_is_viewed(op)) {
+        return PyObject_CallMethod(op, "take_bytes", "n", n); /* BufferError */
+    }
     PyObject *taken = PyBytes_FromStringAndSize(PyByteArray_AS_STRING(op), n);
     if (taken != NULL && fl_bytearray_drop(op, n) < 0) {
         Py_CLEAR(taken);

@@ -93,6 +93,27 @@ fl_optional_attribute(PyObject *op, PyObject *name, PyObject **value)
 #endif
 }
 
+/* 3.13 made it one call. What the reference, an exact one, leads to: new, or NULL. */
+static inline PyObject *
+fl_weakref_target(PyObject *reference)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject *target;
+    return PyWeakref_GetRef(reference, &target) > 0 ? target : NULL;
+#else
+    PyObject *target = PyWeakref_GET_OBJECT(reference);
+    return target == Py_None ? NULL : Py_NewRef(target);
+#endif
+}
+
+/* 3.15: bytes are taken out of a StreamReader's buffer by bytearray.take_bytes(), which
+ * refuses to take none of what somebody has a view of. */
+#if PY_VERSION_HEX >= 0x030F0000
+#define FL_TAKE_BYTES_MINDS_VIEWS true
+#else
+#define FL_TAKE_BYTES_MINDS_VIEWS false
+#endif
+
 /* 3.13: Server._attach and _detach take the transport. */
 #if PY_VERSION_HEX >= 0x030D0000
 #define FL_SERVER_KNOWS_CLIENTS true

@@ -111,16 +111,24 @@ struct fl_usual_size {
     unsigned int model_version;
 };
 
+struct fl_state;
+
 struct fl_net_state {
 #define FL_FIELD_OBJECT(field) PyObject *field;
     FL_NET_STATE_OBJECTS(FL_FIELD_OBJECT)
 #undef FL_FIELD_OBJECT
     struct fl_usual_size usual_sizes[FL_N_SIZED];
     unsigned int socket_version; /* socket.socket was plain at that tag */
-    struct fl_audit *audit;      /* NULL: not asked to hear of events */
-    char *receive_buffer;        /* page-aligned; NULL until the first use */
-    bool expects_much;           /* the last receive was a long one */
-    bool sendfile_always_seeks;  /* also when it has sent nothing */
+    /* A protocol of exactly this type is fed without a call, if it lets itself: 1, 0 if
+     * it must be called, or -1. size: one at least. escapes. NULL: nobody offers it. */
+    PyTypeObject *fed_type; /* borrowed, of a class that the state holds */
+    int (*feed)(
+        struct fl_state *state, PyObject *protocol, const char *data, Py_ssize_t size
+    );
+    struct fl_audit *audit;     /* NULL: not asked to hear of events */
+    char *receive_buffer;       /* page-aligned; NULL until the first use */
+    bool expects_much;          /* the last receive was a long one */
+    bool sendfile_always_seeks; /* also when it has sent nothing */
 };
 
 #endif

@@ -5,29 +5,46 @@
 #define FL_STREAM_READER_NAMES                                                  \
     "_buffer _limit _transport _eof _waiter _exception _paused _loop "          \
     "_wakeup_waiter _maybe_resume_transport _wait_for_data readline readuntil " \
-    "read"
+    "read feed_data"
 
 #define FL_STREAMS_STATE_TYPES(X) X(stream_reader_type)
 
-#define FL_STREAMS_STATE_IMPORTS(X)                                     \
-    X(asyncio_StreamReader, "asyncio.streams", "StreamReader")          \
-    X(IncompleteReadError, "asyncio.exceptions", "IncompleteReadError") \
+#define FL_STREAMS_STATE_IMPORTS(X)                                            \
+    X(asyncio_StreamReader, "asyncio.streams", "StreamReader")                 \
+    X(asyncio_StreamReaderProtocol, "asyncio.streams", "StreamReaderProtocol") \
+    X(IncompleteReadError, "asyncio.exceptions", "IncompleteReadError")        \
     X(LimitOverrunError, "asyncio.exceptions", "LimitOverrunError")
 
-#define FL_STREAMS_STATE_NAMES(X)           \
-    X(str_args, "args")                     \
-    X(str_at_eof, "at_eof")                 \
-    X(str_consumed, "consumed")             \
-    X(str_feed_data, "feed_data")           \
-    X(str_feed_eof, "feed_eof")             \
-    X(str_partial, "partial")               \
-    X(str_pause_reading, "pause_reading")   \
-    X(str_read, "read")                     \
-    X(str_readline, "readline")             \
-    X(str_resume_reading, "resume_reading") \
-    X(str_startswith, "startswith")         \
-    X(str__buffer, "_buffer")               \
-    X(str__limit, "_limit")                 \
+#define FL_STREAMS_STATE_NAMES(X)                 \
+    X(str_args, "args")                           \
+    X(str_at_eof, "at_eof")                       \
+    X(str_consumed, "consumed")                   \
+    X(str_feed_data, "feed_data")                 \
+    X(str_feed_eof, "feed_eof")                   \
+    X(str_partial, "partial")                     \
+    X(str_pause_reading, "pause_reading")         \
+    X(str_read, "read")                           \
+    X(str_readline, "readline")                   \
+    X(str_resume_reading, "resume_reading")       \
+    X(str_startswith, "startswith")               \
+    X(str___getattribute__, "__getattribute__")   \
+    X(str___setattr__, "__setattr__")             \
+    X(str__eof, "_eof")                           \
+    X(str__paused, "_paused")                     \
+    X(str__stream_reader, "_stream_reader")       \
+    X(str__stream_reader_wr, "_stream_reader_wr") \
+    X(str__transport, "_transport")               \
+    X(str__waiter, "_waiter")                     \
+    X(str__wakeup_waiter, "_wakeup_waiter")       \
+    X(str__buffer, "_buffer")                     \
+    X(str__limit, "_limit")                       \
     X(str__maybe_resume_transport, "_maybe_resume_transport")
+
+/* References that may be NULL. */
+#define FL_STREAMS_STATE_OBJECTS(X)                                                 \
+    X(fed_members)         /* aio/stream_feed.c: (class, name, what it has, ...) */ \
+    X(stock_data_received) /* asyncio's functions */                                \
+    X(stock_feed_data)                                                              \
+    X(stock_wakeup_waiter)
 
 #endif

@@ -433,3 +433,61 @@ async def waited_for_tasks():
     future, _ = of_others(loop)
     with contextlib.suppress(*OWN):
         await aio.wait_for(future, 0.001)
+
+
+class Pauses:
+    def pause_reading(self):
+        pass
+
+    resume_reading = pause_reading
+
+
+class Size(int):
+    pass
+
+
+async def fed(read, feed):
+    task = asyncio.ensure_future(read())
+    await aio.sleep(0)
+    feed()
+    await told([task])
+
+
+@with_coroutine
+async def readers_in_odd_states():
+    loop = asyncio.get_running_loop()
+    reader = aio.StreamReader(limit=10**30, loop=loop)
+    reader.feed_data(bytes(9000))
+    await reader.read(8900)
+    reader._limit = 10
+    await reader.read(100), await reader.read(0), await reader.readexactly(0)
+    reader.set_transport(Pauses())
+    reader.feed_data(bytes(21))
+    with contextlib.suppress(ValueError):
+        await reader.readline()
+    reader.feed_data(bytes(21))
+    await fed(lambda: reader.readexactly(22), lambda: reader.feed_data(b"1"))
+    await fed(reader.read, lambda: setattr(reader, "_limit", 0))
+    reader.feed_data(b"abc")
+    reader._limit = Size(2)
+    await fed(reader.read, reader.feed_eof)
+    reader._limit = 2
+    view = None
+
+    def feed_and_view():
+        nonlocal view
+        reader._buffer.extend(b"xy")
+        view = memoryview(reader._buffer)
+        reader._wakeup_waiter()
+
+    reader._eof = False
+    with contextlib.suppress(BufferError):
+        await fed(lambda: reader.read(2), feed_and_view)
+    view = None
+    loop.set_debug(True)
+    ended = aio.StreamReader(loop=loop)
+    loop.set_debug(False)
+    ended.feed_eof()
+    await ended.read(5), await ended.readline()
+    with contextlib.suppress(asyncio.IncompleteReadError):
+        await ended.readexactly(1)

@@ -1,0 +1,12 @@
+/* From the receive into a reader's buffer: what StreamReaderProtocol and StreamReader
+ * do in Python, for asyncio's protocol of exactly that type and a reader of either
+ * kind, while nothing of them is replaced. */
+#ifndef FASTLOOP_AIO_STREAM_FEED_H
+#define FASTLOOP_AIO_STREAM_FEED_H
+
+#include "py/state.h"
+
+/* Has transports feed so: 0 or -1. */
+int fl_stream_feed_offer(struct fl_state *state);
+
+#endif
