@@ -481,7 +481,7 @@ class Machine:
             self.note(name, "nested", describe(self.nest(self.loop, task)))
         finally:
             self.depth -= 1
-            self.nesting.remove(me)
+            self.nesting.pop()
             self.note(name, "is current again", asyncio.current_task() is me)
 
     async def do_nest(self, name, index):
@@ -517,10 +517,12 @@ class Machine:
     async def do_nest_forever(self, name, count):
         if self.depth < MAX_DEPTH:
             self.depth += 1
+            self.nesting.append(asyncio.current_task())
             try:
                 self.run_on(count)
             finally:
                 self.depth -= 1
+                self.nesting.pop()
             self.note(name, "ran on")
 
     def run_on(self, count):
