@@ -13,6 +13,9 @@ PIPE = asyncio.subprocess.PIPE
 DEVNULL = asyncio.subprocess.DEVNULL
 CONTENT = b"0123456789abcdef" * 20_000
 
+# A sanitizer's library, which we run with, is not for them.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
+
 curl = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 nginx = pytest.mark.skipif(
     shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin") is None,
@@ -91,6 +94,7 @@ def test_curl(run, folder, server_tls, version):
                 *("--cacert", folder / "authority.pem"),
                 *("--resolve", f"localhost:{port}:127.0.0.1", "-H", "Expect:"),
                 *("--data-binary", f"@{folder / 'content'}", url, url),
+                env=ENVIRONMENT,
                 stdin=DEVNULL,
                 stdout=PIPE,
             )
@@ -109,6 +113,7 @@ def test_curl_that_distrusts_us(run, server_tls, logs):
         async with serving(answer_twice, ssl=server_tls) as (_, port):
             process = await asyncio.create_subprocess_exec(
                 *("curl", "--silent", "--noproxy", "*", f"https://127.0.0.1:{port}/"),
+                env=ENVIRONMENT,
                 stdin=DEVNULL,
                 stdout=DEVNULL,
             )
@@ -126,6 +131,7 @@ async def nginx_in(folder):
     program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
     process = await asyncio.create_subprocess_exec(
         *(program, "-p", folder, "-c", folder / "nginx.conf"),
+        env=ENVIRONMENT,
         stdin=DEVNULL,
         stdout=DEVNULL,
         stderr=DEVNULL,
