@@ -37,18 +37,15 @@ fl_ring_deinit(struct fl_ring *ring)
     *ring = (struct fl_ring){0};
 }
 
-int
-fl_ring_grow(struct fl_ring *ring)
+/* All words move; the ring is unchanged on failure. */
+static int
+ring_resize(struct fl_ring *ring, size_t capacity)
 {
-    size_t capacity = ring->mask + 1;
-    if (capacity > SIZE_MAX / 2 / sizeof(*ring->slots)) {
-        return -ENOMEM;
-    }
-    uintptr_t *slots = malloc(2 * capacity * sizeof(*slots));
+    uintptr_t *slots = malloc(capacity * sizeof(*slots));
     if (slots == NULL) {
         return -ENOMEM;
     }
-    size_t mask = 2 * capacity - 1;
+    size_t mask = capacity - 1;
     for (size_t i = ring->head; i != ring->tail; i++) {
         slots[i & mask] = ring->slots[i & ring->mask];
     }
@@ -56,6 +53,24 @@ fl_ring_grow(struct fl_ring *ring)
     ring->slots = slots;
     ring->mask = mask;
     return 0;
+}
+
+int
+fl_ring_grow(struct fl_ring *ring)
+{
+    size_t capacity = ring->mask + 1;
+    if (capacity > SIZE_MAX / 2 / sizeof(*ring->slots)) {
+        return -ENOMEM;
+    }
+    return ring_resize(ring, 2 * capacity);
+}
+
+void
+fl_ring_shrink(struct fl_ring *ring, size_t capacity)
+{
+    if (capacity <= ring->mask && fl_ring_count(ring) <= capacity) {
+        (void)ring_resize(ring, capacity); /* no room: it stays as it is */
+    }
 }
 
 int

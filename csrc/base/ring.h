@@ -33,6 +33,9 @@ void fl_ring_deinit(struct fl_ring *ring);
  * then unchanged). */
 FL_SLOW int fl_ring_grow(struct fl_ring *ring);
 
+/* Gives memory back down to capacity, a power of two, if the words fit. Never fails. */
+FL_SLOW void fl_ring_shrink(struct fl_ring *ring, size_t capacity);
+
 /* Consistency walker for debug builds: returns 0, or -EINVAL if the counters
  * and the capacity contradict each other. */
 int fl_ring_check(const struct fl_ring *ring);

@@ -81,6 +81,7 @@ enum {
 };
 
 #define FL_N_OVERRIDES 11
+#define FL_RING_IDLE ((size_t)1024) /* places in the ready queue of a loop at rest */
 #define FL_NO_TYPE_VERSION UINT_MAX /* as no type has */
 
 struct fl_handle_freelist {

@@ -75,10 +75,13 @@ time_to_timer(LoopObject *self, double now_s)
     return (int64_t)ceil(timeout_s * 1e9);
 }
 
-/* Drops what only a busy loop needs. escapes. Whether it did. */
+/* Drops what only a busy loop needs. escapes. Whether anything escaped. */
 static bool
 give_back(LoopObject *self)
 {
+    if (FL_UNLIKELY(self->ready.mask >= FL_RING_IDLE)) {
+        fl_ring_shrink(&self->ready, FL_RING_IDLE);
+    }
     bool any = fl_context_trim(&self->contexts); /* escapes */
     any |= fl_handle_trim_lists(self);           /* escapes */
     return fl_task_trim(self->state, FL_FREELIST_IDLE) || any;

@@ -466,6 +466,7 @@ cleanup(LoopObject *self)
             }
         }
         fl_context_drop(&self->contexts);
+        fl_ring_shrink(&self->ready, FL_RING_IDLE);
     }
     fl_error_restore(exc);
     return exc == NULL ? 0 : -1;

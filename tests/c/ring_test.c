@@ -75,6 +75,26 @@ CASE(growing_keeps_the_counters)
     fl_ring_deinit(&ring);
 }
 
+CASE(shrinking_keeps_words_and_counters)
+{
+    CHECK(fl_ring_init(&ring, 4) == 0);
+    push_many(1, 30);
+    pop_many(1, 25);
+    size_t end = ring.tail;
+    fl_ring_shrink(&ring, 4); /* five words do not fit */
+    CHECK(ring.mask + 1 == 32);
+    fault_inject(FAULT_ALLOC, 0, ENOMEM);
+    fl_ring_shrink(&ring, 8);
+    CHECK(ring.mask + 1 == 32);
+    fl_ring_shrink(&ring, 8);
+    CHECK(ring.mask + 1 == 8 && ring.tail == end);
+    fl_ring_shrink(&ring, 16); /* never grows */
+    CHECK(ring.mask + 1 == 8);
+    push_many(31, 40);
+    pop_many(26, 40);
+    fl_ring_deinit(&ring);
+}
+
 CASE(init_without_memory)
 {
     fault_inject(FAULT_ALLOC, 0, ENOMEM);
