@@ -139,6 +139,7 @@ python -m tests.net.random_tls --programs $dear
 python -m tests.aio.random_locks --programs $dear
 python -m tests.aio.random_waits --programs $dear
 python -m tests.aio.random_queues --programs $dear
+python -m tests.aio.random_streams --programs $dear
 python -m tests.aio.random_groups --programs $dear
 COMMANDS
 }

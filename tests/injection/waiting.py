@@ -484,6 +484,21 @@ async def readers_in_odd_states():
     with contextlib.suppress(BufferError):
         await fed(lambda: reader.read(2), feed_and_view)
     view = None
+
+    def feed_oddly():
+        other._limit = Size(2)
+        other.feed_data(b"abcde")
+        other.feed_eof()
+
+    def fail_oddly():
+        other._limit = Size(2)
+        other.set_exception(asyncio.LimitOverrunError("too long", 0))
+
+    other = aio.StreamReader(limit=10, loop=loop)
+    await fed(other.read, feed_oddly)
+    other = aio.StreamReader(limit=10, loop=loop)
+    with contextlib.suppress(ValueError):
+        await fed(other.readline, fail_oddly)
     loop.set_debug(True)
     ended = aio.StreamReader(loop=loop)
     loop.set_debug(False)

@@ -342,20 +342,24 @@ class NoPause:
 
 async def reads_and_is_fed(read, feed):
     """One that is cancelled, a second one, and one that is woken."""
-    task = asyncio.create_task(read())
+    tasks = [asyncio.create_task(read())]
     await asyncio.sleep(0)
-    with contextlib.suppress(RuntimeError):
-        await read()
-    task.cancel()
-    await asyncio.wait([task])
-    task = asyncio.create_task(read())
+    if not tasks[0].done():
+        with contextlib.suppress(RuntimeError):
+            await read()
+    tasks[0].cancel()
+    await asyncio.wait(tasks)
+    tasks.append(asyncio.create_task(read()))
     await asyncio.sleep(0)
     feed()
-    _, lost = await asyncio.wait([task], timeout=0.5)
+    _, lost = await asyncio.wait(tasks, timeout=0.5)
     for task in lost:  # of one that failed
         task.cancel()
-        await asyncio.wait([task])
-    return task.cancelled() or task.exception() or task.result()
+    await asyncio.wait(tasks)
+    with contextlib.suppress(KeyError, asyncio.IncompleteReadError):
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
 
 
 @with_coroutine
