@@ -1,4 +1,4 @@
-"""Random programs of gather, shield, wait and TaskGroup.
+"""Random programs of gather, shield, wait, as_completed and TaskGroup.
 
     python -m tests.aio.random_groups [--programs 10000] [--seed 1]
 
@@ -37,6 +37,7 @@ def tree(inner):
         st.tuples(st.just("gather"), st.booleans(), some),
         st.tuples(st.just("shield"), inner),
         st.tuples(st.just("wait"), st.integers(0, 2), st.integers(0, 1), some),
+        st.tuples(st.just("each"), st.booleans(), st.booleans(), some),
         st.tuples(st.just("group"), some, inner),
         st.tuples(st.just("both"), inner, inner),
         st.tuples(st.just("caught"), inner),
@@ -129,7 +130,7 @@ class Run:
                 await turns(number)
                 if group is not None:
                     group.cancel() if hasattr(group, "cancel") else group._abort()
-            case (("gather" | "shield" | "wait"), *_):
+            case (("gather" | "shield" | "wait" | "each"), *_):
                 return await self.play_many(node)
             case "group", nodes, body:
                 async with self.module.TaskGroup() as inner:
@@ -165,6 +166,23 @@ class Run:
                     **({"timeout": 1e4} if timed else {}),
                 )
                 return sorted(map(self.number, done)), sorted(map(self.number, pending))
+            case "each", goes_on, timed, nodes:
+                return await self.play_each(
+                    [self.start(each) for each in nodes],
+                    goes_on,
+                    1e4 if timed else None,
+                )
+
+    async def play_each(self, tasks, goes_on, timeout):
+        found = []
+        for each in self.module.as_completed(tasks, timeout=timeout):
+            try:
+                found.append(await each)
+            except Exception as error:
+                found.append(name_of(error))
+                if not goes_on:
+                    break
+        return found
 
     def number(self, task):
         return self.made.index(task)
