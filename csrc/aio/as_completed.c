@@ -65,22 +65,37 @@ PyDoc_STRVAR(
                            "What each future calls when it is done."
 );
 
+/* self._todo.remove(future). escapes. 0 or -1. */
+static int
+take_out(const CompletionsObject *self, PyObject *future)
+{
+    PyObject *todo = fl_or_none(self->todo);
+    int there = 1;
+    if (PySet_CheckExact(todo)) {
+        there = PySet_Discard(todo, future); /* escapes */
+        if (there == 0) {
+            PyErr_SetObject(PyExc_KeyError, future);
+        }
+    }
+    else {
+        const struct fl_state *state = self->base.state;
+        PyObject *done = PyObject_CallMethodOneArg(todo, state->str_remove, future);
+        there = fl_call_status(done) < 0 ? -1 : 1; /* escapes */
+    }
+    Py_DECREF(todo);
+    return there > 0 ? 0 : -1;
+}
+
 static PyObject *
 handle_completion(PyObject *op, PyObject *future)
 {
     CompletionsObject *self = completions_of(op);
-    Py_ssize_t before = n_todo(self);
+    Py_ssize_t before = n_todo(self); /* escapes */
     if (before <= 0) {
         return before < 0 ? NULL : Py_NewRef(Py_None); /* time was up */
     }
-    int there = PySet_Discard(self->todo, future); /* escapes */
-    if (there <= 0) {
-        if (there == 0) {
-            PyErr_SetObject(PyExc_KeyError, future);
-        }
-        return NULL;
-    }
-    if (forget_task(self, future) < 0 || put(self, future) < 0) { /* escapes */
+    if (take_out(self, future) < 0 || forget_task(self, future) < 0 ||
+        put(self, future) < 0) { /* escapes */
         return NULL;
     }
     Py_ssize_t left = n_todo(self);
@@ -247,8 +262,11 @@ completions_next(PyObject *op)
     if (take_turn(self) <= 0) { /* escapes */
         return NULL;
     }
-    PyObject *args[2] = {Py_None, self->done != NULL ? self->done : Py_None};
-    return fl_aio_call_new((AioFunctionObject *)state->aio.wait_for_one, args, 2);
+    PyObject *args[2] = {Py_None, fl_or_none(self->done)};
+    PyObject *call =
+        fl_aio_call_new((AioFunctionObject *)state->aio.wait_for_one, args, 2);
+    Py_DECREF(args[1]);
+    return call;
 }
 
 static PySendResult

@@ -437,6 +437,12 @@ def test_attributes_that_are_written(run, mod):
         await turns(2)
         assert await waits == "by another queue"
         assert queue.empty()
+        future = asyncio.get_running_loop().create_future()
+        listed = mod.as_completed([future])
+        listed._todo = [future]
+        future.set_result("of a list")
+        assert await next(listed) == "of a list"
+        assert listed._todo == []
         handled = mod.as_completed([asyncio.get_running_loop().create_future()])
         del handled._todo
         with pytest.raises((TypeError, AttributeError)):
