@@ -37,14 +37,10 @@ fl_ring_deinit(struct fl_ring *ring)
     *ring = (struct fl_ring){0};
 }
 
-/* All words move; the ring is unchanged on failure. */
-static int
-ring_resize(struct fl_ring *ring, size_t capacity)
+/* All words move to other slots, which the ring then owns. */
+static void
+ring_move(struct fl_ring *ring, uintptr_t *slots, size_t capacity)
 {
-    uintptr_t *slots = malloc(capacity * sizeof(*slots));
-    if (slots == NULL) {
-        return -ENOMEM;
-    }
     size_t mask = capacity - 1;
     for (size_t i = ring->head; i != ring->tail; i++) {
         slots[i & mask] = ring->slots[i & ring->mask];
@@ -52,7 +48,6 @@ ring_resize(struct fl_ring *ring, size_t capacity)
     free(ring->slots);
     ring->slots = slots;
     ring->mask = mask;
-    return 0;
 }
 
 int
@@ -62,14 +57,23 @@ fl_ring_grow(struct fl_ring *ring)
     if (capacity > SIZE_MAX / 2 / sizeof(*ring->slots)) {
         return -ENOMEM;
     }
-    return ring_resize(ring, 2 * capacity);
+    uintptr_t *slots = malloc(2 * capacity * sizeof(*slots));
+    if (slots == NULL) {
+        return -ENOMEM;
+    }
+    ring_move(ring, slots, 2 * capacity);
+    return 0;
 }
 
 void
 fl_ring_shrink(struct fl_ring *ring, size_t capacity)
 {
-    if (capacity <= ring->mask && fl_ring_count(ring) <= capacity) {
-        (void)ring_resize(ring, capacity); /* no room: it stays as it is */
+    if (capacity > ring->mask || fl_ring_count(ring) > capacity) {
+        return;
+    }
+    uintptr_t *slots = malloc(capacity * sizeof(*slots));
+    if (slots != NULL) { /* else: it stays as it is */
+        ring_move(ring, slots, capacity);
     }
 }
 
