@@ -422,6 +422,8 @@ async def completions():
             await task
     if hasattr(waits, "__anext__"):
         waits._handle_timeout(), waits._timeout_handle.cancel()
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            waits._handle_completion(future)  # too late
         waits.__getstate__(), waits._todo, waits._todo_left, waits._done
         waits.cycle = waits
         async for each in aio.as_completed([future, ends(3)]):
