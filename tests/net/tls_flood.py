@@ -22,6 +22,7 @@ import ssl
 import struct
 import sys
 import time
+import warnings
 
 import trustme
 
@@ -94,7 +95,10 @@ def callers(address, context, kind, count, seed):
     """Children that make count handshakes together; the status of each."""
     children = []
     for i in range(AT_A_TIME):
-        child = os.fork()
+        with warnings.catch_warnings():
+            # Threads of others: idle ones, of executors.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
         if child == 0:
             status = 1
             try:
