@@ -34,7 +34,7 @@ UNSEEN = {
             net/audit.c fl_audit_listen""",
         "asyncio's own class then does it": """
             aio/semaphore.c is_number  aio/semaphore.c plain_value
-            aio/queue.c is_plain  aio/queue.c is_size
+            aio/queue_items.c fl_queue_is_plain  aio/queue_items.c fl_queue_is_size
             aio/stream_reader.c fl_stream_is_size""",
         "what fails already is not made worse": """
             net/sock_sendfile.c abandon_sendfile""",
