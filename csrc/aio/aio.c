@@ -134,6 +134,25 @@ add_functions(PyObject *module, struct fl_state *state)
     return fl_wait_add(module, state);
 }
 
+static int (*const adders[])(PyObject *module, struct fl_state *state) = {
+    fl_lock_add_type,       fl_event_add_type,      fl_semaphore_add_types,
+    fl_condition_add_type,  fl_queue_add_type,      fl_priority_queue_add_type,
+    fl_lifo_queue_add_type, fl_task_group_add_type, fl_stream_reader_add_type,
+    fl_timeout_add,         fl_wait_for_add,        fl_as_completed_add,
+    add_functions,
+};
+
+/* On a Python newer than this fastloop our names mean asyncio's own. */
+static int
+add_asyncios(PyObject *module, struct fl_state *state)
+{
+    if (add_stock(module, state, stock_classes, Py_ARRAY_LENGTH(stock_classes)) < 0 ||
+        add_stock(module, state, stock_makers, Py_ARRAY_LENGTH(stock_makers)) < 0) {
+        return -1;
+    }
+    return add_functions(module, state);
+}
+
 int
 fl_aio_add_types(PyObject *module, struct fl_state *state)
 {
@@ -142,28 +161,15 @@ fl_aio_add_types(PyObject *module, struct fl_state *state)
         return -1;
     }
     if (!is_known_layout(state)) {
-        /* a Python newer than this fastloop: our names mean asyncio's */
-        int status =
-            add_stock(module, state, stock_classes, Py_ARRAY_LENGTH(stock_classes));
-        if (status == 0) {
-            status =
-                add_stock(module, state, stock_makers, Py_ARRAY_LENGTH(stock_makers));
-        }
-        return status < 0 ? -1 : add_functions(module, state);
+        return add_asyncios(module, state);
     }
-    if (find_methods(state) < 0 || fl_lock_add_type(module, state) < 0 ||
-        fl_event_add_type(module, state) < 0 ||
-        fl_semaphore_add_types(module, state) < 0 ||
-        fl_condition_add_type(module, state) < 0 ||
-        fl_queue_add_type(module, state) < 0 ||
-        fl_priority_queue_add_type(module, state) < 0 ||
-        fl_lifo_queue_add_type(module, state) < 0 ||
-        fl_task_group_add_type(module, state) < 0 ||
-        fl_stream_reader_add_type(module, state) < 0 ||
-        fl_stream_feed_offer(state) < 0 || fl_timeout_add(module, state) < 0 ||
-        fl_wait_for_add(module, state) < 0 || fl_as_completed_add(module, state) < 0 ||
-        add_functions(module, state) < 0) {
+    if (find_methods(state) < 0 || fl_stream_feed_offer(state) < 0) {
         return -1;
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(adders); i++) {
+        if (adders[i](module, state) < 0) {
+            return -1;
+        }
     }
     state->aio.lock_acquire =
         PyObject_GetAttr((PyObject *)state->lock_type, state->str_acquire);

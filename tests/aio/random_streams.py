@@ -100,10 +100,9 @@ class Run:
         )
 
     async def act(self, name, number):
+        """One step of a script; what it comes to."""
         reader = self.reader
         match name:
-            case "feed":
-                return reader.feed_data(CHUNKS[number])
             case "line":
                 return await reader.readline()
             case "exactly":
@@ -121,10 +120,19 @@ class Run:
             case "cancel":
                 self.tasks[number % len(self.tasks)].cancel(f"by {number}")
                 await turns(number % 3)
-            case "eof":
-                if number > 3:
-                    return reader.feed_eof()
+            case "eof" if number <= 3:
                 await turns(1)
+            case _:
+                return self.disturb(name, number)
+
+    def disturb(self, name, number):
+        """What comes in, or is done to the reader from outside."""
+        reader = self.reader
+        match name:
+            case "feed":
+                return reader.feed_data(CHUNKS[number])
+            case "eof":
+                return reader.feed_eof()
             case "error":
                 if number < len(self.scripts):
                     return self.fail(self.scripts[number][0][1])
