@@ -128,6 +128,7 @@ SOURCES = {
         "stream_read.c",
         "stream_read_line.c",
         "stream_reader.c",
+        "stream_writer.c",
         "timeout.c",
         "timeout_alarm.c",
         "timeout_error.c",

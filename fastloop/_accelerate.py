@@ -22,7 +22,7 @@ _NAMES = {
     ),
     "asyncio.taskgroups": ("TaskGroup",),
     "asyncio.timeouts": ("Timeout", "timeout", "timeout_at"),
-    "asyncio.streams": ("StreamReader",),
+    "asyncio.streams": ("StreamReader", "StreamWriter"),
     "asyncio.queues": ("Queue", "PriorityQueue", "LifoQueue"),
 }
 

@@ -442,3 +442,11 @@ class StreamReader(asyncio.StreamReader):
 
     limit: bytes that a line may have; twice as many pause the transport.
     """
+
+@disjoint_base
+class StreamWriter(asyncio.StreamWriter):
+    """A transport to write to, and to wait for room in:
+    asyncio.StreamWriter, which it derives from, in C.
+
+    reader: whose exception drain() raises; a StreamReader or None.
+    """

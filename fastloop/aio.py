@@ -4,9 +4,9 @@
 
 Everything that asyncio has is here under its name. Lock, Event, Condition,
 Semaphore, BoundedSemaphore, Queue, PriorityQueue and LifoQueue are subclasses of
-asyncio's, written in C, and so are TaskGroup, Timeout and StreamReader; sleep,
-timeout, timeout_at, wait_for, gather, shield, wait and as_completed are in C, too.
-The rest is asyncio's own. They run on every event loop.
+asyncio's, written in C, and so are TaskGroup, Timeout, StreamReader and StreamWriter;
+sleep, timeout, timeout_at, wait_for, as_completed, gather, shield and wait are in C,
+too. The rest is asyncio's own. They run on every event loop.
 """
 
 import asyncio

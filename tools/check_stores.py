@@ -67,6 +67,9 @@ NO_LOOK = {
         fl_timeout_enter:self->task set_handler:self->alarm.handle
         timeout_reschedule:self->when set_locked:self->locked set_value:self->value
         fl_stream_begin_wait:self->waiter pause_transport:self->transport
+        get_complete:self->complete writer_init:self->transport
+        writer_init:self->protocol writer_init:self->reader
+        writer_init:self->base.loop
         reader_feed_eof:self->eof reader_init:self->base.loop reader_init:self->eof
         reader_init:self->exception reader_init:self->limit reader_init:self->paused
         reader_init:self->transport reader_init:self->waiter

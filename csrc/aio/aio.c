@@ -13,6 +13,7 @@
 #include "aio/sleep.h"
 #include "aio/stream_feed.h"
 #include "aio/stream_reader.h"
+#include "aio/stream_writer.h"
 #include "aio/task_group.h"
 #include "aio/timeout.h"
 #include "aio/wait.h"
@@ -69,6 +70,7 @@ static const struct stock {
     {"TaskGroup", offsetof(struct fl_state, asyncio_TaskGroup)},
     {"Timeout", offsetof(struct fl_state, asyncio_Timeout)},
     {"StreamReader", offsetof(struct fl_state, asyncio_StreamReader)},
+    {"StreamWriter", offsetof(struct fl_state, asyncio_StreamWriter)},
 };
 
 static PyObject *
@@ -135,11 +137,11 @@ add_functions(PyObject *module, struct fl_state *state)
 }
 
 static int (*const adders[])(PyObject *module, struct fl_state *state) = {
-    fl_lock_add_type,       fl_event_add_type,      fl_semaphore_add_types,
-    fl_condition_add_type,  fl_queue_add_type,      fl_priority_queue_add_type,
-    fl_lifo_queue_add_type, fl_task_group_add_type, fl_stream_reader_add_type,
-    fl_timeout_add,         fl_wait_for_add,        fl_as_completed_add,
-    add_functions,
+    fl_lock_add_type,          fl_event_add_type,      fl_semaphore_add_types,
+    fl_condition_add_type,     fl_queue_add_type,      fl_priority_queue_add_type,
+    fl_lifo_queue_add_type,    fl_task_group_add_type, fl_stream_reader_add_type,
+    fl_stream_writer_add_type, fl_timeout_add,         fl_wait_for_add,
+    fl_as_completed_add,       add_functions,
 };
 
 /* On a Python newer than this fastloop our names mean asyncio's own. */

@@ -7,10 +7,8 @@
 
 /* ---- whether nothing is replaced ---- */
 
-/* Whether op's method of that name is the class's, which is `function`. escapes. 1, 0
- * or -1. */
-static int
-has_method(PyObject *op, PyObject *name, PyObject *function)
+int
+fl_stream_has_method(PyObject *op, PyObject *name, PyObject *function)
 {
     PyObject *method = PyObject_GetAttr(op, name);
     if (method == NULL) {
@@ -115,9 +113,12 @@ static int
 feed_stock(struct fl_state *state, PyObject *reader, const char *data, Py_ssize_t size)
 {
     const struct fl_aio_state *aio = &state->aio;
-    int known = has_method(reader, state->str_feed_data, aio->stock_feed_data);
+    int known =
+        fl_stream_has_method(reader, state->str_feed_data, aio->stock_feed_data);
     if (known > 0) {
-        known = has_method(reader, state->str__wakeup_waiter, aio->stock_wakeup_waiter);
+        known = fl_stream_has_method(
+            reader, state->str__wakeup_waiter, aio->stock_wakeup_waiter
+        );
     }
     struct fields fields;
     if (known <= 0 || get_fields(state, reader, &fields) < 0) {
@@ -165,8 +166,9 @@ feed(struct fl_state *state, PyObject *protocol, const char *data, Py_ssize_t si
     if (!are_classes_known(state)) {
         return 0;
     }
-    int known =
-        has_method(protocol, state->str_data_received, state->aio.stock_data_received);
+    int known = fl_stream_has_method(
+        protocol, state->str_data_received, state->aio.stock_data_received
+    );
     PyObject *reader = NULL;
     if (known > 0) {
         known = find_reader(state, protocol, &reader); /* escapes */

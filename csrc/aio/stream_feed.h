@@ -6,6 +6,10 @@
 
 #include "py/state.h"
 
+/* Whether op's method of that name is the class's, which is `function`. escapes. 1, 0
+ * or -1. */
+int fl_stream_has_method(PyObject *op, PyObject *name, PyObject *function);
+
 /* Has transports feed so: 0 or -1. */
 int fl_stream_feed_offer(struct fl_state *state);
 

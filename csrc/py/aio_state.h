@@ -32,6 +32,7 @@
     X(condition, "_lock _waiters _loop locked acquire release notify _notify")         \
     X(stream_reader, FL_STREAM_READER_NAMES)                                           \
     X(completions, "_done _timeout_handle _cur_task _todo _todo_left")                 \
+    X(stream_writer, FL_STREAM_WRITER_NAMES)                                           \
     X(timeout, "_state _timeout_handler _task _when _cancelling reschedule "           \
                "_on_timeout _insert_timeout_error")
 

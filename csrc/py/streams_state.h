@@ -7,15 +7,26 @@
     "_wakeup_waiter _maybe_resume_transport _wait_for_data readline readuntil " \
     "read feed_data"
 
-#define FL_STREAMS_STATE_TYPES(X) X(stream_reader_type)
+#define FL_STREAM_WRITER_NAMES "_transport _protocol _reader _loop"
+
+#define FL_STREAMS_STATE_TYPES(X) X(stream_reader_type) X(stream_writer_type)
 
 #define FL_STREAMS_STATE_IMPORTS(X)                                            \
+    X(asyncio_StreamWriter, "asyncio.streams", "StreamWriter")                 \
     X(asyncio_StreamReader, "asyncio.streams", "StreamReader")                 \
     X(asyncio_StreamReaderProtocol, "asyncio.streams", "StreamReaderProtocol") \
     X(IncompleteReadError, "asyncio.exceptions", "IncompleteReadError")        \
     X(LimitOverrunError, "asyncio.exceptions", "LimitOverrunError")
 
 #define FL_STREAMS_STATE_NAMES(X)                 \
+    X(str_can_write_eof, "can_write_eof")         \
+    X(str_get_extra_info, "get_extra_info")       \
+    X(str_is_closing, "is_closing")               \
+    X(str_write_eof, "write_eof")                 \
+    X(str_writelines, "writelines")               \
+    X(str__connection_lost, "_connection_lost")   \
+    X(str__drain_helper, "_drain_helper")         \
+    X(str__get_close_waiter, "_get_close_waiter") \
     X(str_args, "args")                           \
     X(str_at_eof, "at_eof")                       \
     X(str_consumed, "consumed")                   \
@@ -44,6 +55,7 @@
 #define FL_STREAMS_STATE_OBJECTS(X)                                                 \
     X(fed_members)         /* aio/stream_feed.c: (class, name, what it has, ...) */ \
     X(stock_data_received) /* asyncio's functions */                                \
+    X(stock_drain_helper)                                                           \
     X(stock_feed_data)                                                              \
     X(stock_wakeup_waiter)
 

@@ -486,3 +486,38 @@ async def waits_for_a_task():
             await task
     await asyncio.sleep(0)
     await asyncio.sleep(0)
+
+
+class Passive:
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda *_: None
+
+    def is_closing(self):
+        return True
+
+
+@with_coroutine
+async def writers():
+    loop = asyncio.get_running_loop()
+    reader = aio.StreamReader(loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    writer = aio.StreamWriter(Passive(), protocol, reader, loop)
+    writer.write(b"a"), writer.writelines([b"b"]), writer.write_eof()
+    writer.can_write_eof(), writer.close(), writer.is_closing()
+    writer.get_extra_info("a"), writer.get_extra_info("a", 1)
+    repr(writer), writer.__getstate__(), writer.transport, writer._complete_fut
+    await writer.drain()
+    protocol.pause_writing()
+    await waits_and_is_woken(writer.drain, protocol.resume_writing)
+    await waits_and_is_woken(writer.wait_closed, lambda: protocol.connection_lost(None))
+    for error in (KeyError("a"), KeyError, "none"):
+        reader._exception = error
+        with contextlib.suppress(KeyError, TypeError):
+            await writer.drain()
+    writer.cycle = writer
+    with contextlib.suppress(TypeError):
+        writer.write()
+    with contextlib.suppress(TypeError):
+        writer.write(data=b"a", other=1)
