@@ -526,6 +526,7 @@ static PyType_Spec completions_spec = {
     .slots = completions_slots,
 };
 
+#if FL_AS_COMPLETED_IS_GENERATOR
 /* What has the names of the coroutines that asyncio's generator yields: new, or NULL.
  */
 static PyObject *
@@ -549,33 +550,49 @@ names_in_generator(void)
     return names;
 }
 
-/* asyncio's class, and what __next__() calls; *stock is NULL where asyncio's function
- * is a generator. 0 or -1. */
-static int
-find_stock(struct fl_state *state, PyObject **stock)
+static PyObject *
+new_base(void)
 {
-    if (fl_aio_optional("asyncio.tasks", "_AsCompletedIterator", stock) < 0) {
-        return -1;
+    return PyObject_CallFunction(
+        (PyObject *)&PyType_Type, "s(){}", "_AsCompletedIterator"
+    );
+}
+#endif
+
+/* asyncio's class, or one in its place where its function is a generator; and what
+ * __next__() calls. New, or NULL. */
+static PyObject *
+find_base(struct fl_state *state)
+{
+#if FL_AS_COMPLETED_IS_GENERATOR
+    PyObject *base = new_base();
+    PyObject *one = base == NULL ? NULL : names_in_generator();
+#else
+    PyObject *base;
+    if (fl_aio_optional("asyncio.tasks", "_AsCompletedIterator", &base) < 0) {
+        return NULL;
     }
-    PyObject *one = *stock == NULL ? names_in_generator()
-                                   : PyObject_GetAttrString(*stock, "_wait_for_one");
+    if (base == NULL) {
+        PyErr_SetString(PyExc_ImportError, "asyncio has no _AsCompletedIterator");
+        return NULL;
+    }
+    PyObject *one = PyObject_GetAttrString(base, "_wait_for_one");
+#endif
     if (one != NULL) {
         state->aio.wait_for_one = fl_aio_function_new(state, &next_call, one);
         Py_DECREF(one);
     }
-    return state->aio.wait_for_one == NULL ? -1 : 0;
+    if (state->aio.wait_for_one == NULL) {
+        Py_CLEAR(base);
+    }
+    return base;
 }
 
-/* 0 or -1. */
-static int
-add_type(PyObject *module, struct fl_state *state, PyObject *stock)
+int
+fl_as_completed_add(PyObject *module, struct fl_state *state)
 {
     static const struct fl_aio_named none[] = {{NULL, NULL}};
-    PyObject *base = stock != NULL
-                         ? Py_NewRef(stock)
-                         : PyObject_CallFunction(
-                               (PyObject *)&PyType_Type, "s(){}", "_AsCompletedIterator"
-                           );
+    PyObject *base = find_base(state);
     if (base == NULL) {
         return -1;
     }
@@ -585,22 +602,10 @@ add_type(PyObject *module, struct fl_state *state, PyObject *stock)
         .type = &state->completions_type,
         .bases = base,
         .stock = base,
-        .coroutines = stock != NULL ? completions_coroutines : none,
+        .coroutines = FL_AS_COMPLETED_IS_GENERATOR ? none : completions_coroutines,
     };
     int status = fl_aio_add_class(module, state, &description);
     Py_DECREF(base);
-    return status;
-}
-
-int
-fl_as_completed_add(PyObject *module, struct fl_state *state)
-{
-    PyObject *stock;
-    int status = find_stock(state, &stock);
-    if (status == 0) {
-        status = add_type(module, state, stock);
-    }
-    Py_XDECREF(stock);
     return status < 0 ? -1
                       : fl_aio_add_function(
                             module, state, "as_completed", as_completed,

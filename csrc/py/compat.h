@@ -196,6 +196,9 @@ fl_type_short_name(const PyTypeObject *type)
 #define FL_WAIT_FOR_IS_TIMEOUT false
 #endif
 
+/* 3.13: as_completed() is an iterator of a class, before a generator. */
+#define FL_AS_COMPLETED_IS_GENERATOR (PY_VERSION_HEX < 0x030D0000)
+
 /* 3.12: gather() takes what is done already at once; 3.14: it knows who gathers. */
 #if PY_VERSION_HEX >= 0x030C0000
 #define FL_GATHER_TAKES_DONE true
