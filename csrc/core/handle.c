@@ -334,9 +334,11 @@ fl_handle_orphan(HandleObject *self)
     Py_DECREF(self);
 }
 
-static void
+/* Whether there was more. */
+static bool
 trim_list(struct fl_handle_freelist *list, int max)
 {
+    bool more = list->count > max;
     for (; list->count > max; list->count--) {
         HandleObject *self = (HandleObject *)list->first;
         fl_unpoison(list->first);
@@ -344,14 +346,15 @@ trim_list(struct fl_handle_freelist *list, int max)
         self->callback = NULL;
         Py_DECREF(self);
     }
+    return more;
 }
 
-static FL_APART void
+static FL_APART bool
 trim_lists(LoopObject *loop, int max)
 {
-    trim_list(&loop->free_handles, max);
-    trim_list(&loop->free_timer_handles, max);
-    trim_list(&loop->free_threadsafe_handles, max);
+    bool more = trim_list(&loop->free_handles, max);
+    more |= trim_list(&loop->free_timer_handles, max);
+    return trim_list(&loop->free_threadsafe_handles, max) || more;
 }
 
 bool
@@ -360,8 +363,7 @@ fl_handle_trim_lists(LoopObject *loop)
     /* fast: any above a power of two shows in all of them at once */
     if ((loop->free_handles.count | loop->free_timer_handles.count |
          loop->free_threadsafe_handles.count) > FREELIST_IDLE) {
-        trim_lists(loop, FREELIST_IDLE);
-        return true;
+        return trim_lists(loop, FREELIST_IDLE);
     }
     return false;
 }
@@ -369,7 +371,7 @@ fl_handle_trim_lists(LoopObject *loop)
 void
 fl_handle_free_lists(LoopObject *loop)
 {
-    trim_lists(loop, 0);
+    (void)trim_lists(loop, 0);
 }
 
 /* ---- running and cancelling ---- */

@@ -357,6 +357,13 @@ task_dealloc(PyObject *op)
     Py_DECREF(type);
 }
 
+static int
+count_kept(const struct fl_types_state *types)
+{
+    return types->free_tasks.count + types->free_futures.count +
+           types->free_iters.count + types->wakeups.count;
+}
+
 bool
 fl_task_trim(struct fl_state *state, int max)
 {
@@ -366,11 +373,12 @@ fl_task_trim(struct fl_state *state, int max)
          types->wakeups.count) <= max) {
         return false;
     }
+    int before = count_kept(types);
     fl_freelist_trim(&state->types.free_tasks, max, LINK);
     fl_future_trim(state, max);
     fl_future_iter_trim(state, max);
     fl_task_wakeup_trim(state, max);
-    return true;
+    return count_kept(types) != before;
 }
 
 static PyObject *
