@@ -9,6 +9,8 @@ import weakref
 
 import pytest
 
+from tests.support import child_says
+
 
 async def nothing():
     pass
@@ -179,3 +181,48 @@ def test_what_is_kept_is_poisoned_in_a_sanitized_build(fast_loop, kind):
     fast_loop.run_forever()
     del made
     assert is_poisoned(address)
+
+
+AT_REST = """
+import asyncio, threading
+loop = new_event_loop()
+
+async def nothing():
+    pass
+
+def rest():
+    \"\"\"Run with nothing to do until another thread says so.\"\"\"
+    waking = threading.Timer(0.01, loop.call_soon_threadsafe, [loop.stop])
+    waking.start()
+    loop.run_forever()
+    waking.join()
+
+def handles(n):
+    kept = [loop.call_soon(int) for _ in range(n)]
+    loop.run_until_complete(nothing())
+
+def timers(n):
+    kept = [loop.call_later(0, int) for _ in range(n)]
+    loop.run_until_complete(asyncio.sleep(0.001))
+
+def tasks(n):
+    kept = [loop.create_task(nothing()) for _ in range(n)]
+    loop.run_until_complete(asyncio.wait(kept))
+
+def futures(n):
+    kept = [loop.create_future() for _ in range(n)]
+
+for many in handles, timers, tasks, futures:
+    for few in handles, timers, tasks, futures:
+        many(3000)
+        rest()
+        few(5)
+        rest()
+loop.close()
+print("ended")
+"""
+
+
+def test_a_loop_at_rest_sleeps_whatever_it_keeps(loop_kind):
+    """Many of one kind have died, then a few of another: both are kept."""
+    assert child_says(loop_kind, AT_REST) == "ended\n"
