@@ -1,8 +1,10 @@
 """What differs from asyncio's on purpose: docs/differences-from-asyncio.md."""
 
 import asyncio
+import gc
 import inspect
 import traceback
+import weakref
 
 from fastloop import aio
 from tests.support import own_types
@@ -53,3 +55,22 @@ def test_callbacks_are_builtin_methods(run):
         await outer
 
     run(main(), debug=True)
+
+
+def test_an_exception_keeps_no_local_variables(run):
+    async def main(mod):
+        future = asyncio.get_running_loop().create_future()
+        died = weakref.ref(future)
+        task = asyncio.create_task(mod.wait_for(future, 60))
+        await asyncio.sleep(0)
+        del future
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError as error:
+            del task
+            gc.collect()
+            return error.__traceback__ is not None and died() is None
+
+    assert run(main(asyncio)) is False
+    assert run(main(aio)) is True
