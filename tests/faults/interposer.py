@@ -58,7 +58,7 @@ ERRORS["epoll_pwait2"] += ["ENOSYS", "EPERM"]
 HARMLESS = {
     *("dlclose", "dlopen", "dlsym"),
     *("aligned_alloc", "calloc", "free", "malloc", "posix_memalign", "realloc"),
-    *("memchr", "memcmp", "memcpy", "memmove", "memset"),
+    *("memchr", "memcmp", "memcpy", "memmem", "memmove", "memset"),
     *("strchr", "strcmp", "strlen", "strncmp", "strnlen", "strrchr"),
     *("strcspn", "strtoull", "nextafter", "dl_iterate_phdr"),
     *("htonl", "htons", "ntohl", "ntohs"),
