@@ -33,21 +33,8 @@ static PyType_Spec lifo_spec = {
 int
 fl_lifo_queue_add_type(PyObject *module, struct fl_state *state)
 {
-    static const struct fl_aio_named none[] = {{NULL, NULL}};
-    PyObject *stock = state->asyncio_LifoQueue;
-    PyObject *bases = PyTuple_Pack(2, state->queue_type, stock);
-    if (bases == NULL) {
-        return -1;
-    }
-    const struct fl_aio_class description = {
-        .kind = FL_AIO_lifo_queue,
-        .spec = &lifo_spec,
-        .type = &state->lifo_queue_type,
-        .bases = bases,
-        .stock = stock,
-        .coroutines = none,
-    };
-    int status = fl_aio_add_class(module, state, &description);
-    Py_DECREF(bases);
-    return status;
+    return fl_queue_add_derived(
+        module, state, FL_AIO_lifo_queue, &lifo_spec, &state->lifo_queue_type,
+        state->asyncio_LifoQueue
+    );
 }

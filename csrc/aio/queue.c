@@ -541,3 +541,27 @@ fl_queue_add_type(PyObject *module, struct fl_state *state)
     };
     return fl_aio_add_class(module, state, &description);
 }
+
+int
+fl_queue_add_derived(
+    PyObject *module, struct fl_state *state, enum fl_aio_kind kind, PyType_Spec *spec,
+    PyTypeObject **type, PyObject *stock
+)
+{
+    static const struct fl_aio_named none[] = {{NULL, NULL}};
+    PyObject *bases = PyTuple_Pack(2, state->queue_type, stock);
+    if (bases == NULL) {
+        return -1;
+    }
+    const struct fl_aio_class description = {
+        .kind = kind,
+        .spec = spec,
+        .type = type,
+        .bases = bases,
+        .stock = stock,
+        .coroutines = none,
+    };
+    int status = fl_aio_add_class(module, state, &description);
+    Py_DECREF(bases);
+    return status;
+}

@@ -22,6 +22,12 @@ int fl_queue_add_type(PyObject *module, struct fl_state *state);
 int fl_priority_queue_add_type(PyObject *module, struct fl_state *state);
 int fl_lifo_queue_add_type(PyObject *module, struct fl_state *state);
 
+/* Adds a type that derives from ours and from asyncio's, stock. 0 or -1. */
+int fl_queue_add_derived(
+    PyObject *module, struct fl_state *state, enum fl_aio_kind kind, PyType_Spec *spec,
+    PyTypeObject **type, PyObject *stock
+);
+
 /* ---- get(), for coroutines in C ---- */
 
 /* Whether the following do without asyncio's; then whether there is no item. */
