@@ -2,6 +2,7 @@
 #include "aio/queue_items.h"
 
 #include "aio/waiters.h"
+#include "py/args.h"
 #include "py/call.h"
 
 static bool
@@ -13,20 +14,8 @@ has_list(const QueueObject *self)
 bool
 fl_queue_is_size(PyObject *value, Py_ssize_t *size)
 {
-    if (fl_small_int(value, size)) {
-        return true;
-    }
-    if (value == NULL || !PyLong_CheckExact(value)) {
-        return false;
-    }
     int overflow;
-    long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
-    if (number == -1 && PyErr_Occurred()) {
-        PyErr_Clear();
-        return false;
-    }
-    *size = (Py_ssize_t)number;
-    return overflow == 0;
+    return fl_plain_int(value, size, &overflow) && overflow == 0;
 }
 
 /* ---- the plain case ---- */

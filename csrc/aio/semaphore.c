@@ -8,6 +8,7 @@
 
 #include "aio/call.h"
 #include "aio/waiters.h"
+#include "py/args.h"
 
 static SemaphoreObject *
 semaphore_of(PyObject *op)
@@ -17,27 +18,15 @@ semaphore_of(PyObject *op)
 
 /* Whether it is an int of the usual size. */
 static bool
-is_number(PyObject *value, long long *number)
+is_number(PyObject *value, Py_ssize_t *number)
 {
-    Py_ssize_t small;
-    if (fl_small_int(value, &small)) {
-        *number = small;
-        return true;
-    }
-    if (value == NULL || !PyLong_CheckExact(value)) {
-        return false;
-    }
     int overflow;
-    *number = PyLong_AsLongLongAndOverflow(value, &overflow);
-    if (*number == -1 && PyErr_Occurred()) {
-        PyErr_Clear();
-        return false;
-    }
-    return overflow == 0 && *number < PY_SSIZE_T_MAX && *number > -PY_SSIZE_T_MAX;
+    return fl_plain_int(value, number, &overflow) && overflow == 0 &&
+           *number < PY_SSIZE_T_MAX && *number > -PY_SSIZE_T_MAX;
 }
 
 static bool
-is_plain(PyObject *op, long long *value)
+is_plain(PyObject *op, Py_ssize_t *value)
 {
     SemaphoreObject *self = semaphore_of(op);
     return fl_aio_is_plain(&self->base) && is_number(self->value, value) &&
@@ -54,9 +43,9 @@ stock_noargs(PyObject *op, PyObject *name)
 
 /* 0 or -1. */
 static int
-set_value(SemaphoreObject *self, long long value)
+set_value(SemaphoreObject *self, Py_ssize_t value)
 {
-    PyObject *number = PyLong_FromSsize_t((Py_ssize_t)value);
+    PyObject *number = PyLong_FromSsize_t(value);
     if (number == NULL) {
         return -1;
     }
@@ -66,7 +55,7 @@ set_value(SemaphoreObject *self, long long value)
 
 /* Whether acquire() waits: 1, 0 or -1. */
 static int
-is_locked(const SemaphoreObject *self, long long value)
+is_locked(const SemaphoreObject *self, Py_ssize_t value)
 {
     return value == 0 ? 1 : fl_aio_any_live_waiter(self->base.state, self->waiters);
 }
@@ -78,7 +67,7 @@ acquire_start(AioCallObject *call, PyObject **result)
 {
     PyObject *op = call->args[0];
     SemaphoreObject *self = semaphore_of(op);
-    long long value;
+    Py_ssize_t value;
     if (!is_plain(op, &value)) {
         return fl_aio_delegate(call, result);
     }
@@ -100,7 +89,7 @@ wake_up_next(PyObject *op)
 {
     SemaphoreObject *self = semaphore_of(op);
     const struct fl_state *state = self->base.state;
-    long long value;
+    Py_ssize_t value;
     if (!is_plain(op, &value)) {
         PyObject *woke = PyObject_CallMethodNoArgs(op, state->str__wake_up_next);
         int truth = woke == NULL ? -1 : PyObject_IsTrue(woke);
@@ -139,7 +128,7 @@ give_back(SemaphoreObject *self)
 static int
 wake_up_many(PyObject *op)
 {
-    long long value;
+    Py_ssize_t value;
     int woke = 1;
     while (woke > 0 && is_number(semaphore_of(op)->value, &value) && value > 0) {
         woke = wake_up_next(op);
@@ -175,7 +164,7 @@ care_for_others(PyObject *op, PyObject *future, PyObject *exc)
     if (tells_all) {
         return wake_up_many(op);
     }
-    long long value;
+    Py_ssize_t value;
     bool more = exc == NULL && is_number(self->value, &value) && value > 0;
     return more && wake_up_next(op) < 0 ? -1 : 0;
 }
@@ -213,7 +202,7 @@ static PyObject *
 semaphore_release(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     SemaphoreObject *self = semaphore_of(op);
-    long long value;
+    Py_ssize_t value;
     if (!is_plain(op, &value)) {
         return stock_noargs(op, self->base.state->str_release);
     }
@@ -234,7 +223,7 @@ static PyObject *
 bounded_release(PyObject *op, PyObject *ignored)
 {
     SemaphoreObject *self = semaphore_of(op);
-    long long value, bound;
+    Py_ssize_t value, bound;
     if (!is_plain(op, &value) || !is_number(self->bound, &bound) || value >= bound) {
         const struct fl_state *state = self->base.state;
         return fl_aio_stock_noargs(
@@ -251,7 +240,7 @@ PyDoc_STRVAR(
 static PyObject *
 semaphore_locked(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    long long value;
+    Py_ssize_t value;
     if (!is_plain(op, &value)) {
         return stock_noargs(op, semaphore_of(op)->base.state->str_locked);
     }
@@ -277,7 +266,7 @@ static PySendResult
 aexit_start(AioCallObject *call, PyObject **result)
 {
     PyObject *op = call->args[0];
-    long long value;
+    Py_ssize_t value;
     if (!is_plain(op, &value)) {
         return fl_aio_delegate(call, result);
     }
@@ -311,7 +300,7 @@ semaphore_repr(PyObject *op)
 {
     const SemaphoreObject *self = semaphore_of(op);
     const struct fl_state *state = self->base.state;
-    long long value;
+    Py_ssize_t value;
     if (!is_plain(op, &value) || !(Py_IS_TYPE(op, state->semaphore_type) ||
                                    Py_IS_TYPE(op, state->bounded_semaphore_type))) {
         return stock_noargs(op, state->str___repr__);
@@ -336,7 +325,7 @@ plain_value(PyObject *op, PyObject *args, PyObject *kwds)
     if (PyTuple_GET_SIZE(args) == 0) {
         return PyLong_FromLong(1);
     }
-    long long number;
+    Py_ssize_t number;
     PyObject *value = PyTuple_GET_ITEM(args, 0);
     return is_number(value, &number) && number >= 0 ? Py_NewRef(value) : NULL;
 }

@@ -6,6 +6,7 @@
 #include "aio/stream_reader.h"
 
 #include "aio/futures.h"
+#include "py/args.h"
 #include "py/bytearray.h"
 
 static StreamReaderObject *
@@ -19,22 +20,8 @@ reader_of(PyObject *op)
 bool
 fl_stream_is_size(PyObject *value, Py_ssize_t *size)
 {
-    if (fl_small_int(value, size)) {
-        return true;
-    }
-    if (value == NULL || !PyLong_CheckExact(value)) {
-        return false;
-    }
     int overflow;
-    long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
-    if (number == -1 && PyErr_Occurred()) {
-        PyErr_Clear();
-        return false;
-    }
-    *size = overflow > 0   ? PY_SSIZE_T_MAX
-            : overflow < 0 ? PY_SSIZE_T_MIN
-                           : (Py_ssize_t)number;
-    return true;
+    return fl_plain_int(value, size, &overflow);
 }
 
 static bool

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <sys/un.h>
 
+#include "py/args.h"
+
 bool
 fl_address_knows(int family)
 {
@@ -72,15 +74,10 @@ fl_address_to_object(const struct sockaddr *address, socklen_t length)
 static long long
 number_of(PyObject *object, long long max)
 {
-    if (!PyLong_CheckExact(object)) {
-        return -1;
-    }
+    Py_ssize_t value;
     int overflow;
-    long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
-    if (value == -1) {
-        PyErr_Clear();
-    }
-    return overflow != 0 || value < 0 || value > max ? -1 : value;
+    bool is_int = fl_plain_int(object, &value, &overflow);
+    return !is_int || value < 0 || value > max ? -1 : value;
 }
 
 static const char *

@@ -19,6 +19,27 @@ fl_plain_seconds(PyObject *number, double *seconds)
     return true;
 }
 
+bool
+fl_plain_int(PyObject *value, Py_ssize_t *number, int *overflow)
+{
+    *overflow = 0;
+    if (fl_small_int(value, number)) {
+        return true;
+    }
+    if (value == NULL || !PyLong_CheckExact(value)) {
+        return false;
+    }
+    long long found = PyLong_AsLongLongAndOverflow(value, overflow);
+    if (found == -1 && PyErr_Occurred()) {
+        PyErr_Clear();
+        return false;
+    }
+    *number = *overflow > 0   ? PY_SSIZE_T_MAX
+              : *overflow < 0 ? PY_SSIZE_T_MIN
+                              : (Py_ssize_t)found;
+    return true;
+}
+
 static Py_ssize_t
 n_leading_of(const struct fl_callback_signature *signature)
 {

@@ -27,6 +27,10 @@ struct fl_callback_signature {
  * an int, exactly. Raises nothing. */
 bool fl_plain_seconds(PyObject *number, double *seconds);
 
+/* Whether value, which may be NULL, is an int, exactly; one beyond a Py_ssize_t becomes
+ * its bound, with the sign in *overflow. Raises nothing. */
+bool fl_plain_int(PyObject *value, Py_ssize_t *number, int *overflow);
+
 /* The one argument of a method, by position or by keyword; borrowed, or NULL with
  * TypeError. */
 PyObject *fl_args_one(

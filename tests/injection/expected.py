@@ -9,7 +9,7 @@ UNSEEN = {
             core/source.c queue_debug  core/source.c source_on_ready
             core/reader_watch.c queue_handle""",
         "asyncio's own code then does it, and finds the words": """
-            net/address.c number_of  net/address.c text_of
+            net/address.c text_of
             net/socket.c is_inherited  net/socket.c is_the_modules
             net/socket.c fl_socket_class_is_plain  net/transport_receive.c is_usual
             net/sock_op.c fl_sock_int  net/sock_op.c fl_sock_size
@@ -33,9 +33,8 @@ UNSEEN = {
         "what nobody can hear of does not wait for others": """
             net/audit.c fl_audit_listen""",
         "asyncio's own class then does it": """
-            aio/semaphore.c is_number  aio/semaphore.c plain_value
-            aio/queue_items.c fl_queue_is_plain  aio/queue_items.c fl_queue_is_size
-            aio/stream_reader.c fl_stream_is_size
+            aio/semaphore.c plain_value  py/args.c fl_plain_int
+            aio/queue_items.c fl_queue_is_plain
             aio/stream_writer.c writer_init""",
         "what fails already is not made worse": """
             net/sock_sendfile.c abandon_sendfile""",
