@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness import BENCHMARKS
+from harness import BENCHMARKS, progress
 from harness.report import format_value
 from harness.venv import SetupError, Venv, clean_environment, prepare
 from loops import LOOPS, PEERS
@@ -67,11 +67,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--workloads", metavar="A,B", help="default all: " + ", ".join(WORKLOADS))
     add("--profile", metavar="WORKLOAD", choices=list(WORKLOADS))
     return parser.parse_args(argv)
-
-
-def progress(text: str) -> None:
-    """Say how far we are, beside the table."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def under_valgrind(venv: Venv, out: str, loop: str, workload: str, n: int) -> str:

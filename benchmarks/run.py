@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness import BENCHMARKS, report, targets
+from harness import BENCHMARKS, progress, report, targets
 from harness.facts import collect
 from harness.rounds import measure
 from harness.venv import SetupError, clean_environment, prepare
@@ -83,11 +83,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--targets", action="store_true", help="say which of targets.toml is met")
     add("--load", type=Path, metavar="FILE", help="show a stored result, measure none")
     return parser.parse_args(argv)
-
-
-def progress(text: str) -> None:
-    """Say how far we are, beside the tables."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def choose_cases(wanted: str | None) -> list:

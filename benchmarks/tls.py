@@ -33,7 +33,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from harness import BENCHMARKS
+from harness import BENCHMARKS, progress
 from harness.venv import SetupError, Venv, clean_environment, prepare
 from loops import LOOPS, PEERS
 
@@ -172,11 +172,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--rounds", type=int, metavar="N", help="CPU time, best of N rounds")
     add("--profile", metavar="CASE", choices=list(CASES))
     return parser.parse_args(argv)
-
-
-def progress(text: str) -> None:
-    """Say how far we are, beside the table."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def here() -> Venv:
