@@ -10,6 +10,7 @@ import fastloop
 from fastloop import _core, aio
 from tests.injection.detours import told
 from tests.injection.registry import program, with_coroutine
+from tests.leaks.scenarios_aio import Stack
 
 STOCK = asyncio.Task
 OWN = asyncio.CancelledError, KeyError, TimeoutError
@@ -388,20 +389,9 @@ async def completed():
         list(aio.as_completed([1]))
 
 
-class OwnItems(aio.Queue):
-    def _init(self, maxsize):
-        self._queue = []
-
-    def _put(self, item):
-        self._queue.append(item)
-
-    def _get(self):
-        return self._queue.pop()
-
-
 @with_coroutine
 async def joined():
-    queue = OwnItems(1)
+    queue = Stack(1)
     await queue.put(1)
     joining = asyncio.ensure_future(queue.join())
     await aio.sleep(0)
