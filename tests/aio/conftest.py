@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+import fastloop
 from fastloop import aio
 
 
@@ -11,3 +12,11 @@ from fastloop import aio
 def mod(request):
     """The module whose classes and functions are under test."""
     return asyncio if request.param == "asyncio" else aio
+
+
+@pytest.fixture
+def accelerated():
+    """Ours in the place of asyncio's."""
+    fastloop.accelerate()
+    yield
+    fastloop.decelerate()

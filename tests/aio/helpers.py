@@ -1,6 +1,7 @@
 """Coroutines to wait for."""
 
 import asyncio
+import sys
 
 
 async def turns(number=3):
@@ -16,3 +17,13 @@ async def value(result, after=0):
 async def fail(error, after=0):
     await turns(after)
     raise error
+
+
+async def reversed_by_a_child(text):
+    """The child process, ended, and what it wrote: the text back to front."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "print(input()[::-1])",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, _ = await process.communicate(text + b"\n")
+    return process, out.strip()

@@ -4,6 +4,7 @@ import asyncio
 
 import fastloop
 from fastloop import aio
+from tests.aio.helpers import turns
 from tests.random_checks import difference
 
 
@@ -22,3 +23,21 @@ def same_events(make_run, program):
         ours = trace_of(make_run(aio, program), loop_factory)
         assert ours == stock, difference(stock, ours)
     return stock
+
+
+async def play_out(run, scripts, n_turns, let_go=lambda: None):
+    """Play each script as a task, run.play(index, script), for so many turns; then
+    cancel what is left, and let_go() of what that may wait for, until all have ended.
+    run.events gets what run.look() sees at both ends."""
+    run.tasks = [
+        asyncio.create_task(run.play(index, script))
+        for index, script in enumerate(scripts)
+    ]
+    await turns(n_turns)
+    run.events.append(("end", run.look()))
+    while pending := [task for task in run.tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        let_go()
+        await turns(2)
+    run.events.append(("over", run.look()))

@@ -12,7 +12,7 @@ import asyncio
 from hypothesis import strategies as st
 
 from tests.aio.helpers import turns
-from tests.aio.on_both import same_events
+from tests.aio.on_both import play_out, same_events
 from tests.random_checks import asked_for, check_many
 
 ACTIONS = """
@@ -116,19 +116,11 @@ class Run:
             self.events.append((index, step, name, result))
 
     async def main(self):
-        self.tasks = [
-            asyncio.create_task(self.play(index, script))
-            for index, script in enumerate(self.program)
-        ]
-        await turns(N_TURNS)
-        self.events.append(("end", self.look()))
-        while pending := [task for task in self.tasks if not task.done()]:
-            for task in pending:
-                task.cancel()
+        def let_go():
             if self.lock.locked():  # a cancelled condition waits for it
                 self.lock.release()
-            await turns(2)
-        self.events.append(("over", self.look()))
+
+        await play_out(self, self.program, N_TURNS, let_go)
 
 
 def check(program):

@@ -7,12 +7,10 @@ it. What happens, turn by turn, is the same with asyncio's queues and with
 fastloop.aio's, on both loops.
 """
 
-import asyncio
-
 from hypothesis import strategies as st
 
 from tests.aio.helpers import turns
-from tests.aio.on_both import same_events
+from tests.aio.on_both import play_out, same_events
 from tests.random_checks import asked_for, check_many
 
 ACTIONS = """
@@ -86,17 +84,7 @@ class Run:
             self.events.append((index, step, name, result))
 
     async def main(self):
-        self.tasks = [
-            asyncio.create_task(self.play(index, script))
-            for index, script in enumerate(self.scripts)
-        ]
-        await turns(N_TURNS)
-        self.events.append(("end", self.look()))
-        while pending := [task for task in self.tasks if not task.done()]:
-            for task in pending:
-                task.cancel()
-            await turns(2)
-        self.events.append(("over", self.look()))
+        await play_out(self, self.scripts, N_TURNS)
 
 
 def check(program):

@@ -13,7 +13,7 @@ import sys
 from hypothesis import strategies as st
 
 from tests.aio.helpers import turns
-from tests.aio.on_both import same_events
+from tests.aio.on_both import play_out, same_events
 from tests.random_checks import asked_for, check_many
 
 ACTIONS = """
@@ -165,17 +165,7 @@ class Run:
         self.reader = self.module.StreamReader(self.limit, loop)
         if self.transport != "none":
             self.reader.set_transport(Transport(self.transport, self.events))
-        self.tasks = [
-            asyncio.create_task(self.play(index, script))
-            for index, script in enumerate(self.scripts)
-        ]
-        await turns(N_TURNS)
-        self.events.append(("end", self.look()))
-        while pending := [task for task in self.tasks if not task.done()]:
-            for task in pending:
-                task.cancel()
-            await turns(2)
-        self.events.append(("over", self.look()))
+        await play_out(self, self.scripts, N_TURNS)
 
 
 def check(program):

@@ -14,13 +14,6 @@ NAMES = ["Lock", "Event", "Semaphore", "BoundedSemaphore", "Condition"]
 QUEUES = ["Queue", "PriorityQueue", "LifoQueue"]
 
 
-@pytest.fixture
-def accelerated():
-    fastloop.accelerate()
-    yield
-    fastloop.decelerate()
-
-
 def test_aio_has_all_of_asyncio():
     for name in asyncio.__all__:
         assert hasattr(aio, name), name

@@ -11,9 +11,8 @@ import weakref
 
 import pytest
 
-import fastloop
 from fastloop import aio
-from tests.aio.helpers import turns
+from tests.aio.helpers import reversed_by_a_child, turns
 
 READS = ["read", "readline", "readuntil", "readexactly", "__anext__"]
 
@@ -409,7 +408,7 @@ def test_without_having_been_initialised(mod):
         reader.readline().send(None)
 
 
-def test_connections_use_it(run):
+def test_connections_use_it(accelerated, run):
     """accelerate(): over sockets and the pipes of a process."""
 
     async def answer(reader, writer):
@@ -432,16 +431,8 @@ def test_connections_use_it(run):
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
         server.close()
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", "print(input()[::-1])",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        process, out = await reversed_by_a_child(b"abc")
         assert type(process.stdout) is aio.StreamReader
-        out, _ = await process.communicate(b"abc\n")
-        assert out.strip() == b"cba"
+        assert out == b"cba"
 
-    fastloop.accelerate()
-    try:
-        run(main())
-    finally:
-        fastloop.decelerate()
+    run(main())

@@ -5,14 +5,12 @@ import contextlib
 import copy
 import gc
 import inspect
-import sys
 import warnings
 
 import pytest
 
-import fastloop
 from fastloop import aio
-from tests.aio.helpers import turns
+from tests.aio.helpers import reversed_by_a_child, turns
 
 NOTED = ["write", "writelines", "write_eof", "can_write_eof", "close", "is_closing"]
 
@@ -265,7 +263,7 @@ def test_reprs_and_copies(mod, made, run):
     run(main())
 
 
-def test_connections_use_it(run):
+def test_connections_use_it(accelerated, run):
     """accelerate(): over sockets and the pipes of a process."""
 
     async def answer(reader, writer):
@@ -292,16 +290,8 @@ def test_connections_use_it(run):
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
         server.close()
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", "print(input()[::-1])",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        process, out = await reversed_by_a_child(b"abc")
         assert type(process.stdin) is aio.StreamWriter
-        out, _ = await process.communicate(b"abc\n")
-        assert out.strip() == b"cba"
+        assert out == b"cba"
 
-    fastloop.accelerate()
-    try:
-        run(main())
-    finally:
-        fastloop.decelerate()
+    run(main())
