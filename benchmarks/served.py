@@ -118,6 +118,48 @@ async def streams(left):
     return sock
 
 
+async def in_sixteens(left, read):
+    """An echo by streams of what comes in sixteens: 64 bytes at a time."""
+    sock = listening()
+
+    async def serve(reader, writer):
+        count = 0
+        while data := await read(reader):
+            writer.write(data)
+            await writer.drain()
+            count += 1
+            if count % 16 == 0:
+                left.one()
+
+    await asyncio.start_server(serve, sock=sock)
+    return sock
+
+
+async def exactly(left):
+    """By readexactly(); a request is sixteen of 64 bytes."""
+    return await in_sixteens(left, lambda reader: reader.readexactly(64))
+
+
+async def lines(left):
+    """By readline(); a request is sixteen of 64 bytes."""
+    return await in_sixteens(left, lambda reader: reader.readline())
+
+
+async def sockets(left):
+    """An echo by sock_recv() and sock_sendall()."""
+    sock = listening()
+    loop = asyncio.get_running_loop()
+
+    async def accept():
+        connection, _ = await loop.sock_accept(sock)
+        while data := await loop.sock_recv(connection, 1000):
+            await loop.sock_sendall(connection, data)
+            left.one()
+
+    loop.serving = asyncio.ensure_future(accept())
+    return sock
+
+
 async def udp(left):
     """An echo of datagrams."""
     sock = listening(kind=socket.SOCK_DGRAM)
@@ -188,7 +230,8 @@ async def websockets(left):
 SERVERS = {
     serve.__name__: serve
     for serve in (
-        tcp, two_writes, streams, unix, udp, pipes, uvicorn, aiohttp, websockets,
+        tcp, two_writes, streams, exactly, lines, sockets, unix, udp, pipes,
+        uvicorn, aiohttp, websockets,
     )
 }  # fmt: skip
 
@@ -223,6 +266,8 @@ def ask(name, address, answers, requests, n):
             request, end = GET, b"pong"
         elif name == "two_writes":
             end = 200
+        elif name in ("exactly", "lines"):
+            request, end = (b"x" * 63 + b"\n") * 16, 1024
         elif name == "websockets":
             sock.sendall(UPGRADE)
             while not sock.recv(1000).endswith(b"\r\n\r\n"):

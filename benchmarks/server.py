@@ -171,6 +171,17 @@ def send_file(size):
     return handle
 
 
+def hold_stream(_size):
+    """A stream callback that keeps both streams, and no task."""
+    kept = []
+
+    def handle(reader, writer):
+        kept.append((reader, writer))
+        writer.write(b"k")
+
+    return handle
+
+
 async def serve_sockets():
     """Echo by sock_recv and sock_sendall, a task a connection."""
     loop = asyncio.get_running_loop()
@@ -265,6 +276,7 @@ STREAMS = {
     "swallow_stream": swallow_stream,
     "pour_stream": pour_stream,
     "send_file": send_file,
+    "hold_stream": hold_stream,
 }
 SERVERS = {
     "sock": serve_sockets,

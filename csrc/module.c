@@ -4,6 +4,7 @@
 #include "core/handle.h"
 #include "core/loop.h"
 #include "core/task.h"
+#include "core/task_observe.h"
 #include "core/task_registry.h"
 #include "core/threadsafe_handle.h"
 #include "core/timer_handle.h"
@@ -21,10 +22,12 @@
 #include "py/tables.h"
 #include "py/time_watch.h"
 #include "tls/protocol.h"
+#include "watch/watch_methods.h"
 
 static PyObject *
 module_after_fork(PyObject *module, PyObject *Py_UNUSED(ignored))
 {
+    fl_lookout_after_fork(fl_state_of_module(module));
     if (fl_fork_leave_parent(fl_state_of_module(module)) < 0) {
         return NULL;
     }
@@ -150,10 +153,19 @@ static PyMethodDef module_methods[] = {
      make_write_pipe_doc},
     {"_make_datagram", FL_FASTCALL(fl_datagram_make), METH_FASTCALL, make_datagram_doc},
     {"_make_stream", FL_FASTCALL(fl_stream_make), METH_FASTCALL, make_stream_doc},
+    {"_observe", FL_FASTCALL(fl_observe), METH_FASTCALL, NULL},
     {"_loops_run", module_loops_run, METH_NOARGS, loops_run_doc},
     {"_pending_tasks", module_pending_tasks, METH_NOARGS, NULL},
     {"_tls_set_up", FL_FASTCALL(fl_tls_set_up), METH_FASTCALL, tls_set_up_doc},
     {"_unlist_task", module_unlist_task, METH_O, NULL},
+    {"_watch_check_in", fl_watch_check_in, METH_O, NULL},
+    {"_watch_gc", FL_FASTCALL(fl_watch_gc), METH_FASTCALL, NULL},
+    {"_watch_loops", fl_watch_loops, METH_NOARGS, NULL},
+    {"_watch_start", (PyCFunction)(void (*)(void))fl_watch_start,
+     METH_VARARGS | METH_KEYWORDS, NULL},
+    {"_watch_stuck", fl_watch_stuck, METH_NOARGS, NULL},
+    {"_watch_stop", fl_watch_stop, METH_NOARGS, NULL},
+    {"_watch_take", fl_watch_take, METH_NOARGS, NULL},
 #ifdef FASTLOOP_DEBUG
     {"_debug_check", module_debug_check, METH_NOARGS, NULL},
     {"_debug_counts", module_debug_counts, METH_NOARGS, NULL},
@@ -197,7 +209,7 @@ static const adder adders[] = {
     fl_aio_add_types,
 };
 
-static int
+static FL_SLOW int
 module_exec(PyObject *module)
 {
     struct fl_state *state = fl_state_of_module(module);
@@ -218,15 +230,16 @@ module_exec(PyObject *module)
 #endif
 }
 
-static int
+static FL_SLOW int
 module_traverse(PyObject *module, visitproc visit, void *arg)
 {
     return fl_state_traverse(fl_state_of_module(module), visit, arg);
 }
 
-static int
+static FL_SLOW int
 module_clear(PyObject *module)
 {
+    fl_lookout_stop(fl_state_of_module(module));
     fl_task_trim(fl_state_of_module(module), 0);
     fl_aio_trim(fl_state_of_module(module));
     fl_time_watch_end(fl_state_of_module(module));

@@ -38,8 +38,10 @@ from ._loop import Loop
 from ._run import new_event_loop, run
 
 if TYPE_CHECKING:
+    from ._hooks import hooks, task_figures
     from ._policy import EventLoopPolicy as EventLoopPolicy
     from ._policy import install as install
+    from ._watch import watch
 
 __all__ = [
     "Future",
@@ -48,9 +50,14 @@ __all__ = [
     "__version__",
     "accelerate",
     "decelerate",
+    "hooks",
     "new_event_loop",
     "run",
+    "task_figures",
+    "watch",
 ]
+
+_LATER = {"hooks": "._hooks", "task_figures": "._hooks", "watch": "._watch"}
 
 # asyncio's policies end with Python 3.15, so these are made only for who asks, and
 # a star import does not ask.
@@ -58,6 +65,11 @@ _POLICY_NAMES = ("EventLoopPolicy", "install")
 
 
 def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        # they need modules that few programs do, and stay once they were asked for
+        found = getattr(import_module(_LATER[name], __name__), name)
+        globals()[name] = found
+        return found
     if name not in _POLICY_NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if sys.version_info >= (3, 16):
@@ -93,3 +105,8 @@ def __dir__() -> list[str]:
 
 if os.environ.get("FASTLOOP_ACCELERATE", "0") not in ("", "0"):
     accelerate()
+
+if os.environ.get("FASTLOOP_WATCH", "0") not in ("", "0"):
+    from ._watch import watch_as_environment_says
+
+    watch_as_environment_says(os.environ["FASTLOOP_WATCH"])

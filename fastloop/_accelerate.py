@@ -22,7 +22,7 @@ _NAMES = {
     ),
     "asyncio.taskgroups": ("TaskGroup",),
     "asyncio.timeouts": ("Timeout", "timeout", "timeout_at"),
-    "asyncio.streams": ("StreamReader", "StreamWriter"),
+    "asyncio.streams": ("StreamReader", "StreamWriter", "StreamReaderProtocol"),
     "asyncio.queues": ("Queue", "PriorityQueue", "LifoQueue"),
 }
 

@@ -1,4 +1,5 @@
-"""Connecting: the way to an address in numbers is shorter than asyncio's."""
+"""Connecting, by a way to addresses in numbers that is shorter than asyncio's; and
+what is asyncio's own once the writes that wait are sent."""
 
 import asyncio
 import socket
@@ -41,7 +42,7 @@ async def _connect(
 
 
 class Connections:
-    """create_connection and start_tls of the loop."""
+    """create_connection, start_tls and run_in_executor of the loop."""
 
     async def create_connection(
         self: Any,
@@ -88,3 +89,12 @@ class Connections:
         return await _tls.start_tls(self, transport, protocol, sslcontext, **options)
 
     start_tls.__wrapped__ = _Asyncio.start_tls  # type: ignore[attr-defined]
+
+    def run_in_executor(self: Any, executor: Any, func: Any, *args: Any) -> Any:
+        """run_in_executor(executor, func, *args) -> future of what func(*args) returns.
+
+        As BaseEventLoop.run_in_executor, after sending what waits: the thread may run
+        at once.
+        """
+        self._send_waiting()
+        return _Asyncio.run_in_executor(self, executor, func, *args)

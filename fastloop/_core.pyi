@@ -248,8 +248,15 @@ class EventLoop:
     def stats(self) -> _Stats:
         """Return what the loop has done and what waits, as a dict: iterations, polls,
         steps (callbacks run) since it was made; ready (callbacks queued), timers and
-        watches (fds) now; longest_step_s, the longest callback so far in seconds.
+        watches (fds) now; longest_step_s, the longest callback in seconds since the
+        loop was made or reset_metrics() was called. metrics() has more.
         """
+    def reset_metrics(self) -> None:
+        """
+        Begin anew with what metrics() shows of the past: the histograms, their maxima
+        and the slowest steps. Totals go on.
+        """
+    def _read_metrics(self) -> tuple[Any, ...]: ...
     def _watched_events(self, fd: _FileDescriptorLike) -> int | None: ...
 
 def _before_fork() -> None: ...
@@ -351,6 +358,29 @@ def _loops_run() -> int:
     """Return how often a loop of ours has begun to run."""
 
 def _pending_tasks() -> list[Any]: ...
+def _observe(
+    created: Callable[[Any], object] | None,
+    step: Callable[[Any, float, float], object] | None,
+    done: Callable[[Any], object] | None,
+    /,
+) -> None: ...
+def _watch_check_in(seconds: float, /) -> None: ...
+def _watch_stuck() -> list[Any]: ...
+def _watch_gc(phase: str, info: dict[str, Any], /) -> None: ...
+def _watch_loops() -> list[tuple[Any, int, float, str]]: ...
+def _watch_start(
+    *,
+    limit_s: float,
+    dump_read_fd: int,
+    dump_write_fd: int,
+    dump_signal: int,
+    tell_fd: int,
+    listen_fd: int,
+    teller: Callable[[int], object],
+    linter: Callable[[str, Any], object],
+) -> None: ...
+def _watch_stop() -> None: ...
+def _watch_take() -> tuple[Any, ...] | None: ...
 def _unlist_task(task: object, /) -> None: ...
 
 # asyncio's, as functions go
@@ -449,4 +479,13 @@ class StreamWriter(asyncio.StreamWriter):
     asyncio.StreamWriter, which it derives from, in C.
 
     reader: whose exception drain() raises; a StreamReader or None.
+    """
+
+@disjoint_base
+class StreamReaderProtocol(asyncio.StreamReaderProtocol):
+    """What gives a reader what a transport receives:
+    asyncio.StreamReaderProtocol, which it derives from, in C.
+
+    client_connected_cb: called with a reader and a writer; a coroutine that it
+        returns is run as a task.
     """

@@ -20,6 +20,7 @@ from ._accelerate import accelerate
 from ._imports import after_import
 from ._loop import Loop
 from ._options import Settings
+from ._watch import watch
 
 _AsyncioLoop: Any = asyncio.SelectorEventLoop
 # The classes of the loops that ran and are not ours.
@@ -31,6 +32,8 @@ def open_door(settings: Settings) -> None:
     _run._debug_loops = settings.debug
     if settings.accelerate:
         accelerate()
+    if settings.watch is not None:
+        watch(settings.watch)
     _take_calls_of_asyncios_class()
     _frames.hide_the_door()
     _watch_other_loops()

@@ -54,10 +54,20 @@ def stand_in(original: Any, slots: str) -> type:
 
 
 def join(first: Any, second: Any) -> tuple[type, ...]:
-    """join(class, class) -> the bases of a type that is both."""
-    if not hasattr(first, "_stands_for"):
-        return first, second
-    both: Any = type(second.__name__, (first._stands_for, second), {})
+    """join(class, class) -> the bases of a type that is both.
+
+    Where no type can be, its objects are of the first and say that they are of the
+    second.
+    """
+    try:
+        both: Any = type(
+            second.__name__, (getattr(first, "_stands_for", first), second), {}
+        )
+        if not hasattr(first, "_stands_for"):
+            return first, second
+    except TypeError:
+        _tell_once()
+        both = second
     namespace = _methods(second, []) | {
         "__slots__": (),
         "__class__": property(lambda self: both),

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 from . import _core, _tls
 
 if TYPE_CHECKING:
+    from ._hooks import TaskFigures
+    from ._metrics import Metrics
+
     # What these override keeps asyncio's signatures: type checkers read those.
     class Connections: ...
 
@@ -42,7 +45,7 @@ INHERITED = {
     name: reason
     for reason, names in {
         "runs once per loop or program": (
-            "shutdown_asyncgens shutdown_default_executor run_in_executor"
+            "shutdown_asyncgens shutdown_default_executor"
             " set_default_executor _check_callback _check_default_executor"
             " _check_running _check_signal _set_coroutine_origin_tracking"
             " _do_shutdown __del__"
@@ -90,7 +93,8 @@ class Loop(
 
     selector: what subclasses of asyncio's loop hand on; the loop polls by itself and
     does not look at it. Every method of asyncio.AbstractEventLoop is there and behaves
-    as in the asyncio of the running Python; stats() is an addition.
+    as in the asyncio of the running Python; stats(), metrics(), reset_metrics(),
+    task_figures() and run_nested() are additions.
     """
 
     _thread_id: int | None = None
@@ -98,6 +102,20 @@ class Loop(
     def __repr__(self) -> str:
         text = super().__repr__()
         return f"<fastloop.{text[1:]}" if type(self) is Loop else text
+
+    def metrics(self) -> "Metrics":
+        """Return what the loop has done and what waits, as figures of this moment; from
+        any thread, without stopping the loop. Walks over the tasks to count them."""
+        from ._metrics import make_metrics
+
+        return make_metrics(self._read_metrics(), len(asyncio.all_tasks(self)))
+
+    def task_figures(self) -> "tuple[TaskFigures, ...]":
+        """Return what each task that is not done has cost, the dearest first; from any
+        thread. Empty unless fastloop.task_figures() has it counted."""
+        from ._hooks import figures_of
+
+        return figures_of(self)
 
     # --- transports: asyncio's connecting and accepting code makes them by these ---
 

@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from . import _program
+from ._watch import MIN_LIMIT_S
 
 PROG = "python -m fastloop"
 USAGE = f"""\
@@ -21,12 +22,14 @@ class Settings:
     debug: bool = False
     keep_uvloop: bool = False
     accelerate: bool = False
+    watch: float | None = None
 
 
 class Option(NamedTuple):
     """A row of the table.
 
-    setting: the field of Settings that the option makes true.
+    setting: the field of Settings that the option makes true, or, with value, that gets
+    the number that follows the option.
     report: for an option that runs no program, "module:function" of the package; the
     function returns the exit status or None.
     """
@@ -35,6 +38,7 @@ class Option(NamedTuple):
     help: str
     setting: str = ""
     report: str = ""
+    value: str = ""
 
 
 OPTIONS = (
@@ -55,6 +59,13 @@ OPTIONS = (
         ("--accelerate",),
         "asyncio's locks and queues in C, by fastloop.accelerate()",
         setting="accelerate",
+    ),
+    Option(
+        ("--watch",),
+        "report each step that blocks a loop for longer, while it does, by\n"
+        "fastloop.watch(SECONDS)",
+        setting="watch",
+        value="SECONDS",
     ),
     Option(
         ("--doctor",),
@@ -100,13 +111,18 @@ none was fastloop's, a line on standard error says so at the end.
 
 
 def print_help() -> None:
-    width = 2 + max(len(", ".join(option.names)) for option in OPTIONS)
+    shown = {option: _names_of(option) for option in OPTIONS}
+    width = 2 + max(map(len, shown.values()))
     rows = []
     for option in OPTIONS:
         first, *more = option.help.splitlines()
-        rows.append(f"  {', '.join(option.names):{width}}{first}")
+        rows.append(f"  {shown[option]:{width}}{first}")
         rows += [f"  {'':{width}}{line}" for line in more]
     sys.stdout.write(HELP.replace("@OPTIONS@", "\n".join(rows)))
+
+
+def _names_of(option: Option) -> str:
+    return f"{', '.join(option.names)} {option.value}".rstrip()
 
 
 @dataclass
@@ -130,16 +146,24 @@ class CommandLine:
 def parse(words: list[str]) -> CommandLine:
     """Read a command line; SystemExit with status 2 if it is wrong."""
     line = CommandLine()
-    settings: dict[str, bool] = {}
+    settings: dict[str, Any] = {}
     rest = list(words)
     while rest and not line.report:
         line.words = list(rest)
         word = rest.pop(0)
+        word, equals, value = word.partition("=")
         option = _BY_NAME.get(word)
+        if equals and (option is None or not option.value):
+            option, word = None, f"{word}={value}"
         if option is not None:
             line.ours.append(word)
             line.report = option.report
-            if option.setting:
+            if option.value:
+                if not equals:
+                    value = rest.pop(0) if rest else ""
+                line.ours.append(value)
+                settings[option.setting] = _seconds(option, value)
+            elif option.setting:
                 settings[option.setting] = True
         elif word == "--":
             _take_path(line, rest)
@@ -157,6 +181,16 @@ def parse(words: list[str]) -> CommandLine:
         line.words = []
     line.settings = Settings(**settings)
     return line
+
+
+def _seconds(option: Option, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not MIN_LIMIT_S <= seconds < float("inf"):
+        fail(f"{option.names[0]} takes seconds, {MIN_LIMIT_S} or more, not {text!r}")
+    return seconds
 
 
 def _take_path(line: CommandLine, words: list[str]) -> None:

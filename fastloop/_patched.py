@@ -99,12 +99,17 @@ _names = _hidden_names()
 
 def _is_replaced(name: str) -> bool:
     return any(
-        callable(cls.__dict__[name])
-        and not _is_asyncios(cls, cls.__dict__[name])
+        not _is_asyncios(cls, cls.__dict__[name])
         and not (name in _NESTING and "_nest_patched" in cls.__dict__)
         for cls in asyncio.SelectorEventLoop.__mro__[:-1]
         if name in cls.__dict__
     )
+
+
+def _unbound(name: str) -> Any:
+    """Return what asyncio's classes have there: the static method, the property."""
+    classes = asyncio.SelectorEventLoop.__mro__
+    return next(cls.__dict__[name] for cls in classes if name in cls.__dict__)
 
 
 def _put(name: str, value: Any) -> None:
@@ -126,7 +131,7 @@ def show_patches() -> None:
     wanted: dict[str, Any] = {}
     for name in _names:
         if _is_replaced(name):
-            wanted[name] = getattr(asyncio.SelectorEventLoop, name)
+            wanted[name] = _unbound(name)
             for attribute in _NEEDS_ATTRIBUTES.get(name, ()):
                 wanted.setdefault(attribute, _ATTRIBUTES[attribute])
     for name in _own_attributes.keys() - wanted.keys():

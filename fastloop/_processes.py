@@ -12,6 +12,7 @@ import functools
 import os
 import subprocess
 import sys
+import threading
 from asyncio import events, unix_events
 from asyncio.log import logger
 from typing import Any
@@ -290,7 +291,26 @@ class _Exit:
         if fd >= 0:
             os.close(fd)
 
-    __del__ = close
+    if sys.version_info >= (3, 12):
+        __del__ = close
+    else:
+
+        def __del__(self) -> None:
+            if self._fd >= 0:
+                self.close()
+                # no thread begins any more once the interpreter ends
+                if self._loop.is_closed() and not sys.is_finalizing():
+                    given = self._loop, self._transport, self._process
+                    threading.Thread(target=_outlive, args=given, daemon=True).start()
+
+
+def _outlive(loop: Any, transport: Any, process: Any) -> None:
+    """Hold the transport of a child that its loop left behind: it kills as it dies.
+
+    So does the thread that asyncio has for each child up to 3.11.
+    """
+    process.wait()
+    logger.warning("Loop %r that handles pid %r is closed", loop, process.pid)
 
 
 class Processes:

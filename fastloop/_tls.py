@@ -97,9 +97,12 @@ class SSLProtocol(_core._Tls, sslproto.SSLProtocol):
             self._reads_later = False
 
     def _start_shutdown(self: Any) -> None:
-        """End also what the peer has ended while reading was paused."""
+        """End also what the peer has ended while reading was paused, and still is.
+
+        What it was resumed by goes on by itself.
+        """
         _stock._start_shutdown(self)
-        if self._state is _FLUSHING and not self._flushing:
+        if self._state is _FLUSHING and not self._flushing and self._app_reading_paused:
             self._app_transport._closed = True
             self._do_flush()
 

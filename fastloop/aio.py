@@ -4,7 +4,8 @@
 
 Everything that asyncio has is here under its name. Lock, Event, Condition,
 Semaphore, BoundedSemaphore, Queue, PriorityQueue and LifoQueue are subclasses of
-asyncio's, written in C, and so are TaskGroup, Timeout, StreamReader and StreamWriter;
+asyncio's, written in C, and so are TaskGroup, Timeout, StreamReader, StreamWriter and
+StreamReaderProtocol;
 sleep, timeout, timeout_at, wait_for, as_completed, gather, shield and wait are in C,
 too. The rest is asyncio's own. They run on every event loop.
 """

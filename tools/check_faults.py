@@ -20,7 +20,7 @@ INFALLIBLE = {
         Py_XINCREF Py_XNewRef Py_XSETREF _Py_NewReference""",
     "looks at a type or a flag": """
         PyByteArray_Check PyByteArray_CheckExact PyWeakref_CheckRefExact
-        PyBytes_Check PyBytes_CheckExact
+        PyBytes_Check PyBytes_CheckExact PyCode_Check
         PyCFunction_CheckExact
         PyAnySet_CheckExact PyCallable_Check PyCapsule_IsValid PyModule_Check
         PyContext_CheckExact PyCoro_CheckExact PyDict_CheckExact
@@ -40,7 +40,8 @@ INFALLIBLE = {
         PyCFunction_GET_FUNCTION Py_SET_SIZE
         PyCFunction_GET_SELF PyDict_GET_SIZE PyException_GetTraceback
         PyException_SetCause PyException_SetContext PyException_SetTraceback
-        PyFloat_AS_DOUBLE PyFunction_GET_GLOBALS PyList_GET_ITEM PyList_GET_SIZE
+        PyFloat_AS_DOUBLE PyFunction_GET_CODE
+        PyFunction_GET_GLOBALS PyList_GET_ITEM PyList_GET_SIZE
         PyMemoryView_GET_BASE PyMemoryView_GET_BUFFER
         PyMethod_GET_FUNCTION PyMethod_GET_SELF PyModule_GetDict
         PyModule_GetState PyObject_Init PySequence_Fast_GET_SIZE
@@ -69,6 +70,8 @@ INFALLIBLE = {
     "walks a dictionary": "PyDict_Next",
     "threads, locks that exist, interpreters": """
         PyEval_RestoreThread PyEval_SaveThread PyInterpreterState_Get
+        PyInterpreterState_ThreadHead PyThreadState_Clear PyThreadState_DeleteCurrent
+        PyThreadState_Next _PyThreadState_UncheckedGet
         PyInterpreterState_GetDict
         PyInterpreterState_Main PyThreadState_Get PyThread_acquire_lock
         PyThread_acquire_lock_timed
@@ -77,7 +80,8 @@ INFALLIBLE = {
     "is made of a call that is wrapped": "PyMem_New",
     "tells the interpreter, which has nothing to say against it": """
         PyModuleDef_Init PyType_Modified""",
-    "fails without an exception, and is done without": "Py_AddPendingCall",
+    "fails without an exception, and is done without or tried again": """
+        PyThreadState_New Py_AddPendingCall""",
     "is no call": """
         PyDoc_STRVAR PyInit__core Py_MIN Py_ARRAY_LENGTH Py_UNUSED""",
 }

@@ -58,8 +58,11 @@ def check_files(installed: Distribution) -> Iterator[str]:
         yield f"lacks {sorted(absent)}"
     if sources := [str(f) for f in files if f.suffix in (".c", ".h", ".o")]:
         yield f"installs sources: {sources}"
-    size = sum(Path(str(file.locate())).stat().st_size for file in files)
-    print(f"installed size: {size} bytes of {SIZE_LIMIT_BYTES}")
+    sizes = {file: Path(str(file.locate())).stat().st_size for file in files}
+    # What pip compiles afterwards is its own choice, and Python's to keep small.
+    caches = sum(size for file, size in sizes.items() if file.suffix == ".pyc")
+    size = sum(sizes.values()) - caches
+    print(f"installed size: {size} bytes of {SIZE_LIMIT_BYTES}, and {caches} of .pyc")
     if size > SIZE_LIMIT_BYTES:
         yield f"{size} bytes installed, more than {SIZE_LIMIT_BYTES}"
 

@@ -30,10 +30,12 @@ NO_LOOK = {
         task_init:base->coro task_init:base->name
         wait_for_foreign:self->base.fut_waiter wait_for_own:self->base.fut_waiter
         set_handle:slot->handle fl_loop_show_patches:state->base_version
-        fl_reader_watch_want:watch->inode""",
+        fl_reader_watch_want:watch->inode tls_adopt:self->base.calls
+        shown:base->delegate shown:base->shown""",
     "nobody else has the object yet": """
         fl_pipe_write_make:self->base.paused fl_reader_watch_want:watch->watch.events
-        loop_new:self->state loop_new:self->wakeup
+        loop_new:self->state loop_new:self->wakeup loop_new:self->birth_ns
+        loop_new:self->last_step_ticks loop_new:self->tick_rate
         begin:self->handle begin:self->loop begin:self->outer begin:self->waiter
         fl_nested_make_others_wait:self->old_tasks future_for:all->loop
         shield:self->outer start_timer:self->timer take_futures:self->todo
@@ -42,15 +44,14 @@ NO_LOOK = {
         open_signal_pair:self->signal_watch.on_ready take_task_keyword:args->eager_start
         watch_internal:watch->fd""",
     "one at a time can get there": """
+        iterate_inside:self->last_step_ticks setup:self->last_step_ticks
         fl_current_publish:loop->stale_task fl_loop_take_wakeup_fd:self->took_wakeup_fd
         fl_aio_wait:self->iterator look_for:call->reached
         read_all_step:call->reached op_wait:self->future setup:self->thread_id
         setup:self->outer_loop end:loop->current_handle""",
     "what came in between has gone before": "run_watched:self->running",
     "set with what was looked at": "fl_future_add_waiter:self->context0",
-    "a guess, which decides nothing": """
-        read_data:self->receive_bytes read_more:self->turns_alone
-        read_once:self->expected_bytes""",
+    "a guess, which decides nothing": "read_more:self->turns_alone",
     "assigned, as asyncio assigns that attribute": """
         aenter_start:self->base.loop aenter_start:self->entered
         aenter_start:self->parent_task aexit_after:self->on_completed
@@ -76,6 +77,14 @@ NO_LOOK = {
         reader_set_exception:self->exception
         take_turn:self->n_left begin:self->n_left set_handle:self->alarm.handle
         take_lock:self->acquire
+        start_task:self->task report:self->strong_reader
+        tell_of_client:self->writer tell_of_client:self->strong_reader
+        look_for_tls:self->over_ssl fl_stream_connection_made:self->transport
+        protocol_pause_writing:self->paused protocol_resume_writing:self->paused
+        use_reader:self->reader_wr protocol_init:self->base.loop
+        protocol_init:self->paused protocol_init:self->lost
+        protocol_init:self->strong_reader protocol_init:self->reject
+        protocol_init:self->connected_cb protocol_init:self->over_ssl
         take_lock:self->lock take_lock:self->locked take_lock:self->release""",
 }
 

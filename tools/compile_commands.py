@@ -15,14 +15,18 @@ import setup
 
 
 def main() -> None:
-    """Write one entry a source file, with the flags setup.py builds it with."""
+    """Write one entry a source file, with the flags setup.py builds it with.
+
+    Without those that clang does not have.
+    """
     compile_flags, _ = setup.flags()
+    flags = [flag for flag in compile_flags if flag not in setup.BRANCHY]
     command = [
         "cc",
         "-D_GNU_SOURCE=1",
         "-Icsrc",
         f"-I{sysconfig.get_path('include')}",
-        *compile_flags,
+        *flags,
         "-c",
     ]
     entries = [

@@ -4,6 +4,8 @@ import asyncio
 import gc
 import os
 
+from loops import ACCELERATED
+
 from scenarios._case import Env, case, nothing
 from scenarios._net import client, serving
 
@@ -80,7 +82,17 @@ def mem_timer(env: Env, n: int) -> float:
 @case(n=2_000, unit="B", clock="resident")
 def mem_conn(env: Env, n: int) -> float:
     """Resident bytes of an idle TCP connection, its protocol shared by all."""
-    with serving(env, "hold") as server:
+    return _idle(env, "hold", n)
+
+
+@case(n=2_000, unit="B", clock="resident", references=[ACCELERATED])
+def mem_streams(env: Env, n: int) -> float:
+    """The same with a StreamReader and a StreamWriter, which the server keeps."""
+    return _idle(env, "hold_stream", n)
+
+
+def _idle(env: Env, kind: str, n: int) -> float:
+    with serving(env, kind) as server:
         options = {"mode": "hold", "count": 0, "request": 1, "reply": 1}
         with client(server, connections=100, **options):
             pass

@@ -7,12 +7,15 @@ a C server that only echoes, `floor` one in C that calls the same Protocol.
 
 import asyncio
 
+from loops import ACCELERATED
+
 from scenarios._case import Env, case, check, per_operation
 from scenarios._net import server_cost, serving
 
 MIB = 1 << 20
 GB = 1e9
 BLOCK = 16 * MIB
+STREAMS = (ACCELERATED, "limit")
 
 
 def _echo(name, doc, kind, n, size, connections, depth=1, family="tcp"):
@@ -29,7 +32,9 @@ def _echo(name, doc, kind, n, size, connections, depth=1, family="tcp"):
 
     run.__doc__ = doc
     run.__module__ = __name__
-    references = ("limit", "floor") if kind == "proto" else ("limit",)
+    references = {"proto": ("limit", "floor"), "exact": STREAMS, "line": STREAMS}.get(
+        kind, ("limit",)
+    )
     case(n=n, clock="server cpu", references=references, name=name)(run)
 
 
@@ -91,6 +96,15 @@ _echo(
     5_000,
     1024,
     10,
+)
+_echo(
+    "tcp_line_64_c10_d16",
+    "The same with 64 B and 16 in flight on each connection; per message.",
+    "line",
+    20_000,
+    64,
+    10,
+    depth=16,
 )
 _echo(
     "tcp_sock_1k_c10",
@@ -164,13 +178,13 @@ def in_proto(env: Env, n: int) -> float:
     return _bulk_in(env, "swallow", n)
 
 
-@case(n=16, unit="s/GB", clock="server cpu")
+@case(n=16, unit="s/GB", clock="server cpu", references=[ACCELERATED])
 def in_streams(env: Env, n: int) -> float:
     """`reader.read(65536)` of 16 MiB at a time; per GB."""
     return _bulk_in(env, "swallow_stream", n)
 
 
-@case(n=16, unit="s/GB", clock="server cpu")
+@case(n=16, unit="s/GB", clock="server cpu", references=[ACCELERATED])
 def out_drain(env: Env, n: int) -> float:
     """`writer.write` of 64 KiB and `drain`, 16 MiB at a time; per GB."""
     return _bulk_out(env, "pour_stream", n)
@@ -208,6 +222,28 @@ def client_connect(env: Env, n: int) -> float:
             transport.close()
             await asyncio.sleep(0)
 
+    with serving(Env("limit", env.new_loop), "proto") as server:
+        port = int(server.address.partition(":")[2])
+        return per_operation(env, main, n)
+
+
+@case(n=5_000, references=[ACCELERATED])
+def client_streams(env: Env, n: int) -> float:
+    """Ten clients by `open_connection`, 1 KiB there and back, `readexactly`; each."""
+
+    async def call(count):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(count):
+            writer.write(data)
+            await writer.drain()
+            check(await reader.readexactly(1024) == data, "the answer was cut")
+        writer.close()
+        await writer.wait_closed()
+
+    async def main(count):
+        await asyncio.gather(*(call(count // 10) for _ in range(10)))
+
+    data = bytes(1024)
     with serving(Env("limit", env.new_loop), "proto") as server:
         port = int(server.address.partition(":")[2])
         return per_operation(env, main, n)

@@ -12,6 +12,7 @@
 #include "aio/shield.h"
 #include "aio/sleep.h"
 #include "aio/stream_feed.h"
+#include "aio/stream_protocol.h"
 #include "aio/stream_reader.h"
 #include "aio/stream_writer.h"
 #include "aio/task_group.h"
@@ -71,6 +72,7 @@ static const struct stock {
     {"Timeout", offsetof(struct fl_state, asyncio_Timeout)},
     {"StreamReader", offsetof(struct fl_state, asyncio_StreamReader)},
     {"StreamWriter", offsetof(struct fl_state, asyncio_StreamWriter)},
+    {"StreamReaderProtocol", offsetof(struct fl_state, asyncio_StreamReaderProtocol)},
 };
 
 static PyObject *
@@ -137,11 +139,11 @@ add_functions(PyObject *module, struct fl_state *state)
 }
 
 static int (*const adders[])(PyObject *module, struct fl_state *state) = {
-    fl_lock_add_type,          fl_event_add_type,      fl_semaphore_add_types,
-    fl_condition_add_type,     fl_queue_add_type,      fl_priority_queue_add_type,
-    fl_lifo_queue_add_type,    fl_task_group_add_type, fl_stream_reader_add_type,
-    fl_stream_writer_add_type, fl_timeout_add,         fl_wait_for_add,
-    fl_as_completed_add,       add_functions,
+    fl_lock_add_type,          fl_event_add_type,           fl_semaphore_add_types,
+    fl_condition_add_type,     fl_queue_add_type,           fl_priority_queue_add_type,
+    fl_lifo_queue_add_type,    fl_task_group_add_type,      fl_stream_reader_add_type,
+    fl_stream_writer_add_type, fl_stream_protocol_add_type, fl_timeout_add,
+    fl_wait_for_add,           fl_as_completed_add,         add_functions,
 };
 
 /* On a Python newer than this fastloop our names mean asyncio's own. */
@@ -158,8 +160,9 @@ add_asyncios(PyObject *module, struct fl_state *state)
 int
 fl_aio_add_types(PyObject *module, struct fl_state *state)
 {
-    if (fl_aio_call_add_types(module, state) < 0 || fl_sleep_add(module, state) < 0 ||
-        fl_timeout_find_states(state) < 0) {
+    if (fl_aio_call_add_type(module, state) < 0 ||
+        fl_aio_function_add_type(module, state) < 0 ||
+        fl_sleep_add(module, state) < 0 || fl_timeout_find_states(state) < 0) {
         return -1;
     }
     if (!is_known_layout(state)) {

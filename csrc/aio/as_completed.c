@@ -10,10 +10,9 @@
 #include "aio/as_completed.h"
 
 #include "aio/aio.h"
-#include "aio/call.h"
+#include "aio/as_completed_one.h"
 #include "aio/class.h"
 #include "aio/futures.h"
-#include "aio/queue.h"
 #include "core/awaited_by.h"
 #include "py/tables.h"
 
@@ -186,58 +185,6 @@ static const struct fl_alarm_kind timeout_alarm = {ring, describe};
 
 /* ---- what it iterates over ---- */
 
-/* Who waits for one: what it takes it from, and whether it does so by its get(). */
-enum { QUEUE = 1, BY_METHOD };
-
-/* The end: item, stolen, is a future that is done, or None. escapes. */
-static PySendResult
-end_with(AioCallObject *call, PyObject *item, PyObject **result)
-{
-    if (item == Py_None) {
-        Py_DECREF(item);
-        PyErr_SetNone(PyExc_TimeoutError);
-        return PYGEN_ERROR;
-    }
-    if (call->args[0] != Py_None) { /* of __anext__: the future itself */
-        *result = item;
-        return PYGEN_RETURN;
-    }
-    *result = fl_aio_result(fl_aio_state_of(call), item); /* escapes */
-    Py_DECREF(item);
-    return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
-}
-
-static PySendResult
-wait_for_one(AioCallObject *call, PyObject **result)
-{
-    const struct fl_state *state = fl_aio_state_of(call);
-    PyObject *queue = call->args[QUEUE];
-    bool empty;
-    if (!fl_queue_can_take(state, queue, &empty)) {
-        call->args[BY_METHOD] = Py_NewRef(Py_None);
-        return fl_aio_wait(
-            call, PyObject_CallMethodNoArgs(queue, state->str_get), result
-        );
-    }
-    if (empty) {
-        return fl_queue_wait_for_item(call, queue, result);
-    }
-    PyObject *item = fl_queue_take(queue); /* escapes */
-    return item == NULL ? PYGEN_ERROR : end_with(call, item, result);
-}
-
-static PySendResult
-one_after(AioCallObject *call, PyObject *future, PyObject *value, PyObject **result)
-{
-    bool by_method = call->args[BY_METHOD] != NULL;
-    if (value == NULL) {
-        return by_method ? PYGEN_ERROR
-                         : fl_queue_stop_waiting(call->args[QUEUE], future);
-    }
-    return by_method ? end_with(call, Py_NewRef(value), result)
-                     : wait_for_one(call, result);
-}
-
 /* self._todo_left -= 1: 1, 0 if there is none, or -1. escapes. */
 static int
 take_turn(CompletionsObject *self)
@@ -280,13 +227,13 @@ anext_start(AioCallObject *call, PyObject **result)
         }
         return PYGEN_ERROR;
     }
-    call->args[QUEUE] = fl_or_none(self->done);
-    return wait_for_one(call, result);
+    call->args[FL_ONE_QUEUE] = fl_or_none(self->done);
+    return fl_one_start(call, result);
 }
 
-static const struct fl_aio_call next_call = {0, 2, 2, wait_for_one, one_after};
+static const struct fl_aio_call next_call = {0, 2, 2, fl_one_start, fl_one_after};
 static const struct fl_aio_call anext_call = {
-    offsetof(struct fl_state, completions_type), 1, 1, anext_start, one_after,
+    offsetof(struct fl_state, completions_type), 1, 1, anext_start, fl_one_after,
 };
 
 static const struct fl_aio_named completions_coroutines[] = {

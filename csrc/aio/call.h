@@ -46,15 +46,22 @@ typedef struct AioCallObject {
         *args[FL_AIO_N_ARGS]; /* owned; NULL where none was given, and at the end */
     PyObject *future;         /* waited for */
     PyObject *iterator;       /* of a future that is not ours */
-    Py_ssize_t reached;       /* its function's own: how far it has come */
+    Py_ssize_t reached;       /* its function's own: how far it has come; it is seen in
+                                 fastloop/_stand_ins.py */
     struct fl_alarm_slot alarm;
 } AioCallObject;
 
-int fl_aio_call_add_types(PyObject *module, struct fl_state *state);
+int fl_aio_call_add_type(PyObject *module, struct fl_state *state);
 
-/* New or NULL. stock: borrowed. */
+/* function.c. New or NULL. stock: borrowed. */
+int fl_aio_function_add_type(PyObject *module, struct fl_state *state);
 PyObject *fl_aio_function_new(
     struct fl_state *state, const struct fl_aio_call *call, PyObject *stock
+);
+
+/* What a coroutine function does when it is called: here, beside what it makes. */
+PyObject *fl_aio_function_vectorcall(
+    PyObject *op, PyObject *const *args, size_t n_args_flag, PyObject *kwnames
 );
 
 /* The coroutine of a call with these arguments: new, or NULL. */

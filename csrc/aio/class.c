@@ -302,7 +302,8 @@ fl_aio_getstate(PyObject *op, PyObject *Py_UNUSED(ignored))
     PyObject *values = PyDict_New();
     int status = values == NULL ? -1 : 0;
     for (Py_ssize_t i = 0; status == 0 && i < PyList_GET_SIZE(pairs); i += 2) {
-        if (Py_TYPE(PyList_GET_ITEM(pairs, i + 1))->tp_descr_set != NULL) {
+        PyTypeObject *type = Py_TYPE(PyList_GET_ITEM(pairs, i + 1));
+        if (type->tp_descr_set != NULL && type != &PyProperty_Type) {
             status = note_attribute(op, PyList_GET_ITEM(pairs, i), values);
         }
     }

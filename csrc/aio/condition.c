@@ -1,8 +1,4 @@
-/* Condition: asyncio.Condition, what of it does not wait in C.
- *
- * wait() and wait_for() are asyncio's own: what a cancelled wait does to the others has
- * changed with its releases, and a wait costs a switch of tasks and a lock anyway.
- */
+/* Condition: asyncio.Condition in C; its wait() is in condition_wait.c. */
 #include "aio/condition.h"
 
 #include "aio/lock.h"
@@ -14,9 +10,8 @@ condition_of(PyObject *op)
     return (ConditionObject *)(void *)op;
 }
 
-/* Its lock, if that is one of ours whose methods it still has; else NULL. */
-static PyObject *
-plain_lock(PyObject *op)
+PyObject *
+fl_condition_plain_lock(PyObject *op)
 {
     ConditionObject *self = condition_of(op);
     const struct fl_state *state = self->base.state;
@@ -52,7 +47,7 @@ stock(
 static PySendResult
 aenter_start(AioCallObject *call, PyObject **result)
 {
-    PyObject *lock = plain_lock(call->args[0]);
+    PyObject *lock = fl_condition_plain_lock(call->args[0]);
     if (lock == NULL) {
         return fl_aio_delegate(call, result);
     }
@@ -71,7 +66,7 @@ aenter_after(AioCallObject *call, PyObject *future, PyObject *value, PyObject **
 static PySendResult
 aexit_start(AioCallObject *call, PyObject **result)
 {
-    PyObject *lock = plain_lock(call->args[0]);
+    PyObject *lock = fl_condition_plain_lock(call->args[0]);
     if (lock == NULL) {
         return fl_aio_delegate(call, result);
     }
@@ -91,6 +86,8 @@ static const struct fl_aio_call aexit_call = {CONDITION_TYPE, 4, 4, aexit_start,
 static const struct fl_aio_named condition_coroutines[] = {
     {"__aenter__", &aenter_call},
     {"__aexit__", &aexit_call},
+    {"wait", &fl_condition_wait_call},
+    {"wait_for", &fl_condition_wait_for_call},
     {NULL, NULL},
 };
 
@@ -109,7 +106,7 @@ condition_notify(
 {
     const ConditionObject *self = condition_of(op);
     const struct fl_state *state = self->base.state;
-    PyObject *lock = plain_lock(op);
+    PyObject *lock = fl_condition_plain_lock(op);
     Py_ssize_t n = 1;
     bool plain =
         lock != NULL && fl_lock_is_taken(lock) && kwnames == NULL && n_args < 2;
@@ -145,7 +142,7 @@ condition_notify_all(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     const ConditionObject *self = condition_of(op);
     const struct fl_state *state = self->base.state;
-    PyObject *lock = plain_lock(op);
+    PyObject *lock = fl_condition_plain_lock(op);
     if (lock == NULL || !fl_lock_is_taken(lock)) {
         return stock(op, state->str_notify_all, NULL, 0, NULL); /* escapes */
     }
@@ -160,7 +157,7 @@ condition_repr(PyObject *op)
 {
     const ConditionObject *self = condition_of(op);
     const struct fl_state *state = self->base.state;
-    PyObject *lock = plain_lock(op);
+    PyObject *lock = fl_condition_plain_lock(op);
     if (lock == NULL || !Py_IS_TYPE(op, state->condition_type)) {
         return stock(op, state->str___repr__, NULL, 0, NULL); /* escapes */
     }
@@ -283,5 +280,12 @@ fl_condition_add_type(PyObject *module, struct fl_state *state)
         .stock = state->asyncio_Condition,
         .coroutines = condition_coroutines,
     };
+    PyObject *notify = NULL;
+    PyObject *name = state->str__notify;
+    if (fl_optional_attribute(state->asyncio_Condition, name, &notify) < 0) {
+        return -1;
+    }
+    state->aio.condition_passes_on = notify != NULL;
+    Py_XDECREF(notify);
     return fl_aio_add_class(module, state, &description);
 }

@@ -1,7 +1,8 @@
-/* Condition: asyncio.Condition, what of it does not wait in C. */
+/* Condition: asyncio.Condition in C. */
 #ifndef FASTLOOP_AIO_CONDITION_H
 #define FASTLOOP_AIO_CONDITION_H
 
+#include "aio/call.h"
 #include "aio/class.h"
 
 typedef struct {
@@ -14,5 +15,12 @@ typedef struct {
 } ConditionObject;
 
 int fl_condition_add_type(PyObject *module, struct fl_state *state);
+
+/* Its lock, borrowed, if that is one of ours whose methods it still has; else NULL. */
+PyObject *fl_condition_plain_lock(PyObject *op);
+
+/* condition_wait.c */
+extern const struct fl_aio_call fl_condition_wait_call;
+extern const struct fl_aio_call fl_condition_wait_for_call;
 
 #endif

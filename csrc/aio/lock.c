@@ -40,7 +40,7 @@ fl_lock_acquire_start(AioCallObject *call, PyObject *op, PyObject **result)
 {
     LockObject *self = lock_of(op);
     int taken = self->locked == Py_True;
-    if (!taken) {
+    if (!taken && self->waiters != Py_None) { /* fast: nobody ever waited */
         taken = fl_aio_any_live_waiter(self->base.state, self->waiters); /* escapes */
     }
     if (taken != 0) {

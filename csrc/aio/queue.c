@@ -32,7 +32,8 @@ wake_up_first(const struct fl_state *state, PyObject *waiters)
     if (any <= 0) {
         return any;
     }
-    PyObject *waiter = PyObject_Vectorcall(state->aio.deque_popleft, &waiters, 1, NULL);
+    PyObject *waiter =
+        fl_aio_call_of_deque(state, state->aio.deque_popleft, waiters, NULL);
     if (waiter == NULL) {
         return -1;
     }
@@ -61,31 +62,6 @@ wake_up_next(const QueueObject *self, PyObject *waiters)
     return more;
 }
 
-/* self._unfinished_tasks += number, whatever it is by now. escapes. 0 or -1. */
-static int
-count(QueueObject *self, long number)
-{
-    Py_ssize_t small;
-    if (fl_small_int(self->unfinished, &small)) { /* fast: 90 instructions */
-        PyObject *next = PyLong_FromSsize_t(small + number);
-        if (next == NULL) {
-            return -1;
-        }
-        Py_SETREF(self->unfinished, next);
-        return 0;
-    }
-    PyObject *before = fl_or_none(self->unfinished);
-    PyObject *more = PyLong_FromLong(number);
-    PyObject *sum = more == NULL ? NULL : PyNumber_Add(before, more);
-    Py_DECREF(before);
-    Py_XDECREF(more);
-    if (sum == NULL) {
-        return -1;
-    }
-    Py_XSETREF(self->unfinished, sum);
-    return 0;
-}
-
 /* self._finished.clear() or set(). escapes. 0 or -1. */
 static int
 tell_finished(QueueObject *self, PyObject *method)
@@ -106,7 +82,7 @@ static PyObject *
 put_now(PyObject *op, PyObject *item)
 {
     QueueObject *self = queue_of(op);
-    if (fl_queue_put_item(self, item) < 0 || count(self, 1) < 0 ||
+    if (fl_queue_put_item(self, item) < 0 || fl_aio_add_to(&self->unfinished, 1) < 0 ||
         tell_finished(self, self->base.state->str_clear) < 0 ||
         wake_up_next(self, self->getters) < 0) {
         return NULL;
@@ -428,7 +404,7 @@ queue_task_done(PyObject *op, PyObject *Py_UNUSED(ignored))
         !fl_queue_is_size(self->unfinished, &n_unfinished) || n_unfinished <= 0) {
         return stock_noargs(op, state->str_task_done);
     }
-    if (count(self, -1) < 0 ||
+    if (fl_aio_add_to(&self->unfinished, -1) < 0 ||
         (n_unfinished == 1 && tell_finished(self, state->str_set) < 0)) {
         return NULL;
     }

@@ -74,7 +74,10 @@ fl_queue_is_plain(PyObject *op, struct fl_queue_sizes *sizes)
         return false;
     }
     sizes->n_items = 0;
-    if (self->queue != NULL) {
+    if (self->queue != NULL && !has_own_items(self)) {
+        sizes->n_items = Py_SIZE(self->queue); /* fast: a deque or a list: no call */
+    }
+    else if (self->queue != NULL) {
         sizes->n_items = PyObject_Size(self->queue);
         if (sizes->n_items < 0) {
             PyErr_Clear();
@@ -100,25 +103,6 @@ fl_queue_need_items(QueueObject *self)
     return 0;
 }
 
-/* method(items) or, unless item is NULL, method(items, item), for one of the deque's
- * own methods. fast: as a call would find it, a third of the instructions. */
-static PyObject *
-call_of_deque(
-    const struct fl_state *state, PyObject *method, PyObject *items, PyObject *item
-)
-{
-    int flags = item == NULL ? METH_NOARGS : METH_O;
-    if (Py_IS_TYPE(method, &PyMethodDescr_Type) &&
-        Py_IS_TYPE(items, (PyTypeObject *)state->deque)) {
-        const PyMethodDef *def = ((PyMethodDescrObject *)(void *)method)->d_method;
-        if (def->ml_flags == flags) {
-            return FL_SLOT_POINTER(def->ml_meth(items, item));
-        }
-    }
-    PyObject *stack[2] = {items, item};
-    return PyObject_Vectorcall(method, stack, item == NULL ? 1 : 2, NULL);
-}
-
 int
 fl_queue_put_item(QueueObject *self, PyObject *item)
 {
@@ -138,7 +122,7 @@ fl_queue_put_item(QueueObject *self, PyObject *item)
     PyObject *stack[2] = {items, item};
     PyObject *result =
         self->base.kind == FL_AIO_queue
-            ? call_of_deque(state, state->aio.deque_append, items, item)
+            ? fl_aio_call_of_deque(state, state->aio.deque_append, items, item)
             : PyObject_Vectorcall(state->heappush, stack, 2, NULL); /* escapes */
     Py_DECREF(items);
     return fl_call_status(result);
@@ -154,9 +138,10 @@ fl_queue_get_item(QueueObject *self)
     PyObject *function =
         self->base.kind == FL_AIO_lifo_queue ? state->aio.list_pop : state->heappop;
     PyObject *items = Py_NewRef(self->queue);
-    PyObject *item = self->base.kind == FL_AIO_queue
-                         ? call_of_deque(state, state->aio.deque_popleft, items, NULL)
-                         : PyObject_Vectorcall(function, &items, 1, NULL); /* escapes */
+    PyObject *item =
+        self->base.kind == FL_AIO_queue
+            ? fl_aio_call_of_deque(state, state->aio.deque_popleft, items, NULL)
+            : PyObject_Vectorcall(function, &items, 1, NULL); /* escapes */
     Py_DECREF(items);
     return item;
 }

@@ -108,22 +108,6 @@ wake_up_next(PyObject *op)
     return status < 0 ? -1 : 1;
 }
 
-/* self._value += 1, whatever it is by now. escapes. 0 or -1. */
-static int
-give_back(SemaphoreObject *self)
-{
-    PyObject *value = fl_or_none(self->value);
-    PyObject *one = PyLong_FromLong(1);
-    PyObject *sum = one == NULL ? NULL : PyNumber_Add(value, one); /* escapes */
-    Py_DECREF(value);
-    Py_XDECREF(one);
-    if (sum == NULL) {
-        return -1;
-    }
-    Py_XSETREF(self->value, sum);
-    return 0;
-}
-
 /* While there are permits and somebody waits. escapes. 0 or -1. */
 static int
 wake_up_many(PyObject *op)
@@ -153,7 +137,7 @@ care_for_others(PyObject *op, PyObject *future, PyObject *exc)
             return -1;
         }
         if (told > 0 && without == 0) {
-            if (give_back(self) < 0) {
+            if (fl_aio_add_to(&self->value, 1) < 0) {
                 return -1;
             }
             if (!tells_all) {

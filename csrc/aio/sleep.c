@@ -55,8 +55,7 @@ static PySendResult
 wait_for_timer(AioCallObject *self, PyObject *loop, PyObject **result)
 {
     struct fl_state *state = fl_aio_state_of(self);
-    PyObject *future =
-        PyObject_CallMethodNoArgs(loop, state->str_create_future); /* escapes */
+    PyObject *future = fl_aio_new_future(state, loop); /* escapes */
     if (future == NULL) {
         return PYGEN_ERROR;
     }

@@ -2,6 +2,7 @@
 #include "aio/stream_feed.h"
 
 #include "aio/futures.h"
+#include "aio/stream_protocol.h"
 #include "aio/stream_reader.h"
 #include "py/bytearray.h"
 
@@ -159,33 +160,48 @@ find_reader(const struct fl_state *state, PyObject *protocol, PyObject **reader)
     return status;
 }
 
-/* As fl_net_state's feed. */
+/* Asyncio's protocol, or ours: 1 and its reader, as find_reader has it; 0 or -1.
+ * escapes. */
 static int
-feed(struct fl_state *state, PyObject *protocol, const char *data, Py_ssize_t size)
+look_at_protocol(struct fl_state *state, PyObject *protocol, PyObject **reader)
 {
+    *reader = NULL;
+    if (Py_IS_TYPE(protocol, state->stream_protocol_type)) {
+        StreamProtocolObject *own = fl_stream_protocol(protocol);
+        return fl_stream_protocol_is_plain(own) ? fl_stream_protocol_reader(own, reader)
+                                                : 0;
+    }
     if (!are_classes_known(state)) {
         return 0;
     }
     int known = fl_stream_has_method(
         protocol, state->str_data_received, state->aio.stock_data_received
     );
-    PyObject *reader = NULL;
-    if (known > 0) {
-        known = find_reader(state, protocol, &reader); /* escapes */
-    }
+    return known > 0 ? find_reader(state, protocol, reader) : known; /* escapes */
+}
+
+/* As fl_net_state's feed. */
+static int
+feed(struct fl_state *state, PyObject *protocol, const char *data, Py_ssize_t size)
+{
+    PyObject *reader;
+    int known = look_at_protocol(state, protocol, &reader); /* escapes */
     if (known <= 0 || reader == NULL) {
         return known;
     }
     int status = 0;
     Py_ssize_t limit;
-    if (Py_IS_TYPE(reader, (PyTypeObject *)state->asyncio_StreamReader)) {
-        status = feed_stock(state, reader, data, size); /* escapes */
-    }
-    else if (Py_IS_TYPE(reader, state->stream_reader_type)) {
+    if (Py_IS_TYPE(reader, state->stream_reader_type)) {
         StreamReaderObject *own = fl_stream_reader(reader);
         if (fl_stream_reader_is_plain(own, &limit) && own->eof == Py_False) {
             status = fl_stream_reader_feed(own, data, size) < 0 ? -1 : 1; /* escapes */
         }
+    }
+    else if (
+        Py_IS_TYPE(reader, (PyTypeObject *)state->asyncio_StreamReader) &&
+        are_classes_known(state)
+    ) {
+        status = feed_stock(state, reader, data, size); /* escapes */
     }
     Py_DECREF(reader);
     return status;
@@ -231,7 +247,7 @@ fl_stream_feed_offer(struct fl_state *state)
         note(state, reader, state->str__wakeup_waiter, &aio->stock_wakeup_waiter) < 0) {
         return -1;
     }
-    state->net.fed_type = (PyTypeObject *)protocol;
+    state->net.fed_types[0] = (PyTypeObject *)protocol;
     state->net.feed = feed;
     return 0;
 }

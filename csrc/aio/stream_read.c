@@ -62,7 +62,9 @@ fl_stream_take(StreamReaderObject *self, Py_ssize_t n)
 {
     PyObject *taken = self->buffer == NULL ? PyBytes_FromStringAndSize(NULL, 0)
                                            : fl_bytearray_take(self->buffer, n);
-    if (taken != NULL && fl_stream_reader_maybe_resume(self) < 0) { /* escapes */
+    /* fast: one that is not paused is not looked at again; nothing has escaped */
+    if (taken != NULL && self->paused != Py_False &&
+        fl_stream_reader_maybe_resume(self) < 0) { /* escapes */
         Py_CLEAR(taken);
     }
     return taken;
@@ -265,12 +267,21 @@ exactly_step(AioCallObject *call, Py_ssize_t n, PyObject **result)
     return fl_aio_wait(call, fl_stream_begin_wait(self, "readexactly"), result);
 }
 
+/* As fl_stream_is_readable, but for the limit: that matters to who is paused only. */
+static bool
+is_exactly_readable(StreamReaderObject *self)
+{
+    return fl_stream_reader_is_usual(self) &&
+           (self->buffer == NULL || !fl_bytearray_is_viewed(self->buffer)) &&
+           (self->exception == Py_None || PyExceptionInstance_Check(self->exception));
+}
+
 static PySendResult
 exactly_start(AioCallObject *call, PyObject **result)
 {
     StreamReaderObject *self = fl_stream_reader_of(call);
-    Py_ssize_t n, limit;
-    if (!fl_stream_is_size(call->args[1], &n) || !fl_stream_is_readable(self, &limit)) {
+    Py_ssize_t n;
+    if (!fl_stream_is_size(call->args[1], &n) || !is_exactly_readable(self)) {
         return fl_aio_delegate(call, result);
     }
     if (n < 0) {

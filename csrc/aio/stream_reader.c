@@ -24,20 +24,10 @@ fl_stream_is_size(PyObject *value, Py_ssize_t *size)
     return fl_plain_int(value, size, &overflow);
 }
 
-static bool
-is_bool(PyObject *value)
-{
-    return value == Py_True || value == Py_False;
-}
-
 bool
 fl_stream_reader_goes_on(StreamReaderObject *self, Py_ssize_t *limit)
 {
-    return fl_aio_is_plain(&self->base) && fl_stream_is_size(self->limit, limit) &&
-           is_bool(self->eof) && is_bool(self->paused) && self->waiter != NULL &&
-           self->exception != NULL && self->transport != NULL &&
-           self->base.loop != NULL &&
-           (self->buffer == NULL || PyByteArray_CheckExact(self->buffer));
+    return fl_stream_reader_is_usual(self) && fl_stream_is_size(self->limit, limit);
 }
 
 bool

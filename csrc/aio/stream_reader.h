@@ -26,6 +26,18 @@ fl_stream_reader(PyObject *op)
  * the size that is next to it. */
 bool fl_stream_is_size(PyObject *value, Py_ssize_t *size);
 
+/* Whether its attributes are of the usual kinds, its limit apart. */
+static inline bool
+fl_stream_reader_is_usual(StreamReaderObject *self)
+{
+    return fl_aio_is_plain(&self->base) &&
+           (self->eof == Py_False || self->eof == Py_True) &&
+           (self->paused == Py_False || self->paused == Py_True) &&
+           self->waiter != NULL && self->exception != NULL && self->transport != NULL &&
+           self->base.loop != NULL &&
+           (self->buffer == NULL || PyByteArray_CheckExact(self->buffer));
+}
+
 /* Whether what follows does without asyncio's; then its limit ... */
 bool fl_stream_reader_is_plain(StreamReaderObject *self, Py_ssize_t *limit);
 

@@ -9,6 +9,7 @@
 #include "aio/call.h"
 #include "aio/futures.h"
 #include "aio/stream_feed.h"
+#include "aio/stream_protocol.h"
 #include "aio/stream_reader.h"
 
 static StreamWriterObject *
@@ -88,11 +89,15 @@ is_false(PyObject *op, PyObject *name)
     return is_false;
 }
 
-/* Whether asyncio's own _drain_helper() of protocol would return at once: 1, 0 or -1.
- * escapes. */
+/* Whether asyncio's own _drain_helper() of protocol, or ours, would return at once: 1,
+ * 0 or -1. escapes. */
 static int
 has_room(const struct fl_state *state, PyObject *protocol)
 {
+    if (Py_IS_TYPE(protocol, state->stream_protocol_type)) { /* fast: no look-up */
+        StreamProtocolObject *own = fl_stream_protocol(protocol);
+        return fl_stream_protocol_is_plain(own) && fl_stream_protocol_has_room(own);
+    }
     int answer = fl_stream_has_method(
         protocol, state->str__drain_helper, state->aio.stock_drain_helper
     );

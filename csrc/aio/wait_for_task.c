@@ -127,6 +127,7 @@ static PySendResult
 start_on(AioCallObject *call, PyObject *loop, PyObject **result)
 {
     if (call->args[DELAY] == Py_None) {
+        call->reached = -1; /* for who looks at it, as below */
         return fl_aio_wait(call, Py_NewRef(call->args[FUTURE]), result);
     }
     PyObject *waiter = fl_aio_new_future(fl_aio_state_of(call), loop); /* escapes */
@@ -206,6 +207,7 @@ cancel_and_wait(AioCallObject *call, PyObject *exc, PyObject **result)
         fl_handling_begin(&handling, exc);
     }
     call->args[RAISED] = exc != NULL ? exc : Py_NewRef(Py_None);
+    call->reached = 1;
     PyObject *loop = NULL, *waiter = NULL;
     if (fl_aio_tell_not(state, future, call->args[CALLBACK]) == 0) { /* escapes */
         loop = fl_aio_running_loop(state);

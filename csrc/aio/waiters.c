@@ -1,16 +1,16 @@
 /* The futures that tasks wait for, in the deques where asyncio keeps them. */
 #include "aio/waiters.h"
 
+#include "core/sched.h"
 #include "py/call.h"
 
 /* ---- one ---- */
 
-/* self._get_loop().create_future(), which may be of any loop: new, or NULL. escapes. */
-static PyObject *
-new_waiter(AioObject *self)
+PyObject *
+fl_aio_new_waiter(AioObject *self)
 {
     struct fl_state *state = self->state;
-    PyObject *loop = PyObject_CallNoArgs(state->get_running_loop);
+    PyObject *loop = fl_aio_running_loop(state);
     if (loop == NULL) {
         return NULL;
     }
@@ -24,13 +24,30 @@ new_waiter(AioObject *self)
         ); /* escapes */
     }
     else {
-        future = PyObject_CallMethodNoArgs(loop, state->str_create_future);
+        future = fl_aio_new_future(state, loop); /* escapes */
     }
     Py_DECREF(loop);
     return future;
 }
 
 /* ---- many ---- */
+
+PyObject *
+fl_aio_call_of_deque(
+    const struct fl_state *state, PyObject *method, PyObject *items, PyObject *item
+)
+{
+    int flags = item == NULL ? METH_NOARGS : METH_O;
+    if (Py_IS_TYPE(method, &PyMethodDescr_Type) &&
+        Py_IS_TYPE(items, (PyTypeObject *)state->deque)) {
+        const PyMethodDef *def = ((PyMethodDescrObject *)(void *)method)->d_method;
+        if (def->ml_flags == flags) {
+            return FL_SLOT_POINTER(def->ml_meth(items, item));
+        }
+    }
+    PyObject *stack[2] = {items, item};
+    return PyObject_Vectorcall(method, stack, item == NULL ? 1 : 2, NULL);
+}
 
 static bool
 is_deque(PyObject *waiters)
@@ -110,14 +127,42 @@ tell(const struct fl_state *state, PyObject *future, PyObject *value)
     return fl_aio_set_result(state, future, value) < 0 ? -1 : 1;
 }
 
+/* Whether nobody else's code runs when it is told, which could change the waiters. */
+static bool
+is_told_alone(const struct fl_state *state, PyObject *future)
+{
+    return Py_IS_TYPE(future, state->future_type) &&
+           fl_sched_loop(fl_future(future)) != NULL;
+}
+
+/* The only one: 1 if it was told, or need not be, 0 if not, or -1. */
+static int
+tell_only(const struct fl_state *state, PyObject *waiters, PyObject *value)
+{
+    PyObject *only = fl_aio_first_waiter(waiters);
+    if (only == NULL) {
+        return -1;
+    }
+    int told = 0;
+    if (is_told_alone(state, only)) {
+        told = tell(state, only, value) < 0 ? -1 : 1;
+    }
+    Py_DECREF(only);
+    return told;
+}
+
 int
 fl_aio_wake(
     const struct fl_state *state, PyObject *waiters, Py_ssize_t n, PyObject *value
 )
 {
-    int any = fl_aio_any_waiter(waiters);
-    if (any <= 0) {
-        return any;
+    Py_ssize_t n_waiters = is_deque(waiters) ? PyObject_Size(waiters) : 0;
+    if (n_waiters <= 0 || n <= 0) {
+        return n_waiters < 0 ? -1 : 0;
+    }
+    int only = n_waiters == 1 ? tell_only(state, waiters, value) : 0;
+    if (only != 0) { /* fast: 200 instructions less than by an iterator */
+        return only < 0 ? -1 : 0;
     }
     PyObject *iterator = PyObject_GetIter(waiters);
     if (iterator == NULL) {
@@ -148,12 +193,15 @@ need_waiters(const struct fl_state *state, PyObject **waiters)
     return 0;
 }
 
-/* waiters.append(future). 0 or -1. */
-static int
-add_waiter(const struct fl_state *state, PyObject *waiters, PyObject *future)
+int
+fl_aio_add_waiter(const struct fl_state *state, PyObject **waiters, PyObject *future)
 {
-    PyObject *stack[2] = {waiters, future};
-    return fl_call_status(PyObject_Vectorcall(state->aio.deque_append, stack, 2, NULL));
+    if (need_waiters(state, waiters) < 0) {
+        return -1;
+    }
+    return fl_call_status(
+        fl_aio_call_of_deque(state, state->aio.deque_append, *waiters, future)
+    );
 }
 
 PySendResult
@@ -163,9 +211,8 @@ fl_aio_queue_up(
 {
     const struct fl_state *state = self->state;
     PyObject *future =
-        need_waiters(state, waiters) < 0 ? NULL : new_waiter(self); /* escapes */
-    if (future == NULL || need_waiters(state, waiters) < 0 ||
-        add_waiter(state, *waiters, future) < 0) {
+        need_waiters(state, waiters) < 0 ? NULL : fl_aio_new_waiter(self); /* escapes */
+    if (future == NULL || fl_aio_add_waiter(state, waiters, future) < 0) {
         Py_XDECREF(future);
         return PYGEN_ERROR;
     }
@@ -178,14 +225,39 @@ fl_aio_remove_waiter(const struct fl_state *state, PyObject *waiters, PyObject *
     PyObject *kept = fl_or_none(waiters);
     PyObject *result;
     if (Py_IS_TYPE(kept, (PyTypeObject *)state->deque)) {
-        PyObject *stack[2] = {kept, future};
-        result = PyObject_Vectorcall(state->aio.deque_remove, stack, 2, NULL);
+        result = fl_aio_call_of_deque(state, state->aio.deque_remove, kept, future);
     }
     else {
         result = PyObject_CallMethodOneArg(kept, state->str_remove, future);
     } /* escapes */
     Py_DECREF(kept);
     return fl_call_status(result);
+}
+
+/* ---- numbers ---- */
+
+int
+fl_aio_add_to(PyObject **number, long more)
+{
+    Py_ssize_t small;
+    if (fl_small_int(*number, &small)) { /* fast: 90 instructions */
+        PyObject *next = PyLong_FromSsize_t(small + more);
+        if (next == NULL) {
+            return -1;
+        }
+        Py_SETREF(*number, next);
+        return 0;
+    }
+    PyObject *before = fl_or_none(*number);
+    PyObject *added = PyLong_FromLong(more);
+    PyObject *sum = added == NULL ? NULL : PyNumber_Add(before, added); /* escapes */
+    Py_DECREF(before);
+    Py_XDECREF(added);
+    if (sum == NULL) {
+        return -1;
+    }
+    Py_XSETREF(*number, sum);
+    return 0;
 }
 
 /* ---- exceptions ---- */

@@ -40,9 +40,26 @@ PySendResult fl_aio_queue_up(
     AioCallObject *call, AioObject *self, PyObject **waiters, PyObject **result
 );
 
+/* Of that the parts: self._get_loop().create_future(), which may be of any loop: new,
+ * or NULL. escapes. */
+PyObject *fl_aio_new_waiter(AioObject *self);
+
+/* (*waiters).append(future). 0 or -1. */
+int
+fl_aio_add_waiter(const struct fl_state *state, PyObject **waiters, PyObject *future);
+
+/* method(items) or, unless item is NULL, method(items, item), for one of the deque's
+ * own methods. fast: as a call would find it, a third of the instructions. */
+PyObject *fl_aio_call_of_deque(
+    const struct fl_state *state, PyObject *method, PyObject *items, PyObject *item
+);
+
 /* waiters.remove(future), whatever waiters is by now. escapes. 0 or -1. */
 int
 fl_aio_remove_waiter(const struct fl_state *state, PyObject *waiters, PyObject *future);
+
+/* *number += more, whatever number is by now; NULL as None. escapes. 0 or -1. */
+int fl_aio_add_to(PyObject **number, long more);
 
 /* Takes the exception set by what was done while exc, which may be NULL, was being
  * handled, and sets it again with exc, stolen, as its context. */

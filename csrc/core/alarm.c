@@ -5,6 +5,7 @@
 #include "py/args.h"
 #include "py/call.h"
 #include "py/error.h"
+#include "py/poison.h"
 #include "py/time_watch.h"
 
 struct fl_alarm {
@@ -57,6 +58,7 @@ alarm_new(LoopObject *loop, const struct fl_alarm_about *about)
     }
     struct fl_alarm *self = loop->free_alarms;
     if (self != NULL) {
+        FL_UNPOISON_BYTES(self, sizeof(*self));
         loop->free_alarms = self->next;
         loop->n_free_alarms--;
     }
@@ -120,6 +122,7 @@ alarm_free(LoopObject *loop, struct fl_alarm *self)
     self->next = loop->free_alarms;
     loop->free_alarms = self;
     loop->n_free_alarms++;
+    FL_POISON_BYTES(self, sizeof(*self));
 }
 
 void
@@ -127,6 +130,7 @@ fl_alarm_free_list(LoopObject *loop, int max)
 {
     while (loop->n_free_alarms > max) {
         struct fl_alarm *self = loop->free_alarms;
+        FL_UNPOISON_BYTES(self, sizeof(*self));
         loop->free_alarms = self->next;
         loop->n_free_alarms--;
         PyMem_Free(self);

@@ -53,13 +53,11 @@ fl_future_state(FutureObject *self)
 }
 
 /* The same where no exception may be set or lost. */
-FL_APART struct fl_state *fl_future_lost_state(FutureObject *self);
-
 static inline struct fl_state *
 fl_future_dying_state(FutureObject *self)
 {
     const LoopObject *loop = fl_future_loop(self);
-    return loop != NULL ? loop->state : fl_future_lost_state(self);
+    return loop != NULL ? loop->state : fl_state_of_dying(Py_TYPE(self));
 }
 
 int fl_future_add_type(PyObject *module, struct fl_state *state);

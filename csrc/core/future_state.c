@@ -20,15 +20,6 @@ fl_future_check_alive(const FutureObject *self)
     return 0;
 }
 
-struct fl_state *
-fl_future_lost_state(FutureObject *self)
-{
-    PyObject *exc = fl_error_take();
-    struct fl_state *state = fl_state_of_type(Py_TYPE(self));
-    fl_error_restore(exc);
-    return state;
-}
-
 /* ---- starting ---- */
 
 /* All that __init__ forgets, but the loop. */
@@ -240,7 +231,9 @@ fl_future_set_exception(FutureObject *self, PyObject *exception)
         return -1;
     }
     self->log_tb = 1;
-    return 0;
+    return state->lookout == NULL
+               ? 0
+               : fl_lookout_lint(state, "exception", (PyObject *)self); /* escapes */
 }
 
 int

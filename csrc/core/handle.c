@@ -395,7 +395,13 @@ handle_report(HandleObject *self)
         return -1;
     }
     PyObject *exc = fl_error_take();
-    int status = tell_exception_handler(self->loop, self, exc); /* escapes */
+    LoopObject *loop = (LoopObject *)Py_NewRef((PyObject *)self->loop);
+    if (self->cancelled && !self->running) {
+        /* the report names no callback, as asyncio's */
+        handle_drop_call(self); /* escapes */
+    }
+    int status = tell_exception_handler(loop, self, exc); /* escapes */
+    Py_DECREF(loop);
     Py_DECREF(exc);
     return status;
 }

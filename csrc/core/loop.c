@@ -9,6 +9,7 @@
 #include "core/alarm.h"
 
 #include "core/source.h"
+#include "core/task_observe.h"
 #include "core/timer_handle.h"
 #include "py/call.h"
 #include "py/error.h"
@@ -40,6 +41,7 @@ static int
 loop_set_defaults(LoopObject *self)
 {
     self->may_skip_polls = 1;
+    self->n_task_kinds = fl_observe_task_kinds(self->state);
     self->may_defer_writes = 1;
     self->clock_resolution = 1e-9; /* time.get_clock_info('monotonic') on Linux */
     self->slow_callback_duration = PyFloat_FromDouble(0.1);
@@ -77,7 +79,11 @@ loop_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwar
     fl_list_init(&self->sources);
     fl_list_append(&state->loops, &self->live_loops);
     fl_timers_init(&self->timers, fl_clock_monotonic_s());
-    fl_tick_rate_init(&self->tick_rate);
+    self->birth_ns = fl_clock_monotonic_ns();
+    self->last_step_ticks = fl_clock_ticks();
+    self->tick_rate = state->tick_rate;
+    fl_tick_rate_settle(&self->tick_rate, self->last_step_ticks, self->birth_ns);
+    fl_metrics_set_rate(&self->metrics, self->tick_rate.ticks_per_ns);
     state->counts.loops++;
     if (loop_set_defaults(self) < 0 || loop_open(self) < 0) {
         self->closed = 1; /* no warning of an unclosed loop */
@@ -197,6 +203,7 @@ loop_dealloc(PyObject *op)
     LoopObject *self = (LoopObject *)op;
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
+    fl_lookout_leave(self);
     fl_list_unlink(&self->live_loops); /* who walks them must not find the dying */
     loop_clear(op);                    /* escapes */
     Py_CLEAR(self->slow_callback_duration);
@@ -206,6 +213,7 @@ loop_dealloc(PyObject *op)
     fl_alarm_free_list(self, 0);
     fl_timers_deinit(&self->timers);
     fl_ring_deinit(&self->ready);
+    fl_metrics_reset(&self->metrics);
     self->state->counts.loops--;
     type->tp_free(op);
     Py_DECREF(type);
@@ -264,8 +272,8 @@ fl_loop_close(PyObject *op, PyObject *Py_UNUSED(ignored))
         PyErr_SetString(PyExc_RuntimeError, "Cannot close a running event loop");
         return NULL;
     }
-    if (self->closed) {
-        Py_RETURN_NONE;
+    if (self->closed) { /* but for handlers that an earlier close failed to drop */
+        return drop_signal_handlers(self) < 0 ? NULL : Py_NewRef(Py_None);
     }
     if (self->debug && log_close(op) < 0) { /* escapes */
         return NULL;
@@ -316,9 +324,24 @@ static PyType_Spec loop_spec = {
     .slots = loop_slots,
 };
 
+#ifdef FL_HAVE_DICT_WATCHERS
+/* Somebody may have replaced time.monotonic: each loop looks in its next iteration. */
+static void
+suspect_clock(struct fl_state *state)
+{
+    struct fl_list *head = &state->loops;
+    for (struct fl_list *link = head->next; link != head; link = link->next) {
+        FL_CONTAINER_OF(link, LoopObject, live_loops)->skips_freely = 0;
+    }
+}
+#endif
+
 int
 fl_loop_add_type(PyObject *module, struct fl_state *state)
 {
+#ifdef FL_HAVE_DICT_WATCHERS
+    state->time_watch.on_suspect = suspect_clock;
+#endif
     if (fl_make_type(&state->loop_type, module, &loop_spec, NULL) < 0) {
         return -1;
     }

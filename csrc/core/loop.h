@@ -2,8 +2,9 @@
  *
  *   loop.c           the type: life, close
  *   loop_methods.c   the table of methods; small ones
- *   loop_attrs.c     attributes asyncio's inherited code reads; overrides; stats
+ *   loop_attrs.c     attributes asyncio's inherited code reads; overrides
  *   alarm.c          timers that are no handles
+ *   loop_metrics.c   stats, metrics
  *   loop_schedule.c  call_soon, call_later, call_at, call_soon_threadsafe
  *   loop_run.c       one iteration; run_forever, run_until_complete
  *   loop_nested.c    the same inside of a step; run_nested
@@ -33,12 +34,16 @@
 #include "py/mirror.h"
 #include "py/state.h"
 #include "py/time_watch.h"
+#include "watch/lookout.h"
+#include "watch/metrics.h"
 
 /* Who may be in a loop's lists and tables, and who takes it out:
  *
  *   ready            what it says below, owned; the iteration, close, dealloc
  *   timers           waiting TimerHandles and alarms, owned; cancel, their time, close,
- * dealloc free_..._handles emptied handles, owned, that nobody knows (core/handle.h)
+ *                    dealloc
+ *   free_..._handles, free_alarms
+ *                    emptied ones, owned, that nobody knows (core/handle.h, alarm.c)
  *   contexts         contexts that handles share, owned (py/context.h)
  *   reader_watches   watches of add_reader and kin, the loop's own; remove_reader,
  *                    close, dealloc, the poll that finds their fd gone
@@ -78,9 +83,10 @@ enum {
     FL_OVERRIDES_ADD_WRITER = 1 << 8,
     FL_OVERRIDES_REMOVE_WRITER = 1 << 9,
     FL_OVERRIDES_CALL_SOON_THREADSAFE = 1 << 10,
+    FL_OVERRIDES_CREATE_FUTURE = 1 << 11,
 };
 
-#define FL_N_OVERRIDES 11
+#define FL_N_OVERRIDES 12
 #define FL_RING_IDLE ((size_t)1024) /* places in the ready queue of a loop at rest */
 #define FL_NO_TYPE_VERSION UINT_MAX /* as no type has */
 
@@ -106,18 +112,21 @@ typedef struct LoopObject {
     unsigned int type_version; /* tp_version_tag the first was read at, never 0 */
 
     char is_open; /* has a poller and wake-up fds */
-    char closed;
     char stopping;
+    char running; /* between setup and cleanup of run_forever */
+    /* these four together: fl_loop_is_plain */
+    char closed;
     char debug;
-    char running;  /* between setup and cleanup of run_forever */
     char sleeping; /* in a poll without the GIL */
-    char woken;    /* the eventfd was written since the poll began */
-    char forked;   /* not to be polled before it is revived: loop_fork.c */
+    char zero;
+    char woken;  /* the eventfd was written since the poll began */
+    char forked; /* not to be polled before it is revived: loop_fork.c */
     char executor_shutdown_called;
     char asyncgens_shutdown_called;
     char coroutine_origin_tracking_enabled;
     char took_wakeup_fd;
     char may_skip_polls;   /* switch: poll in every iteration if false */
+    char skips_freely;     /* may skip polls, and nobody's clock is to be asked */
     char may_defer_writes; /* switch: send inside write() if false */
 
     unsigned long thread_id; /* valid while running */
@@ -137,14 +146,21 @@ typedef struct LoopObject {
     unsigned int quiet_iterations; /* since the last sign of I/O */
     unsigned int skipped_polls;
     int64_t last_poll_ticks;
-    int64_t last_step_ticks; /* its end, if nothing came between; else 0 */
+    int64_t last_step_ticks; /* the end of the last step, or of what came since */
     struct fl_tick_rate tick_rate;
 
-    /* stats() */
+    /* loop_metrics.c */
+    struct fl_metrics metrics;
+    struct fl_watched watched; /* while it runs and somebody watches */
+    uintptr_t step_word;       /* the step under way, if it is no task's; else 0 */
+    uintptr_t n_task_kinds;    /* of the ring's, run as they are; 0: observed */
     uint64_t n_iterations;
     uint64_t n_polls;
     uint64_t n_steps;
-    int64_t longest_step_ticks;
+    uint64_t n_wakeups;    /* by other threads, of a sleeping loop */
+    int64_t birth_ns;      /* CLOCK_MONOTONIC */
+    int64_t run_ticks;     /* the sum of runs; less the start of one under way */
+    int64_t idle_ticks;    /* of these, asleep in a poll */
     double longest_step_s; /* as it was last told */
 
     /* attributes, see the table in loop_attrs.c */
@@ -171,7 +187,7 @@ typedef struct LoopObject {
         *deferred; /* source.c: to flush at the step's end; owned, or NULL */
     struct fl_fd_table fd_owners; /* source.c: struct fl_source */
     size_t n_unlisted_owners;     /* not in transports yet */
-    void *receive_buffer;         /* net/stream_read.c; NULL until it is needed */
+    void *receive_buffer;         /* net/receive.c; NULL until it is needed */
     struct fl_list live_loops;    /* link in the list of loops, for fork */
     struct fl_timers timers;
 } LoopObject;
@@ -202,6 +218,19 @@ fl_loop_check_closed(LoopObject *self)
 
 PyObject *fl_loop_close(PyObject *op, PyObject *ignored);
 
+/* fast: whether callbacks are queued without a look at who does: it is open, not in
+ * debug mode and, which another thread finds, not asleep. One load. */
+static inline bool
+fl_loop_is_plain(const LoopObject *self)
+{
+    uint32_t any;
+    _Static_assert(
+        offsetof(LoopObject, zero) == offsetof(LoopObject, closed) + 3, "together"
+    );
+    memcpy(&any, &self->closed, sizeof(any));
+    return any == 0;
+}
+
 /* loop_methods.c */
 extern PyMethodDef fl_loop_methods[];
 /* Wrong-thread check of debug mode: 0, or -1 with RuntimeError. */
@@ -211,7 +240,6 @@ int fl_loop_check_thread(LoopObject *self);
 extern PyGetSetDef fl_loop_getset[];
 FL_SLOW uint32_t fl_loop_read_overrides(LoopObject *self);
 int fl_loop_setattro(PyObject *op, PyObject *name, PyObject *value);
-PyObject *fl_loop_stats(PyObject *op, PyObject *ignored);
 /* Adds the methods of a floor above to the type. 0 or -1. */
 int fl_loop_add_methods(struct fl_state *state, PyMethodDef *methods);
 
@@ -301,10 +329,45 @@ PyObject *fl_loop_run_forever_cleanup(PyObject *op, PyObject *ignored);
  * with an exception that leaves the loop. */
 int fl_loop_run_task(LoopObject *self, uintptr_t word);
 
+/* loop_metrics.c */
+PyObject *fl_loop_stats(PyObject *op, PyObject *ignored);
+PyObject *fl_loop_read_metrics(PyObject *op, PyObject *ignored);
+PyObject *fl_loop_reset_metrics(PyObject *op, PyObject *ignored);
+/* Counts a step, of the entry or between steps (0), that took longer than most. An
+ * exception that is set stays. */
+FL_SLOW void fl_loop_note_slow(LoopObject *self, uintptr_t word, int64_t ticks);
+
+/* Counts the step of an entry that the ring still has a reference to, if it is not an
+ * alarm. It ends now, and began at the end of the last one. */
+FL_INLINE void
+fl_loop_count_step(LoopObject *self, uintptr_t word)
+{
+    int64_t end = fl_clock_ticks();
+    int64_t ticks = end - self->last_step_ticks;
+    self->last_step_ticks = end;
+    if (FL_UNLIKELY(!fl_metrics_step(&self->metrics, ticks))) {
+        fl_loop_note_slow(self, word, ticks);
+    }
+}
+
+/* The same for what lies between a step's end and now_ticks, such as a finalizer of
+ * what it left behind, if it was slow. */
+FL_INLINE void
+fl_loop_count_between(LoopObject *self, int64_t now_ticks)
+{
+    int64_t ticks = now_ticks - self->last_step_ticks;
+    if (FL_UNLIKELY(ticks > self->metrics.between_ticks)) {
+        fl_loop_note_slow(self, 0, ticks);
+    }
+    self->last_step_ticks = now_ticks;
+}
+
 /* source.c */
 /* Flushes what was deferred; escapes. An exception set before stays, and counts as
  * a failure. 0, or -1 with an exception. */
 FL_APART int fl_loop_flush_deferred(LoopObject *self);
+/* The same for the loop that runs in this thread, if one does; escapes. */
+int fl_thread_flush(const struct fl_state *state);
 PyObject *fl_loop_send_waiting(PyObject *op, PyObject *ignored);
 
 static inline int
@@ -367,7 +430,7 @@ fl_loop_skips_signals(LoopObject *self, PyThreadState *thread)
 static inline bool
 fl_loop_skips_poll(LoopObject *self, PyThreadState *thread)
 {
-    return fl_ring_count(&self->ready) > 0 && self->may_skip_polls &&
+    return fl_ring_count(&self->ready) > 0 && self->skips_freely &&
            fl_loop_is_alone(self, thread) && fl_loop_skips_signals(self, thread);
 }
 

@@ -1,4 +1,4 @@
-/* The loop's attributes, what replaces its methods, and its figures.
+/* The loop's attributes, and what replaces its methods.
  *
  * asyncio's inherited code reads private attributes of the loop; here is the
  * one table of them. Containers are made on first use. Methods may be replaced
@@ -30,6 +30,7 @@ override_name(const struct fl_state *state, int bit)
         state->str__add_writer,
         state->str__remove_writer,
         state->str_call_soon_threadsafe,
+        state->str_create_future,
     };
     return names[bit];
 }
@@ -51,6 +52,9 @@ fl_loop_read_overrides(LoopObject *self)
         }
     }
     self->type_overrides = found;
+    if (found & FL_OVERRIDES_TIME) {
+        self->skips_freely = 0;
+    }
     unsigned int version = Py_TYPE(self)->tp_version_tag;
     self->type_version = version != 0 ? version : FL_NO_TYPE_VERSION;
     return found | self->instance_overrides;
@@ -93,6 +97,7 @@ fl_loop_setattro(PyObject *op, PyObject *name, PyObject *value)
     if (PyObject_GenericSetAttr(op, name, value) < 0) {
         return -1;
     }
+    self->skips_freely = 0; /* look again */
     if (name == self->state->str__thread_id) {
         note_thread_id(self, value);
         return 0;
@@ -134,10 +139,10 @@ get_made(PyObject *op, void *closure)
     if (*slot == NULL) {
         PyObject *made;
         if (slot == &self->asyncgens) {
-            made = PyObject_CallNoArgs(self->state->WeakSet);
+            made = PyObject_CallNoArgs(self->state->WeakSet); /* escapes */
         }
         else if (slot == &self->transports) {
-            made = PyObject_CallNoArgs(self->state->WeakValueDictionary);
+            made = PyObject_CallNoArgs(self->state->WeakValueDictionary); /* escapes */
         }
         else {
             made = PyDict_New();
@@ -145,7 +150,12 @@ get_made(PyObject *op, void *closure)
         if (made == NULL) {
             return NULL;
         }
-        Py_XSETREF(*slot, made); /* escapes */
+        if (*slot == NULL) {
+            *slot = made;
+        }
+        else {
+            Py_DECREF(made); /* somebody else has asked meanwhile */
+        }
     }
     if (slot == &self->transports && fl_source_list_owners(self) < 0) { /* escapes */
         return NULL;
@@ -264,30 +274,6 @@ get_scheduled(PyObject *op, void *Py_UNUSED(closure))
         return NULL;
     }
     return handles;
-}
-
-static double
-ticks_to_seconds(const LoopObject *self, int64_t ticks)
-{
-    return (double)ticks / self->tick_rate.ticks_per_ns * 1e-9;
-}
-
-PyObject *
-fl_loop_stats(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    LoopObject *self = (LoopObject *)op;
-    fl_tick_rate_settle(&self->tick_rate, fl_clock_ticks(), fl_clock_monotonic_ns());
-    double longest_s = ticks_to_seconds(self, self->longest_step_ticks);
-    if (longest_s > self->longest_step_s) {
-        self->longest_step_s = longest_s; /* a rate known better never lowers it */
-    }
-    return Py_BuildValue(
-        "{s:K,s:K,s:n,s:n,s:n,s:K,s:d}", "iterations", self->n_iterations, "polls",
-        self->n_polls, "ready", (Py_ssize_t)fl_ring_count(&self->ready), "timers",
-        (Py_ssize_t)self->timers.count, "watches",
-        (Py_ssize_t)fl_loop_count_watches(self), "steps", self->n_steps,
-        "longest_step_s", self->longest_step_s
-    );
 }
 
 /* ---- for the floors above ---- */

@@ -240,7 +240,15 @@ PyDoc_STRVAR(
     "stats($self, /)\n--\n\n"
     "Return what the loop has done and what waits, as a dict: iterations, polls,\n"
     "steps (callbacks run) since it was made; ready (callbacks queued), timers and\n"
-    "watches (fds) now; longest_step_s, the longest callback so far in seconds."
+    "watches (fds) now; longest_step_s, the longest callback in seconds since the\n"
+    "loop was made or reset_metrics() was called. metrics() has more."
+);
+
+PyDoc_STRVAR(
+    reset_metrics_doc,
+    "reset_metrics($self, /)\n--\n\n"
+    "Begin anew with what metrics() shows of the past: the histograms, their maxima\n"
+    "and the slowest steps. Totals go on."
 );
 
 #define CALLBACK_METHOD (METH_FASTCALL | METH_KEYWORDS)
@@ -278,6 +286,8 @@ PyMethodDef fl_loop_methods[] = {
     {"remove_writer", FL_FASTCALL(fl_loop_remove_writer), CALLBACK_METHOD,
      remove_writer_doc},
     {"stats", fl_loop_stats, METH_NOARGS, stats_doc},
+    {"reset_metrics", fl_loop_reset_metrics, METH_NOARGS, reset_metrics_doc},
+    {"_read_metrics", fl_loop_read_metrics, METH_NOARGS, NULL},
     {"_add_callback", fl_loop_add_callback, METH_O, NULL},
     {"_add_callback_signalsafe", fl_loop_add_callback_signalsafe, METH_O, NULL},
     {"_ensure_fd_no_transport", fl_loop_ensure_fd_no_transport, METH_O, NULL},

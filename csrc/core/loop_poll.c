@@ -87,11 +87,29 @@ give_back(LoopObject *self)
     return fl_task_trim(self->state, FL_FREELIST_IDLE) || any;
 }
 
+/* The nanoseconds to sleep by a clock of the program's, which is asked once an
+ * iteration as asyncio asks: what is kept is given back before. escapes. 1, or -1 with
+ * an exception. */
+static FL_SLOW int
+ask_ahead(LoopObject *self, int64_t *timeout_ns)
+{
+    (void)give_back(self); /* escapes */
+    if (is_busy(self)) {
+        return 1;
+    }
+    double now_s = fl_loop_ask_time(self); /* escapes */
+    if (now_s == -1.0 && PyErr_Occurred()) {
+        return -1;
+    }
+    *timeout_ns = is_busy(self) ? 0 : time_to_timer(self, now_s);
+    return 1;
+}
+
 /* Does what is left for a loop that has nothing to do, and may give it something: a
  * task dies, a signal handler runs, loop.time may be anybody's. Sets the nanoseconds
  * to sleep, -1 for ever, as things stand after the last of them. *looked_s: the time if
- * it was looked at and the clock is nobody else's, else NAN. escapes. 0, or -1 with an
- * exception. */
+ * it was looked at and the clock is nobody else's, else NAN. escapes. 0, 1 where there
+ * is no need to look again though something is given back, or -1 with an exception. */
 FL_INLINE int
 look_ahead(LoopObject *self, int64_t *timeout_ns, double *looked_s)
 {
@@ -107,14 +125,9 @@ look_ahead(LoopObject *self, int64_t *timeout_ns, double *looked_s)
     double now_s = 0.0;
     if (self->timers.count > 0) {
         if (FL_UNLIKELY(!fl_loop_has_plain_clock(self))) {
-            now_s = fl_loop_ask_time(self); /* escapes */
-            if ((now_s == -1.0 && PyErr_Occurred()) || is_busy(self)) {
-                return PyErr_Occurred() ? -1 : 0;
-            }
+            return ask_ahead(self, timeout_ns);
         }
-        else {
-            *looked_s = now_s = fl_clock_monotonic_s();
-        }
+        *looked_s = now_s = fl_clock_monotonic_s();
     }
     *timeout_ns = time_to_timer(self, now_s);
     return 0;
@@ -125,13 +138,26 @@ look_ahead(LoopObject *self, int64_t *timeout_ns, double *looked_s)
 static int
 prepare_to_sleep(LoopObject *self, int64_t *timeout_ns, double *looked_s)
 {
+    int status;
     do {
-        if (look_ahead(self, timeout_ns, looked_s) < 0) {
-            return -1;
-        }
+        status = look_ahead(self, timeout_ns, looked_s);
         /* fast: what is due is no reason to give back (27 instructions) */
-    } while (*timeout_ns != 0 && give_back(self)); /* escapes; look again */
-    return 0;
+    } while (status == 0 && *timeout_ns != 0 && give_back(self)); /* escapes */
+    return status < 0 ? -1 : 0;
+}
+
+/* The end of a poll without the GIL. */
+static void
+note_awake(LoopObject *self, int64_t timeout_ns)
+{
+    self->idle_ticks +=
+        timeout_ns != 0 ? self->last_poll_ticks - self->last_step_ticks : 0;
+    self->last_step_ticks = self->last_poll_ticks;
+    /* now the next step begins, for the lookout */
+    __atomic_store_n(&self->sleeping, 0, __ATOMIC_RELEASE);
+    if (FL_UNLIKELY(self->watched.lookout != NULL)) {
+        fl_lookout_call(self->watched.lookout);
+    }
 }
 
 /* prepared: signals were looked for just now, by prepare_to_sleep. *looked_s becomes
@@ -149,19 +175,25 @@ poll_now(
     }
     else {
         self->woken = 0;
+        fl_loop_count_between(self, fl_clock_ticks());
         self->sleeping = 1;
         Py_BEGIN_ALLOW_THREADS
         n_events = fl_poller_wait(&self->poller, timeout_ns);
         Py_END_ALLOW_THREADS
-        self->sleeping = 0;
     }
     self->n_polls++;
-    self->last_step_ticks = 0;
-    self->last_poll_ticks = fl_clock_ticks();
+    self->last_poll_ticks = fl_clock_ticks(); /* the next step's start */
+    if (timeout_ns == 0 && only_thread) {
+        fl_loop_count_between(self, self->last_poll_ticks);
+    }
+    else {
+        note_awake(self, timeout_ns);
+    }
     if (fl_tick_rate_is_due(&self->tick_rate, self->last_poll_ticks)) {
         fl_tick_rate_update(
             &self->tick_rate, self->last_poll_ticks, fl_clock_monotonic_ns()
         );
+        fl_metrics_set_rate(&self->metrics, self->tick_rate.ticks_per_ns);
     }
     if (n_events < 0 && n_events != -EINTR) {
         fl_raise_errno(n_events);
@@ -193,10 +225,11 @@ poll_now(
 static int
 skip_poll(LoopObject *self, bool only_thread)
 {
-    self->last_step_ticks = 0;
+    fl_loop_count_between(self, fl_clock_ticks());
     if (!only_thread) {
         Py_BEGIN_ALLOW_THREADS
         Py_END_ALLOW_THREADS
+        self->last_step_ticks = fl_clock_ticks();
     }
     return PyErr_CheckSignals(); /* escapes */
 }

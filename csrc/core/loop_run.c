@@ -8,6 +8,7 @@
 #include "core/alarm.h"
 #include "core/loop_nested.h"
 #include "core/source.h"
+#include "core/task_observe.h"
 #include "core/task_registry.h"
 #include "core/timer_handle.h"
 #include "py/args.h"
@@ -18,18 +19,10 @@
 
 /* ---- one iteration ---- */
 
-/* now_s: the loop's time, or NAN to look. escapes. 0 or -1. */
+/* 0 or -1. */
 static int
 queue_due_timers(LoopObject *self, double now_s)
 {
-    /* fast: the time at which the poll found nothing; asyncio would look again, and
-     * asks a replaced clock (45 instructions a call_later(0)) */
-    if (isnan(now_s)) {
-        now_s = fl_loop_now(self); /* escapes if loop.time is replaced */
-        if (now_s == -1.0 && PyErr_Occurred()) {
-            return -1;
-        }
-    }
     double end_s = now_s + self->clock_resolution;
     if (end_s <= now_s) {
         /* lost in a large clock: what equals it is due all the same */
@@ -94,6 +87,8 @@ run_handle_debug(LoopObject *self, HandleObject *handle)
     return status;
 }
 
+/* What a step leaves behind is given up when the step has been counted: while there was
+ * somebody to name. */
 static int
 run_handle(LoopObject *self, HandleObject *handle)
 {
@@ -105,15 +100,19 @@ run_handle(LoopObject *self, HandleObject *handle)
                      ? fl_timer_handle_run((TimerHandleObject *)(void *)handle)
                      : fl_handle_run(handle);
     }
+    fl_loop_count_step(self, (uintptr_t)handle | FL_ENTRY_HANDLE);
+    self->step_word = 0;
     fl_handle_release(handle);
     return status;
 }
 
 static FL_APART int
-run_source(uintptr_t word)
+run_source(LoopObject *self, uintptr_t word)
 {
     PyObject *owner = fl_source_owner(word);
     int status = fl_source_run((struct fl_source *)(word & ~FL_ENTRY_KIND_MASK));
+    fl_loop_count_step(self, word);
+    self->step_word = 0;
     Py_DECREF(owner); /* escapes */
     return status;
 }
@@ -122,10 +121,21 @@ static FL_APART int
 run_other(LoopObject *self, uintptr_t word, uintptr_t kind)
 {
     fl_current_retract(self);
+    self->step_word = word;
     if (FL_LIKELY(kind == FL_ENTRY_HANDLE)) {
         return run_handle(self, (HandleObject *)word);
     }
-    return kind == FL_ENTRY_ALARM ? fl_alarm_run(self, word) : run_source(word);
+    if (kind == FL_ENTRY_SOURCE) {
+        return run_source(self, word);
+    }
+    if (kind != FL_ENTRY_ALARM) {
+        self->step_word = 0;
+        return fl_observe_run(self, word); /* escapes */
+    }
+    int status = fl_alarm_run(self, word);
+    fl_loop_count_step(self, word);
+    self->step_word = 0;
+    return status;
 }
 
 /* fast: a task, without a call around its own (20 instructions a switch) */
@@ -133,7 +143,7 @@ FL_INLINE int
 run_entry(LoopObject *self, uintptr_t word)
 {
     uintptr_t kind = word & FL_ENTRY_KIND_MASK;
-    if (FL_UNLIKELY(kind != FL_ENTRY_STEP && kind != FL_ENTRY_WAKEUP)) {
+    if (FL_UNLIKELY(kind - FL_ENTRY_STEP >= self->n_task_kinds)) {
         return run_other(self, word, kind);
     }
     self->n_steps++;
@@ -141,9 +151,9 @@ run_entry(LoopObject *self, uintptr_t word)
 }
 
 /* The next entry, and what comes with each. inside: of a step, where turns may be put
- * off. *start: the end of the last step, then of this one. escapes. 0 or -1. */
+ * off. escapes. 0 or -1. */
 FL_INLINE int
-run_next(LoopObject *self, bool inside, int64_t *start)
+run_next(LoopObject *self, bool inside)
 {
     int status = 0;
     uintptr_t word = inside && self->nested != NULL ? fl_nested_next(self, &status)
@@ -154,12 +164,27 @@ run_next(LoopObject *self, bool inside, int64_t *start)
     if (self->deferred != NULL) {
         status |= fl_loop_flush_deferred(self); /* escapes */
     }
-    int64_t end = fl_clock_ticks();
-    if (end - *start > self->longest_step_ticks) {
-        self->longest_step_ticks = end - *start;
-    }
-    *start = end;
     return status;
+}
+
+/* The next entry has waited since first; when the last one began. */
+FL_INLINE int64_t
+note_lag(LoopObject *self, int64_t first)
+{
+    int64_t now = self->last_step_ticks;
+    if (FL_UNLIKELY(now >= self->metrics.lag_limit_ticks)) {
+        fl_metrics_cross(&self->metrics, first, now, self->ready.head);
+    }
+    return now;
+}
+
+/* The end of a drain whose last step began at last. */
+FL_INLINE void
+settle_lag(LoopObject *self, int64_t first, int64_t last)
+{
+    if (self->metrics.lag_bucket != 0) {
+        fl_metrics_settle(&self->metrics, last - first, self->ready.head);
+    }
 }
 
 /* Iterations inside of a step take entries of the drain around them and queue others:
@@ -167,15 +192,15 @@ run_next(LoopObject *self, bool inside, int64_t *start)
 static FL_SLOW int
 run_counted(LoopObject *self, size_t count)
 {
-    int64_t start = fl_clock_ticks();
-    for (; count > 0 && fl_ring_count(&self->ready) > 0; count--) {
-        if (run_next(self, true, &start) < 0) { /* escapes */
-            self->last_step_ticks = 0;
-            return -1;
-        }
+    int64_t first = self->last_step_ticks, last = first;
+    int status = 0;
+    fl_metrics_begin(&self->metrics, first);
+    for (; status >= 0 && count > 0 && fl_ring_count(&self->ready) > 0; count--) {
+        last = note_lag(self, first);
+        status = run_next(self, true); /* escapes */
     }
-    self->last_step_ticks = start;
-    return 0;
+    settle_lag(self, first, last);
+    return status < 0 ? -1 : 0;
 }
 
 void
@@ -188,26 +213,61 @@ fl_run_take_drain(LoopObject *self)
     }
 }
 
+/* The entries behind the first, at which the drain began. escapes. 0 or -1. */
+static FL_APART int
+run_others(LoopObject *self, int64_t first)
+{
+    int64_t last;
+    int status;
+    fl_metrics_begin(&self->metrics, first);
+    do {
+        last = note_lag(self, first);
+        status = run_next(self, false); /* escapes */
+    } while (status >= 0 && (ptrdiff_t)(self->end_of_drain - self->ready.head) > 0);
+    settle_lag(self, first, last);
+    return status;
+}
+
 FL_INLINE int
 run_ready(LoopObject *self)
 {
     self->left_to_drain = 0;
     self->end_of_drain = self->ready.tail;
-    /* fast: the end of the last step if nothing lies in between; a look at the
-     * clock is a tenth of an iteration with one step */
-    int64_t start = self->last_step_ticks;
-    if (start == 0 || self->timers.count > 0) {
-        start = fl_clock_ticks();
+    if (self->timers.count > 0) {
+        fl_loop_count_between(self, fl_clock_ticks());
     }
-    /* fast: a place in the ring, until a step runs iterations of its own */
-    while ((ptrdiff_t)(self->end_of_drain - self->ready.head) > 0) {
-        if (run_next(self, false, &start) < 0) { /* escapes */
-            self->last_step_ticks = 0;
-            return -1;
-        }
+    if (self->ready.tail == self->ready.head) {
+        return 0;
     }
-    self->last_step_ticks = start;
+    /* fast: the first has no lag, and is often the only one. From the end of the last
+     * step if nothing lies in between. A place in the ring tells the end until a step
+     * runs iterations of its own. */
+    int64_t first = self->last_step_ticks;
+    int status = run_next(self, false); /* escapes */
+    if (status >= 0 && (ptrdiff_t)(self->end_of_drain - self->ready.head) > 0) {
+        status = run_others(self, first); /* escapes */
+    }
+    if (status < 0) {
+        return -1;
+    }
     return self->left_to_drain == 0 ? 0 : run_counted(self, self->left_to_drain);
+}
+
+/* The time, where there are timers: a clock that somebody has replaced is asked in each
+ * iteration, as by asyncio. escapes. 0 or -1. */
+FL_INLINE int
+look_at_clock(LoopObject *self, double *now_s)
+{
+    bool plain = fl_loop_has_plain_clock(self);
+    self->skips_freely = (char)(plain && self->may_skip_polls);
+    if (FL_UNLIKELY(!plain)) {
+        *now_s = fl_loop_ask_time(self); /* escapes */
+        return *now_s == -1.0 && PyErr_Occurred() ? -1 : 0;
+    }
+    if (self->timers.count > 0) {
+        *now_s = fl_clock_monotonic_s();
+    }
+    return 0;
 }
 
 /* What comes before the steps, where there is anything: the poll unless it is skipped,
@@ -216,8 +276,15 @@ static FL_APART int
 look_around(LoopObject *self, PyThreadState *thread, bool skips_poll)
 {
     double now_s = NAN;
-    if ((!skips_poll && fl_loop_poll(self, thread, &now_s) < 0) ||
-        (self->timers.count > 0 && queue_due_timers(self, now_s) < 0)) {
+    if (!skips_poll && fl_loop_poll(self, thread, &now_s) < 0) {
+        return -1;
+    }
+    /* fast: the time at which the poll found nothing, where asyncio looks again (45
+     * instructions a call_later(0)) */
+    if (isnan(now_s) && look_at_clock(self, &now_s) < 0) { /* escapes */
+        return -1;
+    }
+    if (self->timers.count > 0 && queue_due_timers(self, now_s) < 0) {
         return -1;
     }
     return fl_loop_flush(self);
@@ -255,7 +322,11 @@ iterate_once(LoopObject *self)
 static FL_SLOW int
 iterate_inside(LoopObject *self)
 {
-    return iterate_with(self, PyThreadState_Get(), true);
+    int64_t outer_ticks = self->last_step_ticks; /* the step around this has its time */
+    self->last_step_ticks = fl_clock_ticks();
+    int status = iterate_with(self, PyThreadState_Get(), true); /* escapes */
+    self->last_step_ticks = outer_ticks;
+    return status;
 }
 
 PyObject *
@@ -267,6 +338,7 @@ fl_loop_run_once(PyObject *op, PyObject *Py_UNUSED(ignored))
     }
     int status;
     if (self->n_nested == 0) {
+        self->last_step_ticks = fl_clock_ticks(); /* who knows what came before */
         status = iterate_once(self);
     }
     else {
@@ -403,7 +475,11 @@ setup(LoopObject *self)
     self->running = 1;
     self->state->runs++;
     self->quiet_iterations = 0;
-    self->last_step_ticks = 0;
+    self->last_step_ticks = fl_clock_ticks();
+    self->run_ticks -= self->last_step_ticks;
+    if (self->state->lookout != NULL) {
+        fl_lookout_enter(self);
+    }
     if (set_thread_id(self, PyLong_FromUnsignedLong(self->thread_id)) < 0 ||
         set_origin_tracking(self, self->debug) < 0 ||
         install_asyncgen_hooks(self) < 0 ||
@@ -455,6 +531,10 @@ cleanup(LoopObject *self)
     if (self->running) {
         self->running = 0;
         self->stopping = 0;
+        int64_t now_ticks = fl_clock_ticks();
+        fl_loop_count_between(self, now_ticks);
+        self->run_ticks += now_ticks;
+        fl_lookout_leave(self);
         for (size_t i = 0; i < Py_ARRAY_LENGTH(parts); i++) {
             for (int tries = 0; tries < 2 && parts[i](self) < 0; tries++) {
                 if (exc == NULL) {

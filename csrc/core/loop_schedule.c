@@ -62,6 +62,10 @@ call_soon_parsed(
     if (self->debug && check_debug(self, call.leading[0], "call_soon", true) < 0) {
         return NULL;
     }
+    if (self->sleeping && self->state->lookout != NULL &&
+        fl_lookout_lint(self->state, "unsafe", call.leading[0]) < 0) {
+        return NULL;
+    }
     return push_handle(
         self, fl_handle_new(self, call.leading[0], call.args, call.n_args, call.context)
     );
@@ -73,7 +77,7 @@ fl_loop_call_soon(
 )
 {
     LoopObject *self = (LoopObject *)op;
-    if (kwnames == NULL && n_args > 0 && (self->debug | self->closed) == 0) {
+    if (kwnames == NULL && n_args > 0 && fl_loop_is_plain(self)) {
         /* fast: nearly every call, nothing to parse or to check (15 instructions) */
         return push_handle(
             self, fl_handle_new(self, args[0], args + 1, n_args - 1, NULL)
@@ -92,7 +96,8 @@ fl_loop_call_soon_threadsafe(
     };
     LoopObject *self = (LoopObject *)op;
     struct fl_callback_args call;
-    if (fl_args_parse(self->state, &signature, args, n_args, kwnames, &call) < 0 ||
+    if (fl_args_read(self->state, &signature, args, n_args, kwnames, &call) < 0 ||
+        fl_thread_flush(self->state) < 0 || /* escapes: before another thread runs */
         fl_loop_check_closed(self) < 0) {
         return NULL;
     }
@@ -181,7 +186,7 @@ fl_loop_call_at(
     };
     LoopObject *self = (LoopObject *)op;
     struct fl_callback_args call;
-    if (fl_args_parse(self->state, &signature, args, n_args, kwnames, &call) < 0) {
+    if (fl_args_read(self->state, &signature, args, n_args, kwnames, &call) < 0) {
         return NULL;
     }
     PyObject *when = call.leading[0];
@@ -244,7 +249,7 @@ fl_loop_call_later(
     };
     LoopObject *self = (LoopObject *)op;
     struct fl_callback_args call;
-    if (fl_args_parse(self->state, &signature, args, n_args, kwnames, &call) < 0) {
+    if (fl_args_read(self->state, &signature, args, n_args, kwnames, &call) < 0) {
         return NULL;
     }
     PyObject *delay = call.leading[0];

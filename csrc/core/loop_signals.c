@@ -245,6 +245,7 @@ fl_loop_wake(LoopObject *self)
      * its ring before it sleeps. */
     if (self->sleeping && !self->woken) {
         self->woken = (char)(fl_wakeup_notify(&self->wakeup) == 0);
+        self->n_wakeups++;
     }
 }
 

@@ -71,6 +71,7 @@ fl_loop_run_task(LoopObject *self, uintptr_t word)
         status = has_foreign_context(task) ? run_by_handle(self, task, waking)
                                            : report(self, task, waking); /* escapes */
     }
+    fl_loop_count_step(self, word);
     Py_DECREF(task); /* escapes */
     return status;
 }

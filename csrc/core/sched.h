@@ -17,8 +17,8 @@ fl_sched_loop(const FutureObject *self)
     if (loop == NULL) {
         return NULL;
     }
-    bool plain = (loop->debug | loop->closed) == 0 &&
-                 !(fl_loop_overrides(loop) & FL_OVERRIDES_CALL_SOON);
+    bool plain =
+        fl_loop_is_plain(loop) && !(fl_loop_overrides(loop) & FL_OVERRIDES_CALL_SOON);
     return FL_LIKELY(plain) ? loop : NULL;
 }
 

@@ -375,6 +375,24 @@ fl_loop_flush_deferred(LoopObject *self)
     return -1;
 }
 
+/* Of the loop that runs in this thread: in another's a step has no order with this. */
+int
+fl_thread_flush(const struct fl_state *state)
+{
+    const struct fl_list *head = &state->loops;
+    for (const struct fl_list *link = head->next; link != head; link = link->next) {
+        LoopObject *loop = FL_CONTAINER_OF(link, LoopObject, live_loops);
+        if (loop->deferred != NULL && loop->running &&
+            loop->thread_id == PyThread_get_thread_ident()) {
+            Py_INCREF(loop);
+            int status = fl_loop_flush(loop); /* escapes */
+            Py_DECREF(loop);
+            return status;
+        }
+    }
+    return 0;
+}
+
 /* For Python code of ours that somebody else is to hear after what was written. */
 PyObject *
 fl_loop_send_waiting(PyObject *op, PyObject *Py_UNUSED(ignored))

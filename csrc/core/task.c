@@ -2,6 +2,7 @@
 #include "core/task.h"
 
 #include "core/future_iter.h"
+#include "core/task_observe.h"
 #include "core/task_registry.h"
 #include "core/task_step.h"
 #include "core/task_wakeup.h"
@@ -135,15 +136,15 @@ loop_is_running(const struct fl_state *state, TaskObject *self)
     ); /* escapes */
 }
 
-static int
-start(struct fl_state *state, TaskObject *self, bool eager_start)
+FL_INLINE int
+start(struct fl_state *state, TaskObject *self, bool eager_start, bool observed)
 {
     int eagerly = eager_start ? loop_is_running(state, self) : 0;
     if (eagerly < 0) {
         return -1;
     }
     if (eagerly) {
-        return fl_task_start_eagerly(self);
+        return observed ? fl_observe_start(state, self) : fl_task_start_eagerly(self);
     }
     if (fl_task_step_soon(self, NULL) < 0) {
         return -1;
@@ -151,24 +152,11 @@ start(struct fl_state *state, TaskObject *self, bool eager_start)
     return fl_task_register(state, self);
 }
 
-/* The part of __init__ behind Future's. */
-static int
-task_init(struct fl_state *state, TaskObject *self, const struct fl_task_args *args)
+/* All but the future's fields and the first step. */
+FL_INLINE int
+fill(struct fl_state *state, TaskObject *self, const struct fl_task_args *args)
 {
     struct fl_base_task *base = &self->base;
-#if defined(FL_HAVE_THREAD_TASKS)
-    base->future.is_task = 1;
-#endif
-    int good = is_coroutine(state, args->coro);
-    if (good <= 0) {
-        FL_TASK_FLAGS(base)->log_destroy_pending = 0;
-        if (good == 0) {
-            PyErr_Format(
-                PyExc_TypeError, "a coroutine was expected, got %R", args->coro
-            );
-        }
-        return -1;
-    }
     PyObject *context = make_context(state, self, args->context);
     if (context == NULL) {
         return -1;
@@ -184,7 +172,48 @@ task_init(struct fl_state *state, TaskObject *self, const struct fl_task_args *a
         return -1;
     }
     Py_XSETREF(base->name, name);
-    return start(state, self, args->eager_start); /* escapes */
+    return 0;
+}
+
+/* Of a coroutine of another kind, or one that is observed. */
+static FL_APART int
+init_apart(struct fl_state *state, TaskObject *self, const struct fl_task_args *args)
+{
+    int good = is_coroutine(state, args->coro);
+    if (good <= 0) {
+        FL_TASK_FLAGS(&self->base)->log_destroy_pending = 0;
+        if (good == 0) {
+            PyErr_Format(
+                PyExc_TypeError, "a coroutine was expected, got %R", args->coro
+            );
+        }
+        return -1;
+    }
+    if (fill(state, self, args) < 0) {
+        return -1;
+    }
+    bool observed = state->types.plain_coroutine == NULL;
+    if (observed && fl_observe_created(state, self) < 0) { /* escapes */
+        /* its maker hears of it: that it dies pending is no news */
+        FL_TASK_FLAGS(&self->base)->log_destroy_pending = 0;
+        return -1;
+    }
+    return start(state, self, args->eager_start, observed); /* escapes */
+}
+
+/* The part of __init__ behind Future's. */
+static int
+task_init(struct fl_state *state, TaskObject *self, const struct fl_task_args *args)
+{
+#if defined(FL_HAVE_THREAD_TASKS)
+    self->base.future.is_task = 1;
+#endif
+    /* fast: nothing to look at; NULL is no type, so this also asks for observers */
+    if (FL_UNLIKELY(Py_TYPE(args->coro) != state->types.plain_coroutine)) {
+        return init_apart(state, self, args); /* escapes */
+    }
+    return fill(state, self, args) < 0 ? -1
+                                       : start(state, self, args->eager_start, false);
 }
 
 static PyObject *
@@ -308,9 +337,13 @@ task_finalize(PyObject *op)
 {
     TaskObject *self = task_of(op);
     if (dies_pending(self)) {
-        fl_task_unregister(self); /* the report's handler may keep the task */
+        fl_task_unregister_collected(self);
         PyObject *outer = fl_error_take();
         const struct fl_state *state = fl_future_dying_state(fl_future(op));
+        if (state != NULL && state->lookout != NULL &&
+            fl_lookout_lint(state, "lost", op) < 0) { /* escapes */
+            PyErr_WriteUnraisable(op);
+        }
         if (state != NULL) {
             PyObject *message =
                 PyUnicode_FromString("Task was destroyed but it is pending!");
@@ -472,6 +505,7 @@ add_eager_factory(struct fl_state *Py_UNUSED(state))
 int
 fl_task_add_type(PyObject *module, struct fl_state *state)
 {
+    state->types.plain_coroutine = &PyCoro_Type;
     if (!state->types.own) {
         return PyModule_AddObjectRef(module, "Task", state->asyncio_Task);
     }

@@ -15,7 +15,8 @@
  * end or its death, also one whose last reference is gone while what a subclass has
  * put into it dies, which may run Python code and let other threads in: whoever walks
  * the list passes those over. Who takes it out: the task's end (task_step.c,
- * fl_future_schedule_callbacks' callers), its finalizer and its dealloc.
+ * fl_future_schedule_callbacks' callers), the collector and its dealloc. Its finalizer
+ * alone does not: the task may live on by its report.
  */
 #ifndef FASTLOOP_CORE_TASK_REGISTRY_H
 #define FASTLOOP_CORE_TASK_REGISTRY_H
@@ -27,6 +28,10 @@ static inline int fl_task_register(struct fl_state *state, TaskObject *self);
 
 /* Takes it out, if it is there. */
 static inline void fl_task_unregister(TaskObject *self);
+
+/* To be called by its finalizer, whose report may be kept: takes it out if it was the
+ * collector who found it and asyncio's set, of weak references, has lost it before. */
+static inline void fl_task_unregister_collected(TaskObject *self);
 
 #if defined(FL_HAVE_TASK_SETS)
 
@@ -49,6 +54,14 @@ static inline void
 fl_task_unregister(TaskObject *self)
 {
     fl_list_unlink(&self->pending);
+}
+
+static inline void
+fl_task_unregister_collected(TaskObject *self)
+{
+    if (PyObject_GC_IsFinalized((PyObject *)self)) {
+        fl_task_unregister(self);
+    }
 }
 
 #else
@@ -76,6 +89,11 @@ fl_task_unregister(TaskObject *self)
         node->next->prev = node->prev;
         node->prev = node->next = NULL;
     }
+}
+
+static inline void
+fl_task_unregister_collected(TaskObject *Py_UNUSED(self))
+{
 }
 
 #endif

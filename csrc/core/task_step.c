@@ -8,6 +8,7 @@
 
 #include "core/awaited_by.h"
 #include "core/sched.h"
+#include "core/task_observe.h"
 #include "core/task_registry.h"
 #include "py/call.h"
 #include "py/error.h"
@@ -206,8 +207,11 @@ fl_task_step(TaskObject *self, PyObject *exc)
     if (state == NULL || fl_current_enter(self) < 0) {
         return -1;
     }
+    struct fl_observed seen;
+    bool observed = fl_observe_begin(&seen, state, self);
     int status = run_coroutine(state, self, exc);
-    return fl_current_leave(self) < 0 ? -1 : status;
+    status = fl_current_leave(self) < 0 ? -1 : status;
+    return observed ? fl_observe_end(&seen, state, self, status) : status;
 }
 
 /* ---- waking up ---- */

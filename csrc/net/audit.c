@@ -54,32 +54,13 @@ reaches_out(const char *event)
     }
 }
 
-/* Of the loop that runs in this thread: in another's a step has no order with this.
- * escapes. 0, or -1 with an exception. */
-static int
-send_what_waits(const struct fl_state *state)
-{
-    unsigned long thread = PyThread_get_thread_ident();
-    const struct fl_list *head = &state->loops;
-    for (const struct fl_list *link = head->next; link != head; link = link->next) {
-        LoopObject *loop = FL_CONTAINER_OF(link, LoopObject, live_loops);
-        if (loop->deferred != NULL && loop->running && loop->thread_id == thread) {
-            Py_INCREF(loop);
-            int status = fl_loop_flush(loop); /* escapes */
-            Py_DECREF(loop);
-            return status;
-        }
-    }
-    return 0;
-}
-
 static int
 on_event(const char *event, PyObject *Py_UNUSED(args), void *data)
 {
     struct fl_audit *self = data;
     if (reaches_out(event) && self->interpreter == PyInterpreterState_Get() &&
         self->state != NULL) {
-        return send_what_waits(self->state); /* escapes */
+        return fl_thread_flush(self->state); /* escapes */
     }
     if (!self->heard && strcmp(event, OWN_EVENT) == 0) {
         self->heard = true;
@@ -88,11 +69,8 @@ on_event(const char *event, PyObject *Py_UNUSED(args), void *data)
 }
 
 void
-fl_audit_listen(struct fl_state *state)
+fl_audit_add_hook(struct fl_state *state)
 {
-    if (state->net.audit != NULL) {
-        return;
-    }
     struct fl_audit *self = calloc(1, sizeof(*self));
     if (self == NULL) {
         return;

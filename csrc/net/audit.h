@@ -20,7 +20,15 @@ struct fl_audit {
 
 /* Adds the hook, if that was not tried yet. escapes. Without an exception: see
  * fl_audit_hears. */
-void fl_audit_listen(struct fl_state *state);
+void fl_audit_add_hook(struct fl_state *state);
+
+static inline void
+fl_audit_listen(struct fl_state *state)
+{
+    if (state->net.audit == NULL) {
+        fl_audit_add_hook(state); /* escapes */
+    }
+}
 
 static inline bool
 fl_audit_hears(const struct fl_state *state)

@@ -62,7 +62,7 @@ sender_of(DatagramObject *self, const struct sockaddr_storage *address, socklen_
 static PyObject *
 receive(DatagramObject *self, size_t max, PyObject **address, bool *gone)
 {
-    void *buffer = fl_transport_receive_buffer(self->base.source.loop);
+    void *buffer = fl_receive_buffer(self->base.source.loop);
     if (buffer == NULL) {
         PyErr_NoMemory();
         return NULL;
@@ -117,7 +117,7 @@ may_be_ours(const DatagramObject *self, Py_ssize_t max)
 {
     return max >= 0 && max <= (Py_ssize_t)FL_RECEIVE_MAX &&
            fl_address_knows(self->family) &&
-           fl_socket_is_still_unpatched(fl_state_of_type(Py_TYPE(self)));
+           fl_socket_is_still_unpatched(self->base.source.loop->state);
 }
 
 /* The fd was closed behind our back, and says so at each event: tell, and end. */
@@ -140,13 +140,14 @@ end_of_gone(DatagramObject *self)
 static int
 give(DatagramObject *self, PyObject *data, PyObject *address)
 {
-    if (self->base.protocol == NULL) { /* it has ended meanwhile */
+    const LoopObject *loop = self->base.source.loop;
+    if (loop == NULL) { /* it has ended meanwhile */
         return 0;
     }
     PyObject *stack[3] = {Py_NewRef(self->base.protocol), data, address};
     PyObject *result = PyObject_VectorcallMethod(
-        fl_state_of_type(Py_TYPE(self))->str_datagram_received, stack,
-        3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL
+        loop->state->str_datagram_received, stack, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET,
+        NULL
     ); /* escapes */
     Py_DECREF(stack[0]);
     return fl_call_status(result);
@@ -340,7 +341,10 @@ datagram_dealloc(PyObject *op)
         return;
     }
     datagram_clear(op);
-    fl_state_of_type(Py_TYPE(op))->counts.datagrams--;
+    struct fl_state *state = fl_state_of_dying(Py_TYPE(op));
+    if (state != NULL) {
+        state->counts.datagrams--;
+    }
     fl_transport_dealloc_ends(op);
 }
 

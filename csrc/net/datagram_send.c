@@ -179,7 +179,7 @@ static enum sent
 send_one(DatagramObject *self, PyObject *data, PyObject *address)
 {
     const struct fl_known_address *known = NULL;
-    if (!fl_socket_is_still_unpatched(fl_state_of_type(Py_TYPE(self)))) {
+    if (!fl_socket_is_still_unpatched(self->base.source.loop->state)) {
         return send_foreign(self, data, address); /* escapes */
     }
     if (!self->is_connected) {
@@ -337,7 +337,8 @@ static enum sent
 send_packets(DatagramObject *self)
 {
     enum sent sent = SENT;
-    while (sent == SENT && self->packets.first != NULL) {
+    while (sent == SENT && self->packets.first != NULL &&
+           self->base.source.loop != NULL) {
         struct fl_packet *packet = packets_take(&self->packets);
         sent = send_one(self, packet->data, packet->address); /* escapes */
         if (sent == REFUSED) {

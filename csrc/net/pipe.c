@@ -166,7 +166,10 @@ fl_pipe_dealloc(PyObject *op)
     }
     fl_transport_clear(op); /* escapes */
     fl_pipe_ended((TransportObject *)op);
-    fl_state_of_type(Py_TYPE(op))->counts.pipes--;
+    struct fl_state *state = fl_state_of_dying(Py_TYPE(op));
+    if (state != NULL) {
+        state->counts.pipes--;
+    }
     fl_transport_dealloc_ends(op);
 }
 

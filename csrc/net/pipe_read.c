@@ -1,24 +1,22 @@
-/* The end of a pipe that reads: one read per event, as asyncio.
- *
- * What is read comes through one aligned buffer of the loop and becomes a bytes object
- * of its size; after a long read the next goes straight into a bytes object of what a
- * pipe holds.
- */
+/* The end of a pipe that reads: one read per event, as asyncio. */
 #include "net/pipe.h"
+#include "net/protocol.h"
 #include "py/call.h"
 #include "py/error.h"
 
 #include <errno.h>
 #include <unistd.h>
 
-/* A read above this size is a long one. */
-#define SHORT_READ ((size_t)8 * 1024)
 /* What a pipe holds unless F_SETPIPE_SZ changed it. */
 #define PIPE_BYTES ((size_t)64 * 1024)
 
+static const struct fl_receive_sizes sizes = {
+    .is_short = (size_t)8 * 1024, .least = PIPE_BYTES, .most = FL_RECEIVE_MAX
+};
+
 typedef struct {
     PipeObject pipe;
-    size_t expected_bytes; /* of the next read; 0: a short one */
+    struct fl_receive memory;
 } ReadPipeObject;
 
 static const char read_error[] = "Fatal read error on pipe transport";
@@ -46,56 +44,17 @@ receive(ReadPipeObject *self, void *buffer, size_t size)
     return errno == EWOULDBLOCK || errno == EINTR ? -EAGAIN : -errno;
 }
 
-/* *n as receive has it; new, or NULL with or without an exception. escapes. */
-static PyObject *
-receive_short(ReadPipeObject *self, size_t size, ssize_t *n)
-{
-    void *buffer = fl_transport_receive_buffer(base_of(self)->source.loop);
-    *n = buffer == NULL ? -ENOMEM : receive(self, buffer, size); /* escapes */
-    return *n <= 0 ? NULL : PyBytes_FromStringAndSize(buffer, *n);
-}
-
-static PyObject *
-receive_long(ReadPipeObject *self, size_t size, ssize_t *n)
-{
-    PyObject *data = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
-    if (data == NULL) {
-        *n = -ENOMEM;
-        return NULL;
-    }
-    *n = receive(self, PyBytes_AS_STRING(data), size); /* escapes */
-    if (*n <= 0) {
-        Py_DECREF(data);
-        return NULL;
-    }
-    if ((size_t)*n < size) {
-        _PyBytes_Resize(&data, *n);
-    }
-    return data;
-}
-
-/* At most max bytes, as both have them. */
+/* At most max bytes. *n as receive has it, or -ENOMEM; new, or NULL with or without an
+ * exception. escapes. */
 static PyObject *
 receive_bytes(ReadPipeObject *self, size_t max, ssize_t *n)
 {
-    if (max > FL_RECEIVE_MAX) { /* the program has asked for that much */
-        return receive_long(self, max, n);
-    }
-    size_t expected = self->expected_bytes;
-    return expected == 0 ? receive_short(self, max, n)
-                         : receive_long(self, expected < max ? expected : max, n);
-}
-
-/* What the next read will probably bring, after one that brought n. */
-static size_t
-expect(const ReadPipeObject *self, size_t n)
-{
-    if (n <= SHORT_READ) {
-        return 0;
-    }
-    size_t expected = self->expected_bytes < PIPE_BYTES ? PIPE_BYTES : n;
-    expected = n == self->expected_bytes ? n * 2 : expected;
-    return expected < FL_RECEIVE_MAX ? expected : FL_RECEIVE_MAX;
+    struct fl_room room;
+    LoopObject *loop = base_of(self)->source.loop;
+    *n = fl_room_open(&room, loop, &self->memory, &sizes, max)
+             ? receive(self, room.start, room.size)
+             : -ENOMEM; /* escapes */
+    return fl_room_take(&room, *n);
 }
 
 /* ---- the protocol ---- */
@@ -152,6 +111,44 @@ read_nothing(ReadPipeObject *self, ssize_t n)
     return status;
 }
 
+/* protocol.data_received(data), stolen. escapes. */
+static int
+hand_over(TransportObject *base, PyObject *data)
+{
+    PyObject *protocol = Py_NewRef(base->protocol);
+    PyObject *result = PyObject_CallMethodOneArg(
+        protocol, base->source.loop->state->str_data_received, data
+    ); /* escapes */
+    Py_DECREF(protocol);
+    Py_DECREF(data);
+    return fl_call_status(result);
+}
+
+/* fast: from the loop's buffer into that of a StreamReader, as stream_read.c has it. */
+static int
+read_fed(ReadPipeObject *self)
+{
+    TransportObject *base = base_of(self);
+    struct fl_state *state = base->source.loop->state;
+    void *buffer = fl_receive_buffer(base->source.loop);
+    ssize_t n =
+        buffer == NULL ? -ENOMEM : receive(self, buffer, PIPE_BYTES); /* escapes */
+    if (n <= 0) {
+        return read_nothing(self, n);
+    }
+    if (base->protocol == NULL) {
+        return 0;
+    }
+    PyObject *protocol = Py_NewRef(base->protocol);
+    int fed = state->net.feed(state, protocol, buffer, n); /* escapes */
+    Py_DECREF(protocol);
+    if (fed != 0) {
+        return fed < 0 ? -1 : 0;
+    }
+    PyObject *data = PyBytes_FromStringAndSize(buffer, n);
+    return data == NULL ? -1 : hand_over(base, data);
+}
+
 static int
 read_once(ReadPipeObject *self)
 {
@@ -163,6 +160,10 @@ read_once(ReadPipeObject *self)
     int status = fl_transport_max_size(base, FL_SIZED_PIPE, &max); /* escapes */
     if (status < 0 || base->source.loop == NULL) {
         return status;
+    }
+    if (max >= (Py_ssize_t)PIPE_BYTES && base->protocol != NULL &&
+        fl_protocol_is_fed(base->source.loop->state, base->protocol)) {
+        return read_fed(self);
     }
     ssize_t n = -EINVAL;
     PyObject *data =
@@ -176,14 +177,7 @@ read_once(ReadPipeObject *self)
     if (data == NULL || base->protocol == NULL) {
         return fl_call_status(data);
     }
-    self->expected_bytes = expect(self, (size_t)n);
-    PyObject *protocol = Py_NewRef(base->protocol);
-    PyObject *result = PyObject_CallMethodOneArg(
-        protocol, base->source.loop->state->str_data_received, data
-    ); /* escapes */
-    Py_DECREF(protocol);
-    Py_DECREF(data);
-    return fl_call_status(result);
+    return hand_over(base, data);
 }
 
 /* ---- what the kind does ---- */

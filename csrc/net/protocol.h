@@ -31,6 +31,14 @@ fl_protocol_calls(const struct fl_state *state, PyObject *protocol)
                : NULL;
 }
 
+/* Whether it may be fed: state->net.feed, which says whether it was. */
+static inline bool
+fl_protocol_is_fed(const struct fl_state *state, PyObject *protocol)
+{
+    PyTypeObject *const *fed = state->net.fed_types;
+    return Py_IS_TYPE(protocol, fed[0]) || Py_IS_TYPE(protocol, fed[1]);
+}
+
 int fl_protocol_add_type(PyObject *module, struct fl_state *state);
 
 #endif

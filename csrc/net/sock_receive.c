@@ -1,20 +1,16 @@
-/* sock_recv, sock_recv_into, sock_recvfrom, sock_recvfrom_into.
- *
- * Short messages are received into one page-aligned buffer of the module and copied
- * into bytes of their size; after a long one the next is received straight into a
- * bytes object of the size asked for. The buffer is never larger than what was asked
- * for, or a datagram would be cut.
- */
+/* sock_recv, sock_recv_into, sock_recvfrom, sock_recvfrom_into. */
 #include "net/address.h"
+#include "net/receive.h"
 #include "net/sock_op.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
-#define BUFFER_SIZE ((Py_ssize_t)256 * 1024)
-#define PAGE_BYTES ((size_t)4096)
-#define MUCH ((Py_ssize_t)32 * 1024)  /* worth a bytes object of its own */
+#define MUCH ((size_t)32 * 1024)      /* worth a bytes object of its own */
 #define LONG ((Py_ssize_t)128 * 1024) /* worth letting other threads run */
+
+static const struct fl_receive_sizes sizes = {
+    .is_short = MUCH - 1, .least = MUCH, .most = MUCH, .whole = true
+};
 
 struct sender {
     struct sockaddr_storage address;
@@ -41,52 +37,27 @@ receive(int fd, void *buffer, Py_ssize_t size, struct sender *sender, bool aside
     return n;
 }
 
-/* Both: new bytes; or NULL, with *n an -errno. */
-static PyObject *
-receive_directly(int fd, Py_ssize_t size, struct sender *sender, Py_ssize_t *n)
-{
-    *n = -ENOMEM;
-    PyObject *data = PyBytes_FromStringAndSize(NULL, size);
-    if (data == NULL) {
-        return NULL;
-    }
-    *n = receive(fd, PyBytes_AS_STRING(data), size, sender, size >= LONG);
-    if (*n < 0) {
-        Py_DECREF(data);
-        return NULL;
-    }
-    if (*n < size && _PyBytes_Resize(&data, *n) < 0) {
-        *n = -ENOMEM;
-    }
-    return data;
-}
-
+/* At most size bytes, one at least: new; or NULL, with *n an -errno. sender may be
+ * NULL. */
 static PyObject *
 receive_bytes(
-    struct fl_net_state *net, int fd, Py_ssize_t size, struct sender *sender,
-    Py_ssize_t *n
+    const SockOpObject *self, Py_ssize_t size, struct sender *sender, Py_ssize_t *n
 )
 {
-    if (net->receive_buffer == NULL) {
-        net->receive_buffer = aligned_alloc(PAGE_BYTES, (size_t)BUFFER_SIZE);
+    struct fl_room room;
+    struct fl_receive *memory = &self->state->net.sock_memory;
+    *n = -ENOMEM;
+    if (fl_room_open(&room, self->loop, memory, &sizes, (size_t)size)) {
+        bool aside = size >= LONG && room.bytes != NULL;
+        *n = receive(self->fd, room.start, size, sender, aside);
     }
-    PyObject *data;
-    if (net->receive_buffer == NULL || size > BUFFER_SIZE ||
-        (net->expects_much && size >= MUCH)) {
-        data = receive_directly(fd, size, sender, n);
+    PyObject *data = fl_room_take(&room, *n);
+    if (*n == 0) {
+        fl_receive_note(memory, &sizes, 0);
+        data = PyBytes_FromStringAndSize(NULL, 0);
     }
-    else {
-        *n = receive(fd, net->receive_buffer, size, sender, false);
-        if (*n < 0) {
-            return NULL;
-        }
-        data = PyBytes_FromStringAndSize(net->receive_buffer, *n);
-        if (data == NULL) {
-            *n = -ENOMEM;
-        }
-    }
-    if (data != NULL) {
-        net->expects_much = *n >= MUCH;
+    if (data == NULL && *n >= 0) {
+        *n = -ENOMEM;
     }
     return data;
 }
@@ -115,7 +86,7 @@ attempt_recv(SockOpObject *self, PyObject **result)
         return *result == NULL ? FL_SOCK_FAILED : FL_SOCK_DONE;
     }
     Py_ssize_t n;
-    *result = receive_bytes(&self->state->net, self->fd, size, NULL, &n);
+    *result = receive_bytes(self, size, NULL, &n);
     return *result != NULL ? FL_SOCK_DONE : refused(n);
 }
 
@@ -143,7 +114,7 @@ attempt_recvfrom(SockOpObject *self, PyObject **result)
     }
     struct sender sender;
     Py_ssize_t n;
-    PyObject *data = receive_bytes(&self->state->net, self->fd, size, &sender, &n);
+    PyObject *data = receive_bytes(self, size, &sender, &n);
     return data != NULL ? give_with_sender(data, &sender, result) : refused(n);
 }
 

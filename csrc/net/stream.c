@@ -219,7 +219,10 @@ stream_dealloc(PyObject *op)
         return;
     }
     stream_clear(op);
-    fl_state_of_type(Py_TYPE(op))->counts.streams--;
+    struct fl_state *state = fl_state_of_dying(Py_TYPE(op));
+    if (state != NULL) {
+        state->counts.streams--;
+    }
     fl_transport_dealloc_ends(op);
 }
 

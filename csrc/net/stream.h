@@ -42,10 +42,10 @@ typedef struct {
     struct fl_writer writer;
     union fl_inet_address local; /* for the dict; family 0: there is none */
     union fl_inet_address peer;
-    int proto;              /* of a socket object that is still to be made */
-    uint32_t receive_bytes; /* the next read's size; 0: into the loop's buffer */
-    char eof;               /* write_eof was called */
-    char buffered;          /* protocol is a BufferedProtocol */
+    int proto; /* of a socket object that is still to be made */
+    struct fl_receive memory;
+    char eof;      /* write_eof was called */
+    char buffered; /* protocol is a BufferedProtocol */
 } StreamObject;
 
 static inline StreamObject *
@@ -107,6 +107,8 @@ int fl_stream_send_rest(StreamObject *self);
 PyObject *fl_stream_write(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 );
+/* The same of what lies elsewhere; not nothing. 0, or -1 with an exception. */
+int fl_stream_write_copy(StreamObject *self, const char *data, size_t size);
 PyObject *fl_stream_writelines(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 );

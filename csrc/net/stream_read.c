@@ -1,10 +1,7 @@
 /* From the kernel to the protocol: one recv per event, as asyncio.
  *
- * Short reads go through one aligned buffer of the loop and become a bytes object of
- * their size. A transport that has seen a large read receives into a bytes object of
- * the expected size instead, until the reads are short again (64 KiB: 21 to 26 us
- * instead of 40 to 46 through a buffer). A BufferedProtocol's own buffer is received
- * into directly; one written in C (net/protocol.h) sees the loop's.
+ * A Protocol is given bytes, which net/receive.h makes. A BufferedProtocol's own buffer
+ * is received into directly; one written in C (net/protocol.h) sees the loop's.
  */
 #include "net/protocol.h"
 #include "net/stream.h"
@@ -13,12 +10,14 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-/* Reads above this size go straight into a bytes object. */
-#define SHORT_READ ((size_t)8 * 1024)
 /* No more than a StreamReader of the default limit takes without a pause. A GB into
  * one costs 841 ms with reads of 256 KiB, 276 with these, 253 with 64 KiB; into a plain
  * Protocol 193, 195 and 217. */
 #define LARGE_READ ((size_t)128 * 1024)
+
+static const struct fl_receive_sizes sizes = {
+    .is_short = (size_t)8 * 1024, .least = (size_t)16 * 1024, .most = LARGE_READ
+};
 
 static const char read_error[] = "Fatal read error on socket transport";
 static const char data_error[] = "Fatal error: protocol.data_received() call failed.";
@@ -40,59 +39,17 @@ receive(StreamObject *self, void *buffer, size_t size)
     return errno == EWOULDBLOCK || errno == EINTR ? -EAGAIN : -errno;
 }
 
-/* What the next read will probably bring, after one that brought n. */
-static uint32_t
-expect(const StreamObject *self, size_t n)
-{
-    if (n <= SHORT_READ) {
-        return 0;
-    }
-    size_t expected = SHORT_READ * 2;
-    while (expected < n || (expected == n && expected == self->receive_bytes)) {
-        expected *= 2;
-    }
-    return (uint32_t)(expected < LARGE_READ ? expected : LARGE_READ);
-}
-
-/* Bytes through the loop's buffer. *n as receive has it; new, or NULL. */
-static PyObject *
-receive_short(StreamObject *self, size_t size, ssize_t *n)
-{
-    void *buffer = fl_transport_receive_buffer(self->base.source.loop);
-    *n = buffer == NULL ? -ENOMEM : receive(self, buffer, size);
-    return *n <= 0 ? NULL : PyBytes_FromStringAndSize(buffer, *n);
-}
-
-/* Bytes received in place. */
-static PyObject *
-receive_large(StreamObject *self, size_t size, ssize_t *n)
-{
-    PyObject *data = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
-    if (data == NULL) {
-        *n = -ENOMEM;
-        return NULL;
-    }
-    *n = receive(self, PyBytes_AS_STRING(data), size);
-    if (*n <= 0) {
-        Py_DECREF(data);
-        return NULL;
-    }
-    if ((size_t)*n < size) {
-        _PyBytes_Resize(&data, *n);
-    }
-    return data;
-}
-
-/* At most max bytes, as both have them. */
+/* At most max bytes. *n as receive has it, or -ENOMEM; new, or NULL with or without an
+ * exception. */
 static PyObject *
 receive_bytes(StreamObject *self, size_t max, ssize_t *n)
 {
-    if (max > FL_RECEIVE_MAX) { /* the program has asked for that much */
-        return receive_large(self, max, n);
-    }
-    size_t expected = self->receive_bytes;
-    return expected == 0 ? receive_short(self, max, n)
-                         : receive_large(self, expected < max ? expected : max, n);
+    struct fl_room room;
+    LoopObject *loop = self->base.source.loop;
+    *n = fl_room_open(&room, loop, &self->memory, &sizes, max)
+             ? receive(self, room.start, room.size)
+             : -ENOMEM;
+    return fl_room_take(&room, *n);
 }
 
 /* ---- the protocol ---- */
@@ -166,7 +123,7 @@ static int
 read_fed(StreamObject *self, const struct fl_net_state *net)
 {
     struct fl_state *state = self->base.source.loop->state;
-    void *buffer = fl_transport_receive_buffer(self->base.source.loop);
+    void *buffer = fl_receive_buffer(self->base.source.loop);
     ssize_t n = buffer == NULL ? -ENOMEM : receive(self, buffer, LARGE_READ);
     if (n <= 0) {
         return read_nothing(self, n);
@@ -195,10 +152,10 @@ read_data(StreamObject *self)
         PyErr_SetString(PyExc_ValueError, "negative buffersize in recv");
         status = -1;
     }
-    const struct fl_net_state *net = &self->base.source.loop->state->net;
-    if (status == 0 && max >= (Py_ssize_t)LARGE_READ && net->fed_type != NULL &&
-        Py_IS_TYPE(self->base.protocol, net->fed_type)) {
-        return read_fed(self, net);
+    const struct fl_state *state = self->base.source.loop->state;
+    if (status == 0 && max >= (Py_ssize_t)LARGE_READ &&
+        fl_protocol_is_fed(state, self->base.protocol)) {
+        return read_fed(self, &state->net);
     }
     ssize_t n = -ENOMEM;
     PyObject *data = status < 0 ? NULL : receive_bytes(self, (size_t)max, &n);
@@ -207,7 +164,6 @@ read_data(StreamObject *self)
                    ? fl_transport_fatal_error(&self->base, read_error)
                    : read_nothing(self, n);
     }
-    self->receive_bytes = expect(self, (size_t)n);
     return hand_over(self, data);
 }
 
@@ -290,7 +246,7 @@ read_buffered(StreamObject *self)
 static int
 read_seen(StreamObject *self, const struct fl_protocol_calls *calls)
 {
-    void *buffer = fl_transport_receive_buffer(self->base.source.loop);
+    void *buffer = fl_receive_buffer(self->base.source.loop);
     ssize_t n = buffer == NULL ? -ENOMEM : receive(self, buffer, FL_RECEIVE_MAX);
     if (n <= 0) {
         return read_nothing(self, n);

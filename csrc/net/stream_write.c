@@ -227,6 +227,20 @@ fl_stream_write(
     return write_done(self, data == NULL ? -1 : write_data(self, data)); /* escapes */
 }
 
+int
+fl_stream_write_copy(StreamObject *self, const char *data, size_t size)
+{
+    int status = check_may_write(self, "write", "write");
+    if (status == 0 && is_lost(self)) { /* escapes */
+        status = PyErr_Occurred() ? -1 : 0;
+    }
+    else if (status == 0) {
+        status = fl_writer_write_copy(&self->writer, data, size); /* escapes */
+    }
+    return status == 0 ? 0
+                       : fl_call_status(fl_transport_refuse(&self->base)); /* escapes */
+}
+
 /* Code of the program's that looks for the pieces may look at the peer, too. escapes.
  * 0 or -1. */
 static int

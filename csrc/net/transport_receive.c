@@ -1,26 +1,10 @@
-/* Receiving: how much one event may bring, and where it is put.
+/* How much one event may bring: max_size.
  *
  * asyncio asks for the attribute max_size at each event, so a program can set it on a
  * transport or on its class at any time. The class may be asyncio's own, too, which
  * ours stand in for.
  */
 #include "net/transport.h"
-
-#include <stdlib.h>
-
-#define PAGE_BYTES 4096
-
-void *
-fl_transport_receive_buffer(LoopObject *loop)
-{
-    if (loop->receive_buffer == NULL &&
-        posix_memalign(&loop->receive_buffer, PAGE_BYTES, FL_RECEIVE_MAX) != 0) {
-        loop->receive_buffer = NULL;
-    }
-    return loop->receive_buffer;
-}
-
-/* ---- max_size ---- */
 
 static PyTypeObject *
 model_of(const struct fl_state *state, enum fl_sized sized)
@@ -31,18 +15,6 @@ model_of(const struct fl_state *state, enum fl_sized sized)
         [FL_SIZED_PIPE] = state->PipeModel,
     };
     return (PyTypeObject *)models[sized];
-}
-
-/* fast: nothing is looked up while the types are as they were (60 instructions a read
- * less). */
-static bool
-is_known_usual(
-    const struct fl_state *state, const PyTypeObject *type, enum fl_sized sized
-)
-{
-    const struct fl_usual_size *usual = &state->net.usual_sizes[sized];
-    return usual->type_version != 0 && usual->type_version == type->tp_version_tag &&
-           usual->model_version == model_of(state, sized)->tp_version_tag;
 }
 
 static bool
@@ -58,19 +30,20 @@ is_usual(struct fl_state *state, PyTypeObject *type, enum fl_sized sized)
         PyErr_Clear();
         return false;
     }
-    struct fl_usual_size *usual = &state->net.usual_sizes[sized];
-    usual->type_version = type->tp_version_tag;
-    usual->model_version = model->tp_version_tag;
+    state->net.usual_sizes[sized] = (struct fl_usual_size){
+        .type_version = model->tp_version_tag != 0 ? type->tp_version_tag : 0,
+        .model_version = model->tp_version_tag,
+        .model = model,
+    };
     return true;
 }
 
 int
-fl_transport_max_size(TransportObject *self, enum fl_sized sized, Py_ssize_t *size)
+fl_transport_ask_max_size(TransportObject *self, enum fl_sized sized, Py_ssize_t *size)
 {
     PyTypeObject *type = Py_TYPE(self);
     struct fl_state *state = fl_state_of_type(type);
-    if (self->dict == NULL &&
-        (is_known_usual(state, type, sized) || is_usual(state, type, sized))) {
+    if (self->dict == NULL && is_usual(state, type, sized)) {
         *size = (Py_ssize_t)FL_RECEIVE_MAX;
         return 0;
     }

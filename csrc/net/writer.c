@@ -192,14 +192,14 @@ more_is_expected(struct fl_writer *self)
     return self->run < self->expected;
 }
 
-/* May what was just queued wait for the next write? */
+/* May what was just queued wait for the next write? Nobody else's does: they went
+ * first. */
 static bool
 may_wait(const struct fl_writer *self)
 {
     const struct fl_source *source = &self->transport->source;
     return fl_audit_hears(source->loop->state) &&
-           self->queue.size_bytes <= self->transport->high_bytes &&
-           (source->loop->deferred == NULL || source->loop->deferred == source);
+           self->queue.size_bytes <= self->transport->high_bytes;
 }
 
 /* What was just queued waits for more, or goes now. escapes. 0 or -1. */
@@ -231,18 +231,11 @@ let_others_go_first(struct fl_writer *self)
     return transport->source.loop != NULL && transport->life < FL_LOST;
 }
 
-/* Sends data as far as the kernel takes it, and queues the rest. owner: the bytes
- * object that data lies in; NULL: it may change, so what is queued is a copy. *err: of
- * a send that failed. 0, or -1 with an exception. */
+/* Queues data. owner: the bytes object that it lies in; NULL: it may change, so what is
+ * queued is a copy. 0, or -1 with an exception. */
 static int
-take(struct fl_writer *self, PyObject *owner, const char *data, size_t size, int *err)
+add(struct fl_writer *self, PyObject *owner, const char *data, size_t size)
 {
-    if (!waits_for_room(self)) {
-        *err = send_all(self, &data, &size); /* escapes */
-        if (*err != 0 || size == 0) {
-            return 0;
-        }
-    }
     PyObject *kept = owner != NULL ? Py_NewRef(owner)
                                    : PyBytes_FromStringAndSize(data, (Py_ssize_t)size);
     if (kept == NULL) {
@@ -252,6 +245,20 @@ take(struct fl_writer *self, PyObject *owner, const char *data, size_t size, int
     int status = fl_write_queue_add(&self->queue, kept, start, size);
     Py_DECREF(kept);
     return status;
+}
+
+/* Sends data as far as the kernel takes it, and queues the rest, as add() has it. *err:
+ * of a send that failed. 0, or -1 with an exception. */
+static int
+take(struct fl_writer *self, PyObject *owner, const char *data, size_t size, int *err)
+{
+    if (!waits_for_room(self)) {
+        *err = send_all(self, &data, &size); /* escapes */
+        if (*err != 0 || size == 0) {
+            return 0;
+        }
+    }
+    return add(self, owner, data, size);
 }
 
 /* What the program does past the loop is to be heard before anything waits. */
@@ -264,12 +271,12 @@ prepare_joining(const struct fl_writer *self)
     }
 }
 
-/* Of bytes, or of a view of them. */
+/* Of what does not change in here. owner as add() has it. */
 static int
 write_lasting(struct fl_writer *self, PyObject *owner, const char *data, size_t size)
 {
     if (more_is_expected(self) && !waits_for_room(self)) {
-        if (fl_write_queue_add(&self->queue, owner, data, size) < 0) {
+        if (add(self, owner, data, size) < 0) {
             return -1;
         }
         return wait_or_send(self); /* escapes */
@@ -316,6 +323,13 @@ fl_writer_write(struct fl_writer *self, PyObject *data)
     int status = take(self, NULL, view.buf, (size_t)view.len, &err);
     PyBuffer_Release(&view); /* escapes */
     return status < 0 ? -1 : sent(self, err);
+}
+
+int
+fl_writer_write_copy(struct fl_writer *self, const char *data, size_t size)
+{
+    int go_on = let_others_go_first(self);                             /* escapes */
+    return go_on <= 0 ? go_on : write_lasting(self, NULL, data, size); /* escapes */
 }
 
 int

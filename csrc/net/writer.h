@@ -52,6 +52,9 @@ void fl_writer_init(
 /* Of bytes-like data, which is not empty. escapes. 0, or -1 with an exception. */
 int fl_writer_write(struct fl_writer *self, PyObject *data);
 
+/* The same of what lies elsewhere. */
+int fl_writer_write_copy(struct fl_writer *self, const char *data, size_t size);
+
 /* The same of pieces, which are then empty. */
 int fl_writer_write_pieces(struct fl_writer *self, struct fl_write_queue *pieces);
 

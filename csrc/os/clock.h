@@ -31,6 +31,15 @@ fl_clock_monotonic_s(void)
     return (double)fl_clock_monotonic_ns() / 1e9;
 }
 
+/* The time that this thread had a processor. A system call. */
+static inline int64_t
+fl_clock_thread_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 static inline int64_t
 fl_clock_ticks(void)
 {

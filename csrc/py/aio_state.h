@@ -29,10 +29,12 @@
     X(task_group,                                                                      \
       "_entered _exiting _aborting _loop _parent_task _parent_cancel_requested "       \
       "_tasks _errors _base_error _on_completed_fut _cancel_on_enter _on_task_done")   \
-    X(condition, "_lock _waiters _loop locked acquire release notify _notify")         \
+    X(condition,                                                                       \
+      "_lock _waiters _loop locked acquire release wait notify _notify _get_loop")     \
     X(stream_reader, FL_STREAM_READER_NAMES)                                           \
     X(completions, "_done _timeout_handle _cur_task _todo _todo_left")                 \
     X(stream_writer, FL_STREAM_WRITER_NAMES)                                           \
+    X(stream_protocol, FL_STREAM_PROTOCOL_NAMES)                                       \
     X(timeout, "_state _timeout_handler _task _when _cancelling reschedule "           \
                "_on_timeout _insert_timeout_error")
 
@@ -103,6 +105,7 @@ enum fl_aio_kind {
     X(str_locked, "locked")                 \
     X(str_wait, "wait")                     \
     X(str_notify, "notify")                 \
+    X(str__notify, "_notify")               \
     X(str_notify_all, "notify_all")         \
     X(str_release, "release")               \
     X(str_remove, "remove")                 \
@@ -122,6 +125,7 @@ enum fl_aio_kind {
     X(deque_remove)                                                             \
     X(wait_for_one)     /* what as_completed()'s iterator gives */              \
     X(lock_acquire)     /* our Lock's, unbound */                               \
+    X(stop_true)        /* StopIteration(True) */                               \
     X(stream_limit)     /* of a StreamReader, where none is given */            \
     X(log_on_exception) /* asyncio's, of shielded futures, where it has that */ \
     FL_STREAMS_STATE_OBJECTS(X)                                                 \
@@ -141,9 +145,14 @@ struct fl_aio_state {
     unsigned int versions[FL_AIO_N_KINDS]; /* all were found at that tag of a type */
     unsigned int own_items_version; /* all but _init, _put and _get: the last queue's */
     unsigned int fed_versions[2];   /* aio/stream_feed.c: all were found at these */
+    bool connect_reports;           /* asyncio's: what a server's callback raised ... */
+    bool connect_keeps_writer;      /* ... and _stream_writer, where it is set, */
+    bool lost_clears_writer;        /* ended */
+    bool protocol_has_writer;       /* and begun */
     bool gather_discards;     /* asyncio's (3.14+): the outer future, when it is done */
     bool group_takes_done;    /* asyncio's (< 3.14): a task that is done at once */
     bool group_lets_go;       /* asyncio's: of what it holds, at its end */
+    bool condition_passes_on; /* asyncio's: a wait that fails notifies another */
     bool semaphore_tells_all; /* asyncio's: who was woken goes on waking others */
     bool timeout_inserts; /* asyncio's: puts TimeoutError into a chain of contexts */
     struct fl_freelist free_calls;

@@ -8,6 +8,7 @@
 #ifndef FASTLOOP_PY_ARGS_H
 #define FASTLOOP_PY_ARGS_H
 
+#include "base/hot.h"
 #include "py/state.h"
 
 struct fl_callback_args {
@@ -44,5 +45,25 @@ int fl_args_parse(
     PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames,
     struct fl_callback_args *out
 );
+
+/* The same. fast: nearly every call has no keywords (25 instructions a call_later) */
+FL_INLINE int
+fl_args_read(
+    const struct fl_state *state, const struct fl_callback_signature *signature,
+    PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames,
+    struct fl_callback_args *out
+)
+{
+    Py_ssize_t n_leading = signature->leading[1] == NULL ? 1 : 2;
+    if (FL_UNLIKELY(kwnames != NULL || n_args < n_leading)) {
+        return fl_args_parse(state, signature, args, n_args, kwnames, out);
+    }
+    *out = (struct fl_callback_args){
+        .leading = {args[0], n_leading == 2 ? args[1] : NULL},
+        .args = args + n_leading,
+        .n_args = n_args - n_leading,
+    };
+    return 0;
+}
 
 #endif

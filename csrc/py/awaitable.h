@@ -39,9 +39,12 @@ struct fl_coroutine_kind {
 struct fl_coroutine {
     PyObject_HEAD
     const struct fl_coroutine_kind *kind;
-    PyObject *delegate; /* owned; the coroutine awaited in its place, or NULL */
+    PyObject *delegate; /* owned; the coroutine awaited in its place, or NULL; while it
+                           is not DELEGATED one that is shown in its place, or NULL */
     char phase;         /* enum fl_coroutine_phase */
     bool running;
+    bool finalized; /* its finalizer has run */
+    int shown;      /* its type's own: what the one shown was made for */
 };
 
 static inline void
@@ -51,6 +54,15 @@ fl_coroutine_begin(struct fl_coroutine *self, const struct fl_coroutine_kind *ki
     self->delegate = NULL;
     self->phase = FL_COROUTINE_NEW;
     self->running = false;
+    self->finalized = false;
+    self->shown = 0;
+}
+
+/* Has one of the same kind, which has ended, begin again: all else is as it was. */
+static inline void
+fl_coroutine_begin_again(struct fl_coroutine *self)
+{
+    self->phase = FL_COROUTINE_NEW;
 }
 
 /* Has coro, stolen, NULL with an exception, awaited in its place from now on. The
@@ -60,6 +72,10 @@ fl_coroutine_delegate(struct fl_coroutine *self, PyObject *coro, PyObject **resu
 
 /* Drops all it holds. escapes. */
 void fl_coroutine_end(struct fl_coroutine *self);
+
+/* What a step of one that is running answers in the end: it runs no more, and has ended
+ * unless it yielded. escapes. */
+PySendResult fl_coroutine_leave(struct fl_coroutine *self, PySendResult status);
 
 /* Slots: am_await, am_send, tp_iternext, tp_finalize, tp_repr. */
 PyObject *fl_coroutine_await(PyObject *op);
@@ -71,6 +87,19 @@ PyObject *fl_coroutine_repr(PyObject *op);
 /* Methods and getters: send, throw, close; __name__, __qualname__, cr_running. */
 extern PyMethodDef fl_coroutine_methods[];
 extern PyGetSetDef fl_coroutine_getset[];
+
+/* The same getters, in the table of a type that has more. */
+#define FL_COROUTINE_GETSET                                                            \
+    {"__name__", fl_coroutine_get_name, NULL, "The name of its function.", NULL},      \
+        {"__qualname__", fl_coroutine_get_qualname, NULL,                              \
+         "The same, behind its class.", NULL},                                         \
+    {                                                                                  \
+        "cr_running", fl_coroutine_get_running, NULL, "Whether it is being run.", NULL \
+    }
+
+PyObject *fl_coroutine_get_name(PyObject *op, void *closure);
+PyObject *fl_coroutine_get_qualname(PyObject *op, void *closure);
+PyObject *fl_coroutine_get_running(PyObject *op, void *closure);
 
 static inline int
 fl_coroutine_traverse(struct fl_coroutine *self, visitproc visit, void *arg)

@@ -239,6 +239,21 @@ fl_type_short_name(const PyTypeObject *type)
 #define FL_GROUP_CANCEL_ON_ENTER "_hidden_cancel_on_enter"
 #endif
 
+/* Whether a thread has the GIL; for any thread, and true for a moment. */
+#if PY_VERSION_HEX >= 0x030C0000
+static inline bool
+fl_thread_has_gil(const PyThreadState *thread)
+{
+    return thread->_status.active;
+}
+#else
+static inline bool
+fl_thread_has_gil(const PyThreadState *thread)
+{
+    return _PyThreadState_UncheckedGet() == thread;
+}
+#endif
+
 /* 3.13 made it public. */
 #if PY_VERSION_HEX >= 0x030D0000
 static inline bool

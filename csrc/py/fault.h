@@ -59,6 +59,7 @@ int fl_fault_add_methods(PyObject *module);
 #define PyContext_Copy(...) FL_FAULT_POINTER(PyContext_Copy, __VA_ARGS__)
 #define PyContext_CopyCurrent(...) FL_FAULT_POINTER(PyContext_CopyCurrent, __VA_ARGS__)
 #define PyContext_New(...) FL_FAULT_POINTER(PyContext_New, __VA_ARGS__)
+#define PyCell_New(...) FL_FAULT_POINTER(PyCell_New, __VA_ARGS__)
 #define PyCapsule_New(...) FL_FAULT_POINTER(PyCapsule_New, __VA_ARGS__)
 #define PyDescr_NewGetSet(...) FL_FAULT_POINTER(PyDescr_NewGetSet, __VA_ARGS__)
 #define PyDescr_NewMethod(...) FL_FAULT_POINTER(PyDescr_NewMethod, __VA_ARGS__)
@@ -68,6 +69,7 @@ int fl_fault_add_methods(PyObject *module);
 #define PyFloat_FromDouble(...) FL_FAULT_POINTER(PyFloat_FromDouble, __VA_ARGS__)
 #define PyFrozenSet_New(...) FL_FAULT_POINTER(PyFrozenSet_New, __VA_ARGS__)
 #define PyIter_Next(...) FL_FAULT_POINTER(PyIter_Next, __VA_ARGS__)
+#define PyFunction_New(...) FL_FAULT_POINTER(PyFunction_New, __VA_ARGS__)
 #define PyImport_ImportModule(...) FL_FAULT_POINTER(PyImport_ImportModule, __VA_ARGS__)
 #define PyList_New(...) FL_FAULT_POINTER(PyList_New, __VA_ARGS__)
 #define PyLong_FromLong(...) FL_FAULT_POINTER(PyLong_FromLong, __VA_ARGS__)
@@ -120,6 +122,7 @@ int fl_fault_add_methods(PyObject *module);
 #define PyTuple_GetSlice(...) FL_FAULT_POINTER(PyTuple_GetSlice, __VA_ARGS__)
 #define PyTuple_New(...) FL_FAULT_POINTER(PyTuple_New, __VA_ARGS__)
 #define PyTuple_Pack(...) FL_FAULT_POINTER(PyTuple_Pack, __VA_ARGS__)
+#define PyWeakref_NewRef(...) FL_FAULT_POINTER(PyWeakref_NewRef, __VA_ARGS__)
 #define PyType_FromModuleAndSpec(...) \
     FL_FAULT_POINTER(PyType_FromModuleAndSpec, __VA_ARGS__)
 #define PyUnicode_AsUTF8(...) FL_FAULT_POINTER(PyUnicode_AsUTF8, __VA_ARGS__)
@@ -138,6 +141,7 @@ int fl_fault_add_methods(PyObject *module);
 /* ---- -1 ---- */
 
 #define PyByteArray_Resize(...) FL_FAULT_INT(PyByteArray_Resize, __VA_ARGS__)
+#define PyFunction_SetClosure(...) FL_FAULT_INT(PyFunction_SetClosure, __VA_ARGS__)
 #define PyContext_Enter(...) FL_FAULT_INT(PyContext_Enter, __VA_ARGS__)
 #define PyDict_AddWatcher(...) FL_FAULT_INT(PyDict_AddWatcher, __VA_ARGS__)
 #define PyDict_Contains(...) FL_FAULT_INT(PyDict_Contains, __VA_ARGS__)

@@ -58,9 +58,11 @@ fl_freelist_alloc(
 /* To be called at the end of tp_dealloc: keeps op and returns true, or false if it
  * is to be freed. One that was finalized never is again, so it is not kept. */
 static inline bool
-fl_freelist_keep(struct fl_freelist *list, PyObject *op, size_t link)
+fl_freelist_keep_unless(
+    struct fl_freelist *list, PyObject *op, size_t link, bool finalized
+)
 {
-    if (list->count >= FL_FREELIST_MAX || PyObject_GC_IsFinalized(op)) {
+    if (list->count >= FL_FREELIST_MAX || finalized) {
         return false;
     }
     *(PyObject **)(void *)((char *)op + link) = list->first;
@@ -68,6 +70,13 @@ fl_freelist_keep(struct fl_freelist *list, PyObject *op, size_t link)
     list->count++;
     fl_poison(op);
     return true;
+}
+
+/* The same for a type that does not note it itself. */
+static inline bool
+fl_freelist_keep(struct fl_freelist *list, PyObject *op, size_t link)
+{
+    return fl_freelist_keep_unless(list, op, link, PyObject_GC_IsFinalized(op));
 }
 
 /* Frees all but max. */

@@ -58,10 +58,14 @@ fl_layout_provide(
 PyObject *
 fl_layout_join(PyObject *base, PyObject *other)
 {
-    /* fast: what is asyncio's has the same root; the module need not be imported */
-    if (PyType_Check(base) && PyType_Check(other) &&
-        PyType_IsSubtype((PyTypeObject *)base, ((PyTypeObject *)other)->tp_base)) {
-        return PyTuple_Pack(2, base, other);
+    /* fast: what is asyncio's has the same root, to which it adds nothing; the module
+     * need not be imported */
+    if (PyType_Check(base) && PyType_Check(other)) {
+        PyTypeObject *root = ((PyTypeObject *)other)->tp_base;
+        if (PyType_IsSubtype((PyTypeObject *)base, root) &&
+            ((PyTypeObject *)other)->tp_basicsize == root->tp_basicsize) {
+            return PyTuple_Pack(2, base, other);
+        }
     }
     return call_layout("join", "OO", base, other);
 }

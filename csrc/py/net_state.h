@@ -2,6 +2,7 @@
 #ifndef FASTLOOP_PY_NET_STATE_H
 #define FASTLOOP_PY_NET_STATE_H
 
+#include "base/receive.h"
 #include "py/compat.h"
 
 #include <stdbool.h>
@@ -107,8 +108,9 @@ enum fl_sized { FL_SIZED_STREAM, FL_SIZED_DATAGRAM, FL_SIZED_PIPE, FL_N_SIZED };
 /* Version tags at which neither the type's nor its model's max_size had been changed.
  */
 struct fl_usual_size {
-    unsigned int type_version;
+    unsigned int type_version; /* 0: not known */
     unsigned int model_version;
+    PyTypeObject *model; /* borrowed, of a class that the state holds */
 };
 
 struct fl_state;
@@ -119,16 +121,16 @@ struct fl_net_state {
 #undef FL_FIELD_OBJECT
     struct fl_usual_size usual_sizes[FL_N_SIZED];
     unsigned int socket_version; /* socket.socket was plain at that tag */
-    /* A protocol of exactly this type is fed without a call, if it lets itself: 1, 0 if
-     * it must be called, or -1. size: one at least. escapes. NULL: nobody offers it. */
-    PyTypeObject *fed_type; /* borrowed, of a class that the state holds */
+    /* A protocol of exactly one of these types is fed without a call, if it lets
+     * itself: 1, 0 if it must be called, or -1. size: one at least. escapes. NULL:
+     * nobody offers it. */
+    PyTypeObject *fed_types[2]; /* borrowed, of classes that the state holds */
     int (*feed)(
         struct fl_state *state, PyObject *protocol, const char *data, Py_ssize_t size
     );
-    struct fl_audit *audit;     /* NULL: not asked to hear of events */
-    char *receive_buffer;       /* page-aligned; NULL until the first use */
-    bool expects_much;          /* the last receive was a long one */
-    bool sendfile_always_seeks; /* also when it has sent nothing */
+    struct fl_audit *audit;        /* NULL: not asked to hear of events */
+    struct fl_receive sock_memory; /* of sock_recv() and its kin, on any socket */
+    bool sendfile_always_seeks;    /* also when it has sent nothing */
 };
 
 #endif

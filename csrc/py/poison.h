@@ -13,6 +13,10 @@
 
 #include <sanitizer/asan_interface.h>
 
+/* What is kept and is no object. */
+#define FL_POISON_BYTES(start, n_bytes) ASAN_POISON_MEMORY_REGION(start, n_bytes)
+#define FL_UNPOISON_BYTES(start, n_bytes) ASAN_UNPOISON_MEMORY_REGION(start, n_bytes)
+
 static inline void
 fl_poison(PyObject *op)
 {
@@ -28,6 +32,9 @@ fl_unpoison(PyObject *op)
 }
 
 #else
+
+#define FL_POISON_BYTES(start, n_bytes) ((void)0)
+#define FL_UNPOISON_BYTES(start, n_bytes) ((void)0)
 
 static inline void
 fl_poison(PyObject *Py_UNUSED(op))

@@ -1,6 +1,8 @@
 /* Everything the module holds: types, names, and what it took from asyncio. */
 #include "py/state.h"
 
+#include "py/error.h"
+
 static PyObject *
 import_attribute(const char *module_name, const char *attribute)
 {
@@ -36,6 +38,7 @@ create_task_takes_kwargs(struct fl_state *state)
 int
 fl_state_init(struct fl_state *state)
 {
+    fl_tick_rate_init(&state->tick_rate);
 #define FL_INTERN(field, text)                       \
     state->field = PyUnicode_InternFromString(text); \
     ok = ok && state->field != NULL;
@@ -124,13 +127,25 @@ fl_state_clear(struct fl_state *state)
     for (size_t i = 0; i < FL_AIO_N_KINDS; i++) {
         Py_CLEAR(state->aio.members[i]);
     }
-    free(state->net.receive_buffer);
-    state->net.receive_buffer = NULL;
 }
 
 struct fl_state *
 fl_state_of_type(PyTypeObject *type)
 {
+    /* A class of the program's that the collector takes with its objects may have lost
+     * the order in which its bases are looked into before they die. */
+    while (type->tp_mro == NULL && type->tp_base != NULL) {
+        type = type->tp_base;
+    }
     PyObject *module = PyType_GetModuleByDef(type, &fl_module_def);
     return module == NULL ? NULL : fl_state_of_module(module);
+}
+
+struct fl_state *
+fl_state_of_dying(PyTypeObject *type)
+{
+    PyObject *exc = fl_error_take();
+    struct fl_state *state = fl_state_of_type(type);
+    fl_error_restore(exc);
+    return state;
 }

@@ -8,6 +8,7 @@
 #define FASTLOOP_PY_STATE_H
 
 #include "base/list.h"
+#include "os/clock.h"
 #include "py/aio_state.h"
 #include "py/compat.h"
 #include "py/net_state.h"
@@ -111,17 +112,22 @@
     X(kw_wait)    /* ("timeout", "return_when") */ \
     X(kw_warn_on_full_buffer)
 
+struct fl_state;
+
 /* py/time_watch.h */
 struct fl_time_watch {
     bool suspect; /* not the clock we read, or not known to be */
 #ifdef FL_HAVE_DICT_WATCHERS
     bool enlisted;
-    int id; /* the watcher's, or -1 */
+    int id;                                     /* the watcher's, or -1 */
+    void (*on_suspect)(struct fl_state *state); /* or NULL; runs no code of others */
 #else
     uint64_t time_version;
     uint64_t base_events_version;
 #endif
 };
+
+struct fl_lookout;
 
 struct fl_state {
 #define FL_FIELD_OBJECT(field) PyObject *field;
@@ -149,6 +155,10 @@ struct fl_state {
     struct fl_tls_state tls;
     struct fl_aio_state aio;
 
+    struct fl_tick_rate tick_rate; /* as the module was made: new loops go on from it */
+
+    struct fl_lookout *lookout; /* watch/lookout.h, or NULL: nobody watches */
+
     Py_ssize_t runs; /* of loops, begun since the module was made */
 
     struct fl_counts { /* live objects, for the debug build */
@@ -170,8 +180,11 @@ int fl_state_init(struct fl_state *state);
 int fl_state_traverse(struct fl_state *state, visitproc visit, void *arg);
 void fl_state_clear(struct fl_state *state);
 
-/* The state of the module that type, or a base of it, belongs to. */
+/* The state of the module that type, or a base of it, belongs to. NULL with an
+ * exception if the module has gone. */
 struct fl_state *fl_state_of_type(PyTypeObject *type);
+/* The same for finalizers and deallocators: NULL without an exception. */
+struct fl_state *fl_state_of_dying(PyTypeObject *type);
 
 /* The state of our module; borrowed. */
 static inline struct fl_state *

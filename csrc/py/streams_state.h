@@ -9,17 +9,32 @@
 
 #define FL_STREAM_WRITER_NAMES "_transport _protocol _reader _loop"
 
-#define FL_STREAMS_STATE_TYPES(X) X(stream_reader_type) X(stream_writer_type)
+#define FL_STREAM_PROTOCOL_NAMES                                               \
+    "_loop _paused _drain_waiters _connection_lost _stream_reader_wr "         \
+    "_stream_reader _strong_reader _reject_connection _stream_writer _task "   \
+    "_transport _client_connected_cb _over_ssl _closed connection_made "       \
+    "connection_lost data_received eof_received pause_writing resume_writing " \
+    "_drain_helper"
+
+#define FL_STREAMS_STATE_TYPES(X) \
+    X(stream_reader_type) X(stream_writer_type) X(stream_protocol_type)
 
 #define FL_STREAMS_STATE_IMPORTS(X)                                            \
     X(asyncio_StreamWriter, "asyncio.streams", "StreamWriter")                 \
     X(asyncio_StreamReader, "asyncio.streams", "StreamReader")                 \
     X(asyncio_StreamReaderProtocol, "asyncio.streams", "StreamReaderProtocol") \
+    X(streams_FlowControlMixin, "asyncio.streams", "FlowControlMixin")         \
     X(IncompleteReadError, "asyncio.exceptions", "IncompleteReadError")        \
     X(LimitOverrunError, "asyncio.exceptions", "LimitOverrunError")
 
 #define FL_STREAMS_STATE_NAMES(X)                 \
+    X(str_StreamWriter, "StreamWriter")           \
+    X(str_append, "append")                       \
     X(str_can_write_eof, "can_write_eof")         \
+    X(str_set_transport, "set_transport")         \
+    X(str_sslcontext, "sslcontext")               \
+    X(str__closed, "_closed")                     \
+    X(str__drain_waiters, "_drain_waiters")       \
     X(str_get_extra_info, "get_extra_info")       \
     X(str_is_closing, "is_closing")               \
     X(str_write_eof, "write_eof")                 \
@@ -53,6 +68,11 @@
 
 /* References that may be NULL. */
 #define FL_STREAMS_STATE_OBJECTS(X)                                                 \
+    X(                                                                              \
+        connected_code                                                              \
+    ) /* aio/stream_connect.c: asyncio's callback of a client's task, */            \
+    X(connected_cells)     /* the names of what it closes over, */                  \
+    X(streams_globals)     /* and what asyncio.streams has */                       \
     X(fed_members)         /* aio/stream_feed.c: (class, name, what it has, ...) */ \
     X(stock_data_received) /* asyncio's functions */                                \
     X(stock_drain_helper)                                                           \

@@ -69,6 +69,9 @@ on_change(
         if (PyCapsule_IsValid(capsule, capsule_name)) {
             struct fl_time_watch *watch = PyCapsule_GetPointer(capsule, capsule_name);
             watch->suspect = true;
+            if (watch->on_suspect != NULL) {
+                watch->on_suspect(FL_CONTAINER_OF(watch, struct fl_state, time_watch));
+            }
         }
     }
     return 0;

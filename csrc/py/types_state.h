@@ -50,7 +50,10 @@
     X(current_tasks)     /* asyncio.tasks._current_tasks */             \
     X(eager_factory)     /* asyncio.eager_task_factory, from 3.12 on */ \
     X(own_eager_factory) /* the same for our Task */                    \
-    X(coroutine_types)   /* set: types iscoroutine() said yes to */
+    X(coroutine_types)   /* set: types iscoroutine() said yes to */     \
+    X(observe_created)   /* core/task_observe.h, as the next two */     \
+    X(observe_step)                                                     \
+    X(observe_done)
 
 /* Bound methods that no task uses now: core/task_wakeup.h. */
 struct fl_wakeups {
@@ -78,6 +81,7 @@ struct fl_types_state {
     uint64_t n_task_names; /* the same where asyncio's is not found */
     struct fl_task_name task_name;
     struct fl_list pending;         /* tasks not done, where threads keep none */
+    PyTypeObject *plain_coroutine;  /* Python's, borrowed; NULL: tasks are observed */
     Py_ssize_t running_loop_offset; /* in a thread state */
     Py_ssize_t running_task_offset;
     Py_ssize_t tasks_head_offset;

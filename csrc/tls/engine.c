@@ -1,11 +1,12 @@
 /* OpenSSL's calls that a record takes. */
 #include "tls/engine.h"
 
+#include "tls/warm.h"
+
 #include <limits.h>
 
 /* OpenSSL's numbers, which its headers promise to keep. */
 enum {
-    BIO_ASKS_PENDING = 10,
     SSL_WANTS_READ = 2,
 };
 
@@ -15,12 +16,8 @@ fl_tls_attach(
     const struct ssl_ctx_st *context
 )
 {
-    if (ssl == NULL || context == NULL || openssl->SSL_get_SSL_CTX(ssl) != context) {
-        return false;
-    }
-    self->in = openssl->SSL_get_rbio(ssl);
-    self->out = openssl->SSL_get_wbio(ssl);
-    if (self->in == NULL || self->out == NULL) {
+    if (ssl == NULL || context == NULL || openssl->SSL_get_SSL_CTX(ssl) != context ||
+        !fl_tls_bio_insert(&self->bio, openssl, ssl)) {
         return false;
     }
     self->openssl = openssl;
@@ -28,39 +25,64 @@ fl_tls_attach(
     return true;
 }
 
-static size_t
-pending(const struct fl_tls_engine *self, struct bio_st *bio)
+void
+fl_tls_detach(struct fl_tls_engine *self)
 {
-    long n = self->openssl->BIO_ctrl(bio, BIO_ASKS_PENDING, 0, NULL);
-    return n > 0 ? (size_t)n : 0;
+    if (self->openssl != NULL) {
+        fl_tls_cool_down(self);
+        self->openssl = NULL;
+        fl_tls_bio_remove(&self->bio, self->ssl);
+    }
 }
 
-size_t
-fl_tls_pending_in(const struct fl_tls_engine *self)
+bool
+fl_tls_feed(struct fl_tls_engine *self, const char *data, size_t size)
 {
-    return pending(self, self->in);
+    return fl_tls_keep(self) && fl_tls_bio_add(&self->bio, data, size);
 }
 
-size_t
-fl_tls_pending_out(const struct fl_tls_engine *self)
+bool
+fl_tls_lend(struct fl_tls_engine *self, const char *data, size_t size)
 {
-    return pending(self, self->out);
+    struct fl_tls_bio *bio = &self->bio;
+    if (bio->n_fresh > 0 || fl_tls_bio_queued_in(bio) > 0) {
+        return fl_tls_feed(self, data, size);
+    }
+    bio->in_is_empty = true;
+    bio->fresh = data;
+    bio->n_fresh = size;
+    return true;
 }
 
-int
-fl_tls_feed(const struct fl_tls_engine *self, const char *data, size_t size)
+void
+fl_tls_gather(struct fl_tls_engine *self, struct fl_tls_records *records)
 {
-    return size <= INT_MAX &&
-                   self->openssl->BIO_write(self->in, data, (int)size) == (int)size
-               ? 0
-               : -1;
+    records->size = 0;
+    if (fl_tls_pending_out(self) == 0) {
+        self->bio.records = records;
+    }
+}
+
+bool
+fl_tls_gathered(struct fl_tls_engine *self)
+{
+    bool gathered = self->bio.records != NULL;
+    self->bio.records = NULL;
+    return gathered;
+}
+
+bool
+fl_tls_put_out(struct fl_tls_engine *self, const char *data, size_t size)
+{
+    self->bio.out_is_empty = false;
+    return self->openssl->BIO_write(self->bio.out, data, (int)size) == (int)size;
 }
 
 bool
 fl_tls_take_out(const struct fl_tls_engine *self, char *buffer, size_t size)
 {
     return size <= INT_MAX &&
-           self->openssl->BIO_read(self->out, buffer, (int)size) == (int)size;
+           self->openssl->BIO_read(self->bio.out, buffer, (int)size) == (int)size;
 }
 
 /* What others left in the thread's queue of errors would be taken for ours. */
@@ -82,34 +104,33 @@ outcome(const struct fl_tls_engine *self)
 }
 
 enum fl_tls_outcome
-fl_tls_read(const struct fl_tls_engine *self, char *buffer, size_t size, size_t *n)
+fl_tls_read(struct fl_tls_engine *self, char *buffer, size_t size, size_t *n)
 {
     forget_errors(self);
-    if (self->openssl->SSL_read_ex(self->ssl, buffer, size, n) == 1) {
-        return FL_TLS_DONE;
-    }
-    return outcome(self);
+    self->depth++;
+    int done = self->openssl->SSL_read_ex(self->ssl, buffer, size, n);
+    self->depth--;
+    return done == 1 ? FL_TLS_DONE : outcome(self);
 }
 
 bool
-fl_tls_is_exhausted(const struct fl_tls_engine *self)
+fl_tls_is_exhausted(struct fl_tls_engine *self)
 {
-    return pending(self, self->in) == 0 &&
+    return fl_tls_pending_in(self) == 0 &&
            self->openssl->SSL_has_pending(self->ssl) == 0;
 }
 
 enum fl_tls_outcome
-fl_tls_write(const struct fl_tls_engine *self, const char *data, size_t size, size_t *n)
+fl_tls_write(struct fl_tls_engine *self, const char *data, size_t size, size_t *n)
 {
-    forget_errors(self);
-    *n = 0;
-    while (*n < size) {
+    const struct fl_openssl *openssl = self->openssl;
+    int done = 1;
+    self->depth++; /* fast: it does not fail for want of more, so old errors may stay */
+    for (*n = 0; done == 1 && *n < size;) {
         size_t written = 0;
-        if (self->openssl->SSL_write_ex(self->ssl, data + *n, size - *n, &written) !=
-            1) {
-            return outcome(self);
-        }
+        done = openssl->SSL_write_ex(self->ssl, data + *n, size - *n, &written);
         *n += written;
     }
-    return FL_TLS_DONE;
+    self->depth--;
+    return done == 1 ? FL_TLS_DONE : outcome(self);
 }

@@ -11,6 +11,20 @@
 
 /* ---- records from the peer ---- */
 
+static int
+no_memory(void)
+{
+    PyErr_NoMemory();
+    return -1;
+}
+
+/* What came and is not read now is where others look for it. 0 or -1. */
+static int
+settle(TlsObject *self)
+{
+    return fl_tls_keep(&self->engine) ? 0 : no_memory();
+}
+
 /* Plain text, first on the stack. */
 struct plain {
     PyObject *bytes; /* NULL: still there */
@@ -79,8 +93,10 @@ ask_object(TlsObject *self, size_t max, PyObject **chunk, bool *closed)
         PyErr_SetString(PyExc_AttributeError, "_sslobj");
         return -1;
     }
+    self->engine.depth++;
     PyObject *data =
         PyObject_CallMethod(self->sslobj, "read", "n", (Py_ssize_t)max); /* escapes */
+    self->engine.depth--;
     if (data == NULL) {
         if (!PyErr_ExceptionMatches(self->module->tls.again)) {
             return -1;
@@ -118,7 +134,27 @@ ask_object_for_more(TlsObject *self, struct plain *text, bool *closed)
     return place == NULL ? -1 : fl_tls_is_driven(self);
 }
 
-/* All plain text there is: new; empty if there is none, NULL with an exception. */
+/* Gives it to a stream's reader, if that is fed. escapes. 1, 0 or -1. */
+static int
+feed(TlsObject *self, const struct plain *text)
+{
+    if (text->size == 0 || self->app_protocol == NULL ||
+        !fl_protocol_is_fed(self->module, self->app_protocol)) {
+        return 0;
+    }
+    if (settle(self) < 0) {
+        return -1;
+    }
+    PyObject *protocol = Py_NewRef(self->app_protocol);
+    int fed = self->module->net.feed(
+        self->module, protocol, text->stack, (Py_ssize_t)text->size
+    ); /* escapes */
+    Py_DECREF(protocol);
+    return fed;
+}
+
+/* All plain text there is: new; empty if there is none or it was fed, NULL with an
+ * exception. */
 static __attribute__((noinline)) PyObject *
 read_all(TlsObject *self, bool *closed)
 {
@@ -137,7 +173,11 @@ read_all(TlsObject *self, bool *closed)
         return NULL;
     }
     if (text.bytes == NULL) {
-        return PyBytes_FromStringAndSize(text.stack, (Py_ssize_t)text.size);
+        int fed = feed(self, &text); /* escapes; fast: no object, 500 instructions */
+        return fed < 0 ? NULL
+                       : PyBytes_FromStringAndSize(
+                             text.stack, fed > 0 ? 0 : (Py_ssize_t)text.size
+                         );
     }
     _PyBytes_Resize(&text.bytes, (Py_ssize_t)text.size);
     return text.bytes;
@@ -151,15 +191,24 @@ deliver(TlsObject *self, PyObject *data)
     if (stack[0] == NULL) {
         return 0;
     }
+    const char *bytes = PyBytes_AS_STRING(data);
+    Py_ssize_t size = PyBytes_GET_SIZE(data);
     const struct fl_protocol_calls *calls = fl_protocol_calls(self->module, stack[0]);
-    int status = calls != NULL ? calls->received(
-                                     stack[0], PyBytes_AS_STRING(data),
-                                     (size_t)PyBytes_GET_SIZE(data)
-                                 ) /* escapes */
-                               : fl_call_status(PyObject_VectorcallMethod(
-                                     self->module->str_data_received, stack,
-                                     2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL
-                                 )); /* escapes */
+    int status = 0;
+    if (calls != NULL) {
+        status = calls->received(stack[0], bytes, (size_t)size); /* escapes */
+    }
+    else {
+        int fed = fl_protocol_is_fed(self->module, stack[0])
+                      ? self->module->net.feed(self->module, stack[0], bytes, size)
+                      : 0; /* escapes */
+        status = fed != 0 ? fed
+                          : fl_call_status(PyObject_VectorcallMethod(
+                                self->module->str_data_received, stack,
+                                2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL
+                            )); /* escapes */
+    }
+    status = status < 0 ? -1 : 0;
     Py_DECREF(stack[0]);
     return status;
 }
@@ -179,10 +228,13 @@ read_plain(TlsObject *self)
 {
     bool closed = false;
     PyObject *data = read_all(self, &closed); /* escapes */
+    int status = settle(self);
     if (data == NULL) {
         return -1;
     }
-    int status = PyBytes_GET_SIZE(data) == 0 ? 0 : deliver(self, data); /* escapes */
+    if (status == 0 && PyBytes_GET_SIZE(data) > 0) {
+        status = deliver(self, data); /* escapes */
+    }
     Py_DECREF(data);
     return status < 0 || !closed ? status : end_reading(self); /* escapes */
 }
@@ -248,19 +300,40 @@ read_on_soon(TlsObject *self)
     return fl_call_status(handle);
 }
 
+/* Says of what get_buffer() gave, and cannot be filled, what ssl_object.read() does. -1
+ * with an exception. */
+static FL_SLOW int
+refuse_object(TlsObject *self, PyObject *object)
+{
+    PyObject *exc = fl_error_take();
+    PyObject *result = NULL;
+    if (self->sslobj != NULL && (PyErr_GivenExceptionMatches(exc, PyExc_BufferError) ||
+                                 PyErr_GivenExceptionMatches(exc, PyExc_TypeError))) {
+        result = PyObject_CallMethod(self->sslobj, "read", "iO", 1, object);
+    } /* escapes */
+    if (result == NULL && PyErr_Occurred()) {
+        Py_DECREF(exc);
+        return -1;
+    }
+    Py_XDECREF(result);
+    fl_error_restore(exc);
+    return -1;
+}
+
 /* Fills what get_buffer() gave, and says so by updated(). */
 static int
 fill_object(TlsObject *self, PyObject *object, PyObject *updated, bool *closed)
 {
     struct filled buffer = {.size = 0, .closed = false};
     if (PyObject_GetBuffer(object, &buffer.view, PyBUF_WRITABLE) < 0) { /* escapes */
-        return -1;
+        return refuse_object(self, object);
     }
     int status = fill(self, &buffer); /* escapes */
     bool full = buffer.size == (size_t)buffer.view.len;
     PyBuffer_Release(&buffer.view); /* escapes */
     *closed = buffer.closed;
-    if (status < 0 || (full && read_on_soon(self) < 0)) { /* escapes */
+    if (settle(self) < 0 || status < 0 ||
+        (full && read_on_soon(self) < 0)) { /* escapes */
         return -1;
     }
     if (buffer.size == 0) {
@@ -324,6 +397,9 @@ read_and_answer(TlsObject *self)
             return -1;
         }
     }
+    else if (settle(self) < 0) {
+        return -1;
+    }
     return fl_tls_mind_reading(self); /* escapes */
 }
 
@@ -344,7 +420,9 @@ do_read(TlsObject *self)
 {
     if (!fl_tls_is_driven(self) || !fl_tls_is_flag(self->app_reading_paused) ||
         !fl_tls_is_flag(self->app_protocol_is_buffer)) {
-        return fl_tls_stock_noargs(self, self->module->str_do_read);
+        return settle(self) < 0
+                   ? -1
+                   : fl_tls_stock_noargs(self, self->module->str_do_read); /* escapes */
     }
     const struct fl_tls_state *tls = &self->module->tls;
     if (self->state != tls->wrapped && self->state != tls->flushing) {
@@ -355,15 +433,38 @@ do_read(TlsObject *self)
     return status < 0 ? fl_tls_failed(self) : 0;                       /* escapes */
 }
 
+/* fast: what is read at once does not pass through a queue, 1,000 instructions. It is
+ * copied, for OpenSSL may call the program while it reads, and that let the loop go on;
+ * which costs 40. */
+static FL_APART int
+receive_short(TlsObject *self, const char *data, size_t size)
+{
+    char copy[FL_RECORD_BYTES];
+    memcpy(copy, data, size);
+    if (!fl_tls_lend(&self->engine, copy, size)) {
+        return no_memory();
+    }
+    int status = do_read(self); /* escapes */
+    if (!fl_tls_keep(&self->engine) && status == 0) {
+        return no_memory();
+    }
+    return status;
+}
+
 /* What buffer_updated() does. */
 static int
 received(PyObject *op, const char *data, size_t size)
 {
     TlsObject *self = (TlsObject *)op;
     const struct fl_state *module = self->module;
-    if (fl_tls_feed(&self->engine, data, size) < 0) {
-        PyErr_NoMemory();
-        return -1;
+    if (self->state == module->tls.wrapped) {
+        fl_tls_is_used(self);
+    }
+    if (self->state == module->tls.wrapped && size <= FL_RECORD_BYTES) {
+        return receive_short(self, data, size); /* escapes */
+    }
+    if (!fl_tls_feed(&self->engine, data, size)) {
+        return no_memory();
     }
     if (self->state == module->tls.wrapped) {
         return do_read(self); /* escapes */

@@ -52,6 +52,9 @@ void
 fl_openssl_free(struct fl_openssl *self)
 {
     if (self != NULL) {
+        if (self->bio_method != NULL) {
+            self->BIO_meth_free(self->bio_method);
+        }
         (void)dlclose(self->library);
         free(self);
     }

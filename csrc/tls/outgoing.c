@@ -88,7 +88,13 @@ encrypt(TlsObject *self, const char *data, size_t size)
         return 1;
     }
     PyObject *rest = PyBytes_FromStringAndSize(data + n, (Py_ssize_t)(size - n));
-    int status = rest == NULL ? -1 : put_off(self, rest);
+    int status = -1;
+    if (rest != NULL && !fl_tls_bio_keep_records(&self->engine.bio)) {
+        PyErr_NoMemory();
+    }
+    else if (rest != NULL) {
+        status = put_off(self, rest); /* escapes */
+    }
     Py_XDECREF(rest);
     if (status == 0 && outcome == FL_TLS_OTHER) {
         status = fl_tls_call(self, self->module->str_do_write); /* escapes: raises */
@@ -123,11 +129,64 @@ writes_at_once(TlsObject *self)
     return n < 0 ? -1 : n == 0;
 }
 
-static int
-write_one(TlsObject *self, PyObject *data)
+/* ---- one piece ---- */
+
+/* Goes what is written to the kernel, if it has room? */
+static bool
+sends_at_once(const TlsObject *self)
 {
-    int status = encrypt_object(self, data);
-    return status < 0 || fl_tls_send(self) < 0 ? fl_tls_failed(self) : 0; /* escapes */
+    return self->ssl_writing_paused == Py_False && self->transport != NULL &&
+           Py_IS_TYPE(self->transport, self->module->stream_type);
+}
+
+/* Records that nobody has seen yet. escapes. 0 or -1. */
+static int
+send_records(TlsObject *self, const struct fl_tls_records *records)
+{
+    if (!sends_at_once(self)) {
+        if (!fl_tls_put_out(&self->engine, records->data, records->size)) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        return fl_tls_send(self); /* escapes */
+    }
+    PyObject *transport = Py_NewRef(self->transport);
+    int status = fl_stream_write_copy(
+        (StreamObject *)transport, records->data, records->size
+    ); /* escapes */
+    Py_DECREF(transport);
+    return status < 0 ? -1 : fl_tls_mind_writing(self); /* escapes */
+}
+
+/* fast: a record is sent from where OpenSSL puts it, without queue and object; a 1 KiB
+ * echo takes 1,000 instructions less. escapes. 0 or -1. */
+static FL_APART int
+write_short(TlsObject *self, PyObject *data)
+{
+    struct fl_tls_records records;
+    fl_tls_gather(&self->engine, &records);
+    int status = encrypt_object(self, data); /* escapes */
+    bool unseen = fl_tls_gathered(&self->engine) && records.size > 0;
+    if (status < 0) {
+        return -1;
+    }
+    return unseen ? send_records(self, &records) : fl_tls_send(self); /* escapes */
+}
+
+static int
+write_long(TlsObject *self, PyObject *data)
+{
+    return encrypt_object(self, data) < 0 ? -1 : fl_tls_send(self); /* escapes */
+}
+
+static int
+write_one(TlsObject *self, PyObject *data, size_t size)
+{
+    fl_tls_is_used(self);
+    int status = size <= FL_RECORD_PLAIN && sends_at_once(self)
+                     ? write_short(self, data)
+                     : write_long(self, data);   /* escapes */
+    return status < 0 ? fl_tls_failed(self) : 0; /* escapes */
 }
 
 /* ---- many pieces ---- */
@@ -183,15 +242,16 @@ fl_tls_process_outgoing(PyObject *op, PyObject *Py_UNUSED(ignored))
     return fl_tls_none(fl_tls_send((TlsObject *)op));
 }
 
-/* Bytes, not empty, of which encrypt_object sees each. */
-static bool
-is_plain_data(PyObject *data)
+/* The size of bytes of which encrypt_object sees each; 0 if they are none, or none of
+ * that kind. */
+static size_t
+plain_size(PyObject *data)
 {
     if (!PyMemoryView_Check(data)) {
-        return PyBytes_CheckExact(data) && PyBytes_GET_SIZE(data) > 0;
+        return PyBytes_CheckExact(data) ? (size_t)PyBytes_GET_SIZE(data) : 0;
     }
     const Py_buffer *buffer = PyMemoryView_GET_BUFFER(data);
-    return buffer->ndim == 1 && buffer->itemsize == 1 && buffer->len > 0;
+    return buffer->ndim == 1 && buffer->itemsize == 1 ? (size_t)buffer->len : 0;
 }
 
 PyObject *
@@ -207,7 +267,8 @@ fl_tls_transport_write(
     }
     PyObject *protocol = NULL;
     int at_once = 0;
-    if (is_plain_data(data)) {
+    size_t size = plain_size(data);
+    if (size > 0) {
         protocol = PyObject_GetAttr(op, state->str_ssl_protocol); /* escapes */
         at_once = protocol == NULL ? -1 : 0;
     }
@@ -216,7 +277,8 @@ fl_tls_transport_write(
     }
     PyObject *result = NULL;
     if (at_once > 0) {
-        result = fl_tls_none(write_one((TlsObject *)protocol, data)); /* escapes */
+        result =
+            fl_tls_none(write_one((TlsObject *)protocol, data, size)); /* escapes */
     }
     else if (at_once == 0) {
         result = fl_tls_stock(state->tls.transport_class, state->str_write, op, data);

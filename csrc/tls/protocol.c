@@ -65,10 +65,10 @@ tls_adopt(PyObject *op, PyObject *Py_UNUSED(ignored))
     bool drives = false;
     if ((PyObject *)Py_TYPE(socket) == self->module->tls.socket_class) {
         context = PyObject_GetAttrString(socket, "context");
-        drives =
-            context != NULL && self->driven == NULL && attach(self, socket, context);
+        drives = context != NULL && self->driven == NULL && /* looked again */
+                 attach(self, socket, context);
     }
-    if (drives && self->driven == NULL && self->base.calls == NULL) { /* looked again */
+    if (drives) {
         self->driven = Py_NewRef(socket);
         self->base.calls = &fl_tls_calls;
     }
@@ -123,8 +123,13 @@ fl_tls_set_up(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
         return NULL;
     }
     Py_XSETREF(tls->socket_class, Py_NewRef(args[1]));
-    tls->openssl = fl_openssl_find(path, version);
-    return PyBool_FromLong(tls->openssl != NULL);
+    struct fl_openssl *openssl = fl_openssl_find(path, version);
+    if (openssl != NULL && !fl_tls_bio_prepare(openssl)) {
+        fl_openssl_free(openssl);
+        openssl = NULL;
+    }
+    tls->openssl = openssl;
+    return PyBool_FromLong(openssl != NULL);
 }
 
 /* ---- life ---- */
@@ -167,8 +172,8 @@ static int
 tls_clear(PyObject *op)
 {
     TlsObject *self = (TlsObject *)op;
-    self->engine.openssl = NULL;
     self->base.calls = NULL;
+    fl_tls_detach(&self->engine);
 #define FL_CLEAR(field) Py_CLEAR(self->field);
     FL_TLS_ATTRIBUTES(FL_CLEAR)
 #undef FL_CLEAR

@@ -2,7 +2,9 @@
 #ifndef FASTLOOP_TLS_TRAFFIC_H
 #define FASTLOOP_TLS_TRAFFIC_H
 
+#include "base/hot.h"
 #include "tls/protocol.h"
+#include "tls/warm.h"
 
 /* asyncio's method of that name, on the same object; argument may be NULL. New or NULL.
  * escapes. */
@@ -25,6 +27,13 @@ static inline bool
 fl_tls_is_driven(const TlsObject *self)
 {
     return self->engine.openssl != NULL;
+}
+
+/* A record comes or goes. */
+static inline void
+fl_tls_is_used(TlsObject *self)
+{
+    fl_tls_use(&self->module->tls.openssl->warm, &self->engine);
 }
 
 static inline bool

@@ -25,6 +25,24 @@ def same_events(make_run, program):
     return stock
 
 
+async def play_steps(run, index, script, told):
+    """Play one script: await run.act(name, number) for each step. run.events gets what
+    that comes to, or told(error)."""
+    for step, (name, number) in enumerate(script):
+        try:
+            result = await run.act(name, number)
+        except BaseException as error:
+            result = told(error)
+            if isinstance(error, GeneratorExit):
+                raise
+        run.events.append((index, step, name, result))
+
+
+def told_with_context(error):
+    """All that is the same everywhere of an exception and what it came upon."""
+    return type(error).__name__, str(error), repr(error.__context__), error.args
+
+
 async def play_out(run, scripts, n_turns, let_go=lambda: None):
     """Play each script as a task, run.play(index, script), for so many turns; then
     cancel what is left, and let_go() of what that may wait for, until all have ended.

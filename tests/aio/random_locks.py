@@ -12,7 +12,7 @@ import asyncio
 from hypothesis import strategies as st
 
 from tests.aio.helpers import turns
-from tests.aio.on_both import play_out, same_events
+from tests.aio.on_both import play_out, play_steps, same_events
 from tests.random_checks import asked_for, check_many
 
 ACTIONS = """
@@ -105,15 +105,11 @@ class Run:
         task.cancel()
 
     async def play(self, index, script):
-        for step, (name, number) in enumerate(script):
-            try:
-                result = await self.act(name, number)
-            except BaseException as error:
-                context = error.__context__
-                result = (type(error).__name__, str(error), type(context).__name__)
-                if isinstance(error, GeneratorExit):
-                    raise
-            self.events.append((index, step, name, result))
+        def told(error):
+            context = error.__context__
+            return type(error).__name__, str(error), type(context).__name__
+
+        await play_steps(self, index, script, told)
 
     async def main(self):
         def let_go():

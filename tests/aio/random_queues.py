@@ -10,7 +10,7 @@ fastloop.aio's, on both loops.
 from hypothesis import strategies as st
 
 from tests.aio.helpers import turns
-from tests.aio.on_both import play_out, same_events
+from tests.aio.on_both import play_out, play_steps, same_events
 from tests.random_checks import asked_for, check_many
 
 ACTIONS = """
@@ -74,14 +74,10 @@ class Run:
                 return self.look()
 
     async def play(self, index, script):
-        for step, (name, number) in enumerate(script):
-            try:
-                result = await self.act(name, number)
-            except BaseException as error:
-                result = (type(error).__name__, str(error))
-                if isinstance(error, GeneratorExit):
-                    raise
-            self.events.append((index, step, name, result))
+        def told(error):
+            return type(error).__name__, str(error)
+
+        await play_steps(self, index, script, told)
 
     async def main(self):
         await play_out(self, self.scripts, N_TURNS)

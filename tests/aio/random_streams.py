@@ -13,7 +13,7 @@ import sys
 from hypothesis import strategies as st
 
 from tests.aio.helpers import turns
-from tests.aio.on_both import play_out, same_events
+from tests.aio.on_both import play_out, play_steps, same_events, told_with_context
 from tests.random_checks import asked_for, check_many
 
 ACTIONS = """
@@ -149,15 +149,7 @@ class Run:
                 return reader.feed_data(ODD[number])
 
     async def play(self, index, script):
-        for step, (name, number) in enumerate(script):
-            try:
-                result = await self.act(name, number)
-            except BaseException as error:
-                context = error.__context__
-                result = (type(error).__name__, str(error), repr(context), error.args)
-                if isinstance(error, GeneratorExit):
-                    raise
-            self.events.append((index, step, name, result))
+        await play_steps(self, index, script, told_with_context)
 
     async def main(self):
         loop = asyncio.get_running_loop()

@@ -674,3 +674,67 @@ def test_a_barrier_over_them(mod, run):
 def test_less_memory():
     # An event that nobody waits for has no deque.
     assert sys.getsizeof(aio.Event()) < sys.getsizeof(collections.deque()) / 2
+
+
+# ---- a condition's ways that do not wait ----
+
+
+def test_wait_for_goes_round_without_waiting(run, mod):
+    class Told(mod.Condition):
+        async def wait(self):
+            return True
+
+    async def main():
+        condition, answers = Told(), iter([0] * 50_000 + ["met"])
+        async with condition:
+            assert await condition.wait_for(lambda: next(answers)) == "met"
+
+    run(main())
+
+
+def test_acquire_is_tried_until_it_is_not_cancelled(run, mod):
+    async def main():
+        condition, tries = mod.Condition(), []
+        await condition.acquire()
+        task = asyncio.create_task(condition.wait())
+        await turns()
+
+        async def acquire():
+            tries.append(1)
+            if len(tries) < 50_000:
+                raise asyncio.CancelledError(len(tries))
+            return True
+
+        condition.acquire = acquire
+        task.cancel("first")
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert len(tries) == 50_000
+        return caught.value.args
+
+    assert run(main()) == (() if sys.version_info < (3, 13) else (49_999,))
+
+
+def test_result_that_is_kept_is_not_written_to(run, mod):
+    async def main():
+        lock = mod.Lock()
+
+        def acquired():
+            with pytest.raises(StopIteration) as stop:
+                next(lock.acquire().__await__())
+            lock.release()
+            return stop.value
+
+        first = acquired()
+        first.args, first.note = (5,), "seen"
+        second = acquired()
+        assert second is not first
+        assert (second.args, second.value, vars(second)) == ((True,), True, {})
+        second.args = (6,)
+        second.__suppress_context__ = True
+        del first, second
+        gc.collect()
+        third = acquired()
+        assert (third.args, third.__suppress_context__) == ((True,), False)
+
+    run(main())

@@ -70,11 +70,13 @@ def test_what_comes_is_read(run):
 
 
 def test_no_call_is_made_on_ours(run, loop):
-    called = []
+    called, names = [], ("data_received", "feed_data")
 
-    def profile(frame, event, _):
-        if event == "call" and frame.f_code.co_name in ("data_received", "feed_data"):
+    def profile(frame, event, arg):
+        if event == "call" and frame.f_code.co_name in names:
             called.append(frame.f_code.co_name)
+        elif event == "c_call" and arg.__name__ in names:
+            called.append(arg.__name__)
 
     async def main():
         async with connected() as (reader, _, out):

@@ -4,10 +4,11 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 
 import pytest
 
@@ -35,8 +36,13 @@ class Server:
             start_new_session=True,
         )
 
-    def get(self, path):
-        connection = HTTPConnection(*self.address, timeout=ANSWER_S)
+    def get(self, path, tls=None):
+        """tls: a client's ssl.SSLContext, for https."""
+        connection = (
+            HTTPConnection(*self.address, timeout=ANSWER_S)
+            if tls is None
+            else HTTPSConnection(*self.address, timeout=ANSWER_S, context=tls)
+        )
         try:
             connection.request("GET", path)
             return json.loads(connection.getresponse().read())
@@ -99,4 +105,32 @@ def test_two_workers(start_server, loop_kind):
         workers.add(answer["pid"])
     assert len(workers) == 2
     assert server.process.pid not in workers
+    assert server.stop() in (0, -signal.SIGINT)
+
+
+def test_tls(start_server, loop_kind, tmp_path):
+    """From its --ssl-* options, a client's certificate included."""
+    need("uvicorn", "trustme")
+    import trustme
+
+    authority = trustme.CA()
+    made = authority.issue_cert("127.0.0.1")
+    files = [tmp_path / name for name in ("key", "certificates", "authority")]
+    made.private_key_pem.write_to_path(files[0])
+    for blob in made.cert_chain_pems:
+        blob.write_to_path(files[1], append=True)
+    authority.cert_pem.write_to_path(files[2])
+    server = start_server(
+        "asgi:app",
+        *("--ssl-keyfile", str(files[0]), "--ssl-certfile", str(files[1])),
+        *("--ssl-ca-certs", str(files[2]), "--ssl-cert-reqs", "2"),
+        *("--ssl-ciphers", "ECDHE+AESGCM"),
+    )
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        server.get("/", client)
+    authority.issue_cert("client").configure_cert(client)
+    answer = server.get("/path", client)
+    assert (answer["loop"], answer["path"]) == (LOOPS[loop_kind], "/path")
     assert server.stop() in (0, -signal.SIGINT)

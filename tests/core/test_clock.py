@@ -1,6 +1,8 @@
 """Whose clock the loop goes by when a program replaces time.monotonic."""
 
 import asyncio
+import contextlib
+import sys
 import time
 from unittest import mock
 
@@ -111,6 +113,93 @@ def test_super(loop_factory):
         assert loop.time() == 105.0
         assert loop.call_later(1, print).when() == 106.0
     loop.close()
+
+
+class CountingClock:
+    """Goes by itself, and knows how often it was asked."""
+
+    def __init__(self):
+        self.n_asked = 0
+        self.monotonic = time.monotonic
+
+    def __call__(self):
+        self.n_asked += 1
+        return self.monotonic()
+
+
+@contextlib.contextmanager
+def on_the_instance(loop):
+    loop.time = clock = CountingClock()
+    yield clock
+    del loop.time
+
+
+@contextlib.contextmanager
+def on_the_class(loop):
+    clock = CountingClock()
+    with mock.patch.object(type(loop), "time", lambda self: clock()):
+        yield clock
+
+
+@contextlib.contextmanager
+def patched(_loop):
+    with mock.patch("time.monotonic", CountingClock()) as clock:
+        yield clock
+
+
+WAYS = [on_the_instance, on_the_class, patched]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_how_often_it_is_asked(loop, way):
+    """Once an iteration, and once more by one that sleeps until a timer is due."""
+
+    def asked(iteration):
+        before = clock.n_asked
+        loop.call_soon(iteration)
+        run_once(loop)
+        return clock.n_asked - before
+
+    def spins(n):
+        if n:
+            loop.call_soon(spins, n - 1)
+        else:
+            loop.stop()
+
+    with way(loop) as clock:
+        assert asked(lambda: None) == 1
+        before = clock.n_asked
+        spins(40)
+        loop.run_forever()
+        assert clock.n_asked == before + 40
+        timer = loop.call_later(100, print)
+        assert asked(lambda: None) == 1
+        timer.cancel()
+        before = clock.n_asked
+        loop.call_later(0.01, loop.stop)
+        loop.run_forever()
+        assert clock.n_asked == before + 3
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert clock.n_asked == before + 3
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_how_often_it_is_asked_when_replaced_in_a_busy_run(run, way):
+    async def main():
+        for _ in range(40):
+            await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        with way(loop) as clock:
+            for _ in range(40):
+                await asyncio.sleep(0)
+        for _ in range(40):
+            await asyncio.sleep(0)
+        return clock.n_asked
+
+    n_asked = run(main())
+    late = sys.version_info < (3, 12) and way is patched
+    assert 40 - 16 * late <= n_asked <= 40
 
 
 REPLACED_BEFORE = """

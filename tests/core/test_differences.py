@@ -60,6 +60,40 @@ def test_a_patched_handle_run_is_not_called(loop, loop_kind, monkeypatch):
         assert ran[:2] == ["spy", "callback"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (asyncio.Handle, "cancel"),
+        (asyncio.TimerHandle, "cancel"),
+        (asyncio.TimerHandle, "when"),
+        (asyncio.BaseTransport, "get_extra_info"),
+        (asyncio.transports._FlowControlMixin, "set_write_buffer_limits"),
+    ],
+)
+def test_what_is_patched_on_handles_and_transports(
+    loop, loop_kind, pair, monkeypatch, kind, name
+):
+    called, original = [], getattr(kind, name)
+
+    def spy(self, *args, **options):
+        called.append(name)
+        return original(self, *args, **options)
+
+    monkeypatch.setattr(kind, name, spy)
+    loop.call_soon(print).cancel()
+    timer = loop.call_later(60, print)
+    timer.when()
+    timer.cancel()
+    transport, _ = loop.run_until_complete(
+        loop.create_connection(asyncio.Protocol, sock=pair[0])
+    )
+    transport.get_extra_info("peername")
+    transport.set_write_buffer_limits(100)
+    transport.abort()
+    run_once(loop)
+    assert bool(called) == (loop_kind == "asyncio")
+
+
 def test_a_nan_deadline_is_due_at_once(fast_loop):
     """asyncio leaves its place to chance, and from 3.13 on cannot poll for it."""
     seen = []
@@ -178,6 +212,24 @@ def test_the_wakeup_fd_while_the_loop_runs(loop, loop_kind):
     run_once(loop)
     assert (seen[0] >= 0) is (loop_kind == "fastloop")
     assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_what_a_signal_handler_schedules_wakes_the_loop(loop, loop_kind):
+    """asyncio sleeps on until something else is due."""
+    ran_at = []
+
+    def on_signal(*_):
+        loop.call_soon(lambda: ran_at.append(loop.time()))
+
+    old = signal.signal(signal.SIGALRM, on_signal)
+    try:
+        end = loop.call_later(1, loop.stop).when()
+        loop.call_soon(signal.setitimer, signal.ITIMER_REAL, 0.02)
+        loop.run_forever()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert (ran_at[0] < end) is (loop_kind == "fastloop")
 
 
 def test_the_classes_are_fastloops(loop, loop_kind):

@@ -188,6 +188,118 @@ def test_the_loop_is_asked_of_the_fd_of_a_transport_that_dies(loop_kind, asks, p
     assert ends_well(loop_kind, source) == "ok\n"
 
 
+KINDS = """
+class Protocol(asyncio.Protocol):
+    asked = None
+
+    def datagram_received(self, data, address):
+        pass
+
+    def __del__(self):
+        if self.asked:
+            ask(*self.asked)
+
+async def stream(loop):
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    made = await loop.create_connection(Protocol, sock=ours)
+    return *made, ours.fileno(), theirs
+
+async def accepted(loop):
+    protocols = []
+    class Accepted(Protocol):
+        def connection_made(self, transport):
+            protocols.append((transport, self))
+    server = await loop.create_server(Accepted, "127.0.0.1", 0)
+    client = socket.create_connection(server.sockets[0].getsockname())
+    while not protocols:
+        await asyncio.sleep(0.001)
+    server.close()
+    transport, protocol = protocols.pop()
+    return transport, protocol, transport.get_extra_info("socket").fileno(), client
+
+async def datagrams(loop):
+    made = await loop.create_datagram_endpoint(Protocol, local_addr=("127.0.0.1", 0))
+    return *made, made[0].get_extra_info("socket").fileno(), None
+
+async def read_pipe(loop):
+    read, write = os.pipe()
+    made = await loop.connect_read_pipe(Protocol, os.fdopen(read, "rb", 0))
+    return *made, read, os.fdopen(write, "wb", 0)
+
+async def write_pipe(loop):
+    read, write = os.pipe()
+    made = await loop.connect_write_pipe(Protocol, os.fdopen(write, "wb", 0))
+    return *made, write, os.fdopen(read, "rb", 0)
+"""
+
+WAYS_TO_END = """
+def paused(loop, transport, protocol, fd):
+    transport.pause_reading()
+
+def unwatched(loop, transport, protocol, fd):
+    loop._remove_reader(fd)
+    loop._remove_writer(fd)
+
+def full(loop, transport, protocol, fd):
+    transport.write(bytes(5_000_000))
+
+def in_a_cycle(loop, transport, protocol, fd):
+    protocol.transport = transport
+    unwatched(loop, transport, protocol, fd)
+
+def closed(loop, transport, protocol, fd):
+    transport.close()
+"""
+
+
+@pytest.mark.parametrize(
+    "make", ["stream", "accepted", "datagrams", "read_pipe", "write_pipe"]
+)
+def test_a_transport_of_any_kind_dies(loop_kind, make):
+    """Its protocol's finalizer and its weak reference ask the loop what they can."""
+    source = f"""
+    import contextlib, os
+    def ask(loop, fd):
+        for name in "reader", "writer":
+            for verb in "remove_", "add_", "remove_":
+                with contextlib.suppress(RuntimeError, OSError):
+                    getattr(loop, verb + name)(fd, *[int] * (verb == "add_"))
+        for transport in list(loop._transports.values()):
+            kept.append(transport)
+            repr(transport), transport.is_closing(), transport.get_extra_info("socket")
+        kept.append(asyncio.all_tasks(loop))
+
+    {textwrap.indent(KINDS + WAYS_TO_END, "    ").strip()}
+
+    async def main(end):
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda *_: None)
+        for _ in range(3):
+            transport, protocol, fd, peer = await {make}(loop)
+            await asyncio.sleep(0)
+            with contextlib.suppress(NotImplementedError, AttributeError):
+                end(loop, transport, protocol, fd)
+            protocol.asked = loop, fd
+            weakref.finalize(transport, ask, loop, fd)
+            del transport, protocol
+            gc.collect()
+            await asyncio.sleep(0)
+            if peer:
+                peer.close()
+            await asyncio.sleep(0)
+            look(kept)
+
+    for end in paused, unwatched, full, in_a_cycle, closed:
+        loop = new_event_loop()
+        loop.run_until_complete(main(end))
+        loop.close()
+        print(end.__name__)
+    """
+    said = ends_well(loop_kind, source)
+    assert said.split() == ["paused", "unwatched", "full", "in_a_cycle", "closed"]
+
+
 @pytest.mark.parametrize("make", ["call_soon(", "call_later(60, ", "call_later(1e-9, "])
 def test_a_handle_is_looked_at_while_its_loop_dies(loop_kind, make):
     source = f"""
@@ -238,3 +350,49 @@ def test_a_handle_run_by_hand_outlives_its_loop(loop_kind):
     print("ok")
     """
     assert ends_well(loop_kind, source) == "ok\n"
+
+
+@pytest.mark.parametrize("kind", ["task", "future", "loop"])
+def test_dies_with_its_class(loop_kind, kind):
+    """The collector takes from the class what leads to its bases, then its object."""
+    source = f"""
+    gc.disable()
+    loop = new_event_loop()
+    forever = loop.create_future()
+    base = dict(task=task_class(loop), future=type(forever), loop=type(loop))[{kind!r}]
+
+    async def wait():
+        await forever
+
+    def turn():
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+
+    def make(where):
+        before = []
+        Mine = type("Mine", (base,), {{}})
+        if {kind!r} == "task":
+            mine = Mine(wait(), loop=loop)
+            mine._log_destroy_pending = False
+        elif {kind!r} == "future":
+            mine = Mine(loop=loop)
+        else:
+            mine = Mine()
+            mine.close()
+        after = []
+        holder = after if where == "after" else before
+        holder += [mine, holder]
+        mine.itself = mine if where == "itself" else None
+        mine.holder = Mine.holder = holder
+
+    for where in ("before", "after", "itself"):
+        make(where)
+        turn()
+        forever.cancel()
+        turn()
+        forever = loop.create_future()
+        gc.collect()
+        print(where)
+    loop.close()
+    """
+    assert ends_well(loop_kind, source) == "before\nafter\nitself\n"

@@ -548,3 +548,80 @@ def run():
 print(child(run))
 """
     assert forking(loop_kind, source) == "grandchild\n0\n0\n"
+
+
+FORKS_AT_DEATH = """
+import asyncio, gc, os, signal, socket, sys, warnings, weakref
+warnings.simplefilter("ignore")
+statuses, kept = [], []
+
+def fork():
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(10)
+        gc.collect()
+        child = new_event_loop()
+        try:
+            child.run_until_complete(asyncio.sleep(0))
+        except RuntimeError:
+            pass  # a loop runs where it was forked
+        for op in gc.get_objects():
+            if isinstance(op, asyncio.AbstractEventLoop):
+                repr(op)
+        os._exit(0)
+    statuses.append(os.waitpid(pid, 0)[1])
+
+class AtDeath:
+    def __del__(self):
+        fork()
+
+    def __call__(self, *args):
+        pass
+
+async def nothing(op):
+    pass
+
+def end_task(loop):
+    loop.create_task(nothing(AtDeath()))._log_destroy_pending = False
+
+def in_a_cycle(loop):
+    loop.itself = loop
+    loop.attribute = AtDeath()
+
+DYING = {
+    "an attribute": lambda loop: setattr(loop, "attribute", AtDeath()),
+    "a weak reference": lambda loop: kept.append(weakref.ref(loop, lambda _: fork())),
+    "a callback": lambda loop: loop.call_soon(AtDeath()),
+    "a timer": lambda loop: loop.call_later(50, AtDeath()),
+    "a far timer": lambda loop: loop.call_later(1e6, AtDeath()),
+    "a threadsafe callback": lambda loop: loop.call_soon_threadsafe(AtDeath()),
+    "a reader": lambda loop: loop.add_reader(left, AtDeath()),
+    "a signal handler": lambda loop: loop.add_signal_handler(10, AtDeath()),
+    "a task": end_task,
+    "a future": lambda loop: loop.create_future().add_done_callback(AtDeath()),
+    "an exception handler": lambda loop: loop.set_exception_handler(AtDeath()),
+    "a factory": lambda loop: loop.set_task_factory(AtDeath()),
+    "a cycle": in_a_cycle,
+}
+
+left, right = socket.socketpair()
+left.setblocking(False)
+for name, make in DYING.items():
+    loop, other = new_event_loop(), new_event_loop()
+    make(loop)
+    loop.close()
+    del loop
+    gc.collect()
+    other.run_until_complete(asyncio.sleep(0))
+    other.close()
+    print(name, statuses)
+    statuses.clear()
+left.close(), right.close()
+"""
+
+
+def test_forks_as_what_a_loop_has_dies_with_it(loop_kind):
+    said = child_says(loop_kind, FORKS_AT_DEATH, PYTHONMALLOC="debug")
+    lines = said.splitlines()
+    assert len(lines) == 13
+    assert all(line.endswith(" [0]") for line in lines), said

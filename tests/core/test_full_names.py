@@ -7,6 +7,7 @@ compared with what the bound one does on another of its like.
 """
 
 import asyncio
+import contextvars
 import gc
 import io
 import re
@@ -16,7 +17,8 @@ import weakref
 import pytest
 
 import fastloop
-from tests.support import own_types
+from tests.core.conftest import Kit
+from tests.support import child_says, not_sanitized, own_types
 
 pytestmark = own_types
 
@@ -366,6 +368,203 @@ def test_a_call_soon_in_python_can_call_what_wakes(kit, how, full_name):
     what = {"set_result": 7, "set_exception": KeyError}.get(how, asyncio.CancelledError)
     assert called == [True] * 3
     assert [kit.run(task) for task in tasks] == [what] * 3
+
+
+class Delegating:
+    """Awaits a future by the full name of asyncio's method."""
+
+    def __init__(self, future, how):
+        self.future, self.how = future, how
+
+    def __await__(self):
+        if self.how == "iter":
+            return (yield from asyncio.Future.__iter__(self.future))
+        return (yield from asyncio.Future.__await__(self.future))
+
+
+@pytest.mark.parametrize("how", ["iter", "await"])
+@pytest.mark.parametrize("end", ["set_result", "set_exception", "cancel"])
+def test_awaited_by_full_name(kit, how, end):
+    future = kit.future()
+    seen = []
+
+    async def wait():
+        try:
+            seen.append(await Delegating(future, how))
+        except BaseException as error:
+            seen.append(type(error))
+
+    tasks = [kit.task(wait()) for _ in range(3)]
+    kit.turn()
+    assert len(asyncio.Future._callbacks.__get__(future)) == 3
+    args = {"set_result": (7,), "set_exception": (KeyError(),), "cancel": ()}[end]
+    getattr(asyncio.Future, end)(future, *args)
+    kit.turn(2)
+    what = {"set_result": 7, "set_exception": KeyError}.get(end, asyncio.CancelledError)
+    assert seen == [what] * 3
+    assert all(task.done() for task in tasks)
+
+
+SETTERS = {
+    "_log_traceback": [False, True],
+    "_asyncio_future_blocking": [True, False],
+    "_cancel_message": ["other", None],
+    "_log_destroy_pending": [False, True],
+    "_source_traceback": [None],
+}
+
+
+@pytest.mark.parametrize("state", ["pending", "finished", "failed", "cancelled"])
+@pytest.mark.parametrize("kind", ["future", "task"])
+@pytest.mark.parametrize("name", SETTERS)
+def test_setters_as_the_bound_ones(kit, kind, state, name):
+    stock = asyncio.Task if kind == "task" else asyncio.Future
+    member = members(stock).get(name)
+    if member is None:
+        pytest.skip("there is no such attribute")
+    for value in [*SETTERS[name], "deleted"]:
+        stories = []
+        for bound in True, False:
+            subject = Subject(kit, kind, state)
+            if value == "deleted":
+                call = [lambda op: delattr(op, name), member.__delete__][not bound]
+                told = answer(call, subject.object)
+            elif bound:
+                told = answer(setattr, subject.object, name, value)
+            else:
+                told = answer(member.__set__, subject.object, value)
+            if isinstance(told, tuple):
+                told = told[0]  # the error's words name the type
+            read = answer(getattr, subject.object, name)
+            assert read == answer(member.__get__, subject.object)
+            stories.append([told, read, *subject.end()])
+        assert stories[0] == stories[1]
+
+
+ON_A_TASK = {
+    "set_result": (3,),
+    "set_exception": (ValueError("set"),),
+    "cancel": ("why",),
+    "result": (),
+    "exception": (),
+    "done": (),
+    "cancelled": (),
+    "__repr__": (),
+    "__del__": (),
+    "_make_cancelled_error": (),
+}
+
+
+def futures_method_on_a_task(kit, name, state):
+    gate = kit.future()
+    seen = []
+
+    async def run():
+        if state == "failed":
+            raise KeyError("failed")
+        return 7 if state == "finished" else await gate
+
+    async def wait():
+        try:
+            seen.append(shown(await task))
+        except BaseException as error:
+            seen.append(shown(error))
+
+    with kit.reports() as reports:
+        coro = run()
+        task = kit.task(coro, name="subject")
+        kit.turn(0 if state == "fresh" else 2)
+        if state == "cancelled":
+            task.cancel("cancelled")
+            kit.turn(2)
+        waiter = kit.task(wait())
+        if state != "fresh":
+            kit.turn()
+        told = [answer(getattr(asyncio.Future, name), task, *ON_A_TASK[name])]
+        kit.turn(4)
+        told += [answer(task.result), answer(task.done), waiter.done()]
+        if not gate.done():
+            gate.set_result(9)
+        kit.turn(4)
+        told += [answer(task.result), *seen]
+        told += [(type(r.get("exception")), "task" in r) for r in reports]
+        reports.clear()
+    kit.run(waiter)
+    coro.close()
+    return [re.sub(r"fastloop\.|_asyncio\.", "", str(each)) for each in told]
+
+
+@pytest.mark.parametrize("name", ON_A_TASK)
+def test_futures_own_methods_on_a_task(kit, name):
+    """They pass by what a task has in their place, with what follows in asyncio."""
+    plain = Kit("asyncio", "asyncio")
+    for state in "fresh", "pending", "finished", "failed", "cancelled":
+        expected = futures_method_on_a_task(plain, name, state)
+        assert futures_method_on_a_task(kit, name, state) == expected
+    plain.loop.close()
+
+
+def test_who_waits_comes_with_his_context(kit):
+    future = kit.future()
+    variable = contextvars.ContextVar("variable")
+    contexts = [contextvars.copy_context() for _ in range(3)]
+
+    async def wait():
+        return await future
+
+    tasks = []
+    for n, context in enumerate(contexts):
+        context.run(variable.set, n)
+        tasks.append(context.run(kit.task, wait()))
+    kit.turn()
+    for found in future._callbacks, asyncio.Future._callbacks.__get__(future):
+        assert [context[variable] for _, context in found] == [0, 1, 2]
+    future.set_result(None)
+    for task in tasks:
+        kit.run(task)
+
+
+MEMORY = """
+import asyncio, gc, tracemalloc
+loop = new_event_loop()
+N = 2000
+
+async def wait(future):
+    await future
+
+def used(make):
+    gc.collect()
+    kept = [None] * N
+    before = tracemalloc.get_traced_memory()[0]
+    for n in range(N):
+        kept[n] = make(n)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    gc.collect()
+    return kept, (tracemalloc.get_traced_memory()[0] - before) / N
+
+loop.run_until_complete(asyncio.sleep(0))
+tracemalloc.start()
+futures, of_future = used(lambda n: loop.create_future())
+names = [f"task {n}" for n in range(N)]
+coros = [wait(future) for future in futures]
+tasks, of_task = used(lambda n: loop.create_task(coros[n], name=names[n]))
+tracemalloc.stop()
+print(of_future, of_task)
+for future in futures:
+    future.set_result(None)
+loop.run_until_complete(asyncio.gather(*tasks))
+loop.close()
+"""
+
+
+@not_sanitized
+def test_they_take_no_more_memory_than_asyncios(fast_kind):
+    """Pending futures, and tasks that wait for one each; bytes of Python's own."""
+    ours = list(map(float, child_says("fastloop", MEMORY).split()))
+    asyncios = list(map(float, child_says("asyncio", MEMORY).split()))
+    for mine, theirs in zip(ours, asyncios, strict=True):
+        assert mine <= theirs * 1.01, (ours, asyncios)
 
 
 def test_a_task_that_waits_for_nothing_is_no_callback(kit):

@@ -47,6 +47,26 @@ def test_private_attributes_after_cancel(handle):
     assert handle.cancelled() is True
 
 
+@pytest.mark.parametrize("way", ["call_soon", "call_soon_threadsafe", "call_later"])
+def test_a_callback_that_cancels_itself_and_fails_is_not_named(loop, way):
+    reports = []
+
+    def note(loop, context):
+        handle = context["handle"]
+        reports.append((context["message"], handle._callback, handle._args))
+        loop.stop()
+
+    def failing(*_):
+        handle.cancel()
+        assert handle._callback is None
+        raise ValueError
+
+    loop.set_exception_handler(note)
+    handle = getattr(loop, way)(*[0] * (way == "call_later"), failing, 1)
+    loop.run_forever()
+    assert reports == [("Exception in callback None()", None, None)]
+
+
 def test_cancel_returns_nothing(handle):
     assert handle.cancel() is None
     assert handle.cancel() is None

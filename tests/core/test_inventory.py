@@ -229,6 +229,9 @@ UNREACHED = {
     "_proactor": "Windows only",
 }
 
+# Methods of ours that end in asyncio's own.
+PASSED_ON = {"create_connection", "run_in_executor"}
+
 
 def names_used(source, pattern):
     return set(re.findall(pattern, source))
@@ -255,7 +258,7 @@ def self_names_used(kind):
             function = getattr(value, "fget", None) or value
             if not isinstance(function, types.FunctionType):
                 continue
-            if home(kind, method) is not cls:
+            if home(kind, method) is not cls and method not in PASSED_ON:
                 continue  # ours is called instead
             source = inspect.getsource(function)
             for name in names_used(source, r"\bself\.(_[a-z]\w*)"):

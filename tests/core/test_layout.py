@@ -81,20 +81,26 @@ for kind, new in made.items():
     replace(transports, kind.__name__, new)
 """
 
-FLOW_CONTROL = """
+ONE_TRANSPORT = """
 from asyncio import transports
 def changed(slots):
     return {change}
-old = transports._FlowControlMixin
-new = another(old, changed(old.__slots__), (transports.Transport,))
-replace(transports, "_FlowControlMixin", new)
+old = transports.NAME
+new = another(old, changed(old.__slots__), (transports.BASE,))
+replace(transports, "NAME", new)
 """
+
+
+def one_transport(name, base):
+    return ONE_TRANSPORT.replace("NAME", name).replace("BASE", base)
+
 
 FAKES = {
     "handles": HANDLES,
     "timer handles": TIMER_HANDLES,
     "transports": TRANSPORTS,
-    "flow control": FLOW_CONTROL,
+    "flow control": one_transport("_FlowControlMixin", "Transport"),
+    "datagram transports": one_transport("DatagramTransport", "BaseTransport"),
 }
 
 PROGRAM = """

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 import threading
 import warnings
 import weakref
@@ -314,3 +315,21 @@ print("alive")
     done = run_child(loop_kind, source, flags=("-W", "always"))
     assert (done.returncode, done.stdout) == (0, "alive\n")
     assert "ResourceWarning: unclosed event loop <" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["_asyncgens", "_transports"])
+def test_who_asks_while_a_container_is_made_gets_the_same(loop, name):
+    inside = []
+
+    def ask_again(frame, event, _argument):
+        if event == "call" and not inside:
+            inside.append(None)
+            inside[0] = getattr(loop, name)
+
+    sys.setprofile(ask_again)
+    try:
+        outside = getattr(loop, name)
+    finally:
+        sys.setprofile(None)
+    assert getattr(loop, name) is outside
+    assert not inside or inside[0] is outside

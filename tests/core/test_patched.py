@@ -1,6 +1,7 @@
 """Methods that a program replaces on asyncio's base classes."""
 
 import asyncio
+import functools
 import signal
 import socket
 import sys
@@ -164,18 +165,55 @@ def test_a_replacement_that_answers_by_itself(loop_factory):
         loop.close()
 
 
+DESCRIPTORS = {
+    "a partial method": lambda call, _: functools.partialmethod(call),
+    "a property": lambda call, _: property(lambda self: functools.partial(call, self)),
+    "a static method": lambda call, loop: staticmethod(
+        lambda *args, **options: call(loop, *args, **options)
+    ),
+    "a class method": lambda call, loop: classmethod(
+        lambda cls, *args, **options: call(loop, *args, **options)
+    ),
+    "a mock": lambda call, loop: mock.Mock(side_effect=functools.partial(call, loop)),
+}
+
+
+@pytest.mark.parametrize("name", ["call_soon", "time", "create_future", "set_debug"])
+@pytest.mark.parametrize("descriptor", DESCRIPTORS)
+def test_replaced_by_what_is_no_function(loop, descriptor, name):
+    seen = []
+    original = getattr(asyncio.BaseEventLoop, name)
+
+    def call(self, *args, **options):
+        seen.append(self)
+        return original(self, *args, **options)
+
+    async def main():
+        loop.set_debug(False)
+        began = loop.time()
+        future = loop.create_future()
+        loop.call_soon(future.set_result, 1)
+        assert await future == 1
+        assert loop.time() >= began
+
+    replacement = DESCRIPTORS[descriptor](call, loop)
+    with mock.patch.object(asyncio.BaseEventLoop, name, replacement):
+        loop.run_until_complete(main())
+    assert loop in seen
+
+
 def test_timers_of_a_wrapped_call_at(loop_factory):
     seen = []
     with spy("BaseEventLoop", "call_at", []):
         loop = loop_factory()
-        for delay in (0.003, 0.001, 0.002):
+        for delay in (0.15, 0.05, 0.1):
             loop.call_later(delay, seen.append, delay)
-        cancelled = loop.call_later(0.0005, seen.append, "cancelled")
+        cancelled = loop.call_later(0.01, seen.append, "cancelled")
         cancelled.cancel()
-        loop.call_later(0.02, loop.stop)
+        loop.call_later(0.2, loop.stop)
         loop.run_forever()
         loop.close()
-    assert seen == [0.001, 0.002, 0.003]
+    assert seen == [0.05, 0.1, 0.15]
 
 
 def test_a_task_is_scheduled_by_the_replaced_call_soon(loop_factory):

@@ -160,7 +160,10 @@ def test_many_live_and_dead(loop):
     loop.run_until_complete(main())
 
 
-@pytest.mark.parametrize("kind", ["future", "task", "handle", "timer", "iterator"])
+KEPT = ["future", "task", "handle", "timer", "threadsafe handle", "iterator"]
+
+
+@pytest.mark.parametrize("kind", KEPT)
 def test_what_is_kept_is_poisoned_in_a_sanitized_build(fast_loop, kind):
     ctypes = pytest.importorskip("ctypes")
     is_poisoned = getattr(ctypes.CDLL(None), "__asan_address_is_poisoned", None)
@@ -171,6 +174,7 @@ def test_what_is_kept_is_poisoned_in_a_sanitized_build(fast_loop, kind):
         "task": lambda: fast_loop.create_task(nothing()),
         "handle": lambda: fast_loop.call_soon(int),
         "timer": lambda: fast_loop.call_later(0, int),
+        "threadsafe handle": lambda: fast_loop.call_soon_threadsafe(int),
         "iterator": lambda: iter(fast_loop.create_future()),
     }[kind]()
     address = ctypes.c_void_p(id(made))

@@ -1,7 +1,10 @@
 """Ctrl-C and signal handlers."""
 
 import asyncio
+import collections.abc
 import contextlib
+import ctypes
+import functools
 import os
 import signal
 import socket
@@ -184,6 +187,69 @@ def test_ctrl_c_in_the_middle_of_a_callback(loop):
     assert seen == ["before"]
     run_once(loop)
     assert seen == ["before", "next"]
+
+
+class Interrupt:
+    """What ctypes makes the number of, after 20 ms that make the step a slow one; then
+    it calls of_next(), since ctypes would lose an interrupt that comes there."""
+
+    def __init__(self, of_next=None):
+        self.of_next = of_next
+
+    @property
+    def _as_parameter_(self):
+        time.sleep(0.02)
+        if self.of_next is not None:
+            self.of_next()
+        return int(signal.SIGINT)
+
+
+interrupt_slowly = ctypes.CDLL(None)["raise"]
+interrupt_slowly.restype = None
+
+
+class InC:
+    """A coroutine whose first step ends in C, with a signal that nobody looked at."""
+
+    def __init__(self):
+        self.send = functools.partial(interrupt_slowly, Interrupt(self.end_next))
+
+    def end_next(self):
+        self.send = self.end
+
+    def end(self, _):
+        raise StopIteration
+
+    def throw(self, *_):
+        raise AssertionError
+
+    def close(self):
+        """Nothing to close."""
+
+    def __await__(self):
+        return self
+
+
+collections.abc.Coroutine.register(InC)
+
+
+@pytest.mark.parametrize("name", [None, "named"])
+def test_ctrl_c_at_the_very_end_of_a_slow_task_step(loop, name):
+    task = loop.create_task(InC(), name=name)
+    loop.call_later(5, loop.stop)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_forever()
+    # It comes in the midst of asyncio's call_soon(): the task there waits for ever. In
+    # ours it may come in the next step.
+    task._log_destroy_pending = False
+    assert not task.done() or isinstance(task.exception(), KeyboardInterrupt)
+
+
+def test_ctrl_c_at_the_very_end_of_a_slow_callback(loop):
+    loop.call_soon(interrupt_slowly, Interrupt())
+    loop.call_later(5, loop.stop)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_forever()
 
 
 def test_ten_interrupts(loop):
@@ -635,6 +701,28 @@ def test_closing_in_another_thread(loop, caplog):
     assert seen == [True]
     with pytest.raises(RuntimeError, match="closed"):
         loop.call_soon(print)
+
+
+def test_closed_again_where_the_handlers_can_be_taken_back(loop):
+    """Another thread's close() gave up at the first; the rest is undone by the next."""
+    numbers = [signal.SIGUSR1, signal.SIGUSR2]
+    for number in numbers:
+        loop.add_signal_handler(number, print)
+
+    def close():
+        with pytest.raises(ValueError, match="main thread"):
+            loop.close()
+
+    thread = threading.Thread(target=close)
+    thread.start()
+    thread.join()
+    loop.close()
+    left = [signal.getsignal(number) for number in numbers]
+    for number in numbers:
+        signal.signal(number, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    assert left[1] is signal.SIG_DFL
+    assert len(loop._signal_handlers) == 0
 
 
 def test_a_signal_between_two_callbacks_reaches_neither():

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import inspect
 import io
+import sys
 import weakref
 
 import pytest
@@ -111,6 +112,61 @@ def test_destroyed_pending(kit):
     assert report["message"] == "Task was destroyed but it is pending!"
     assert report["task"].get_name() == "lost"
     report["task"]._log_destroy_pending = False
+
+
+class Forgetful:
+    """A future that keeps nobody who waits for it."""
+
+    _asyncio_future_blocking = False
+
+    def __init__(self, loop):
+        self.get_loop = lambda: loop
+
+    def __await__(self):
+        self._asyncio_future_blocking = True
+        yield self
+
+    def add_done_callback(self, callback, *, context=None):
+        pass
+
+
+@pytest.mark.parametrize("subclass", [False, True])
+@pytest.mark.parametrize("how", ["the last reference", "the collector", "by hand"])
+def test_destroyed_pending_and_kept_by_its_report(kit, how, subclass):
+    """It is among all tasks still; where asyncio has a WeakSet of them, not if the
+    collector found it: its weak references went first."""
+    seen = []
+
+    async def wait():
+        await Forgetful(kit.loop)
+
+    def report(loop, context):
+        seen.append(context["task"])
+        seen.append(context["task"] in asyncio.all_tasks(loop))
+
+    kind = type("Mine", (kit.Task,), {}) if subclass else kit.Task
+    kit.loop.set_exception_handler(report)
+    task = kind(wait(), loop=kit.loop)
+    kit.turn()
+    if how == "by hand":
+        task.__del__()
+    elif how == "the collector":
+        cycle = [task]
+        cycle.append(cycle)
+        task.add_done_callback(cycle.append)
+        del cycle
+    del task
+    gc.collect()
+    kit.loop.set_exception_handler(None)
+    task, in_report = seen
+    collected = how == "the collector" and sys.version_info < (3, 14)
+    assert in_report is not collected
+    assert (task in asyncio.all_tasks(kit.loop)) is not collected
+    task._log_destroy_pending = False
+    del task
+    seen.clear()
+    gc.collect()
+    assert asyncio.all_tasks(kit.loop) == set()
 
 
 def test_destroyed_pending_can_be_silenced(kit):

@@ -174,9 +174,9 @@ def test_when_after_the_timer_has_run(loop):
 def test_cancel_from_another_timer(loop):
     seen = []
     for _ in range(100):
-        target = loop.call_later(0.003, seen.append, "cancelled")
-        loop.call_later(0.001, target.cancel)
-    loop.call_later(0.005, seen.append, "end")
+        target = loop.call_later(0.15, seen.append, "cancelled")
+        loop.call_later(0.01, target.cancel)
+    loop.call_later(0.16, seen.append, "end")
     run_until(loop, lambda: "end" in seen)
     assert seen == ["end"]
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextvars
+import gc
+import logging
 import socket
 import sys
 import threading
@@ -174,6 +176,115 @@ def test_written_by_a_finalizer(loop):
     transport.close()
     right.close()
     loop.run_until_complete(asyncio.sleep(0))
+
+
+class Emits(logging.Handler):
+    """Calls something for each record."""
+
+    def __init__(self, call):
+        super().__init__()
+        self.emit = lambda record: call()
+
+
+def slow_callback(loop, pair, last):
+    """Debug mode's log of a slow callback."""
+    handler = Emits(last)
+    logging.getLogger("asyncio").addHandler(handler)
+    loop.set_debug(True)
+    loop.slow_callback_duration = 0.001
+    loop.call_soon(time.sleep, 0.005)
+    return handler
+
+
+def removed_reader(loop, pair, last):
+    loop.add_reader(pair[0], AtDeath(last))
+    loop.call_soon(loop.remove_reader, pair[0])
+
+
+def replaced_reader(loop, pair, last):
+    loop.add_reader(pair[0], AtDeath(last))
+    loop.call_soon(loop.add_reader, pair[0], print)
+
+
+def cancelled_timer(loop, pair, last):
+    loop.call_soon(loop.call_later(1e6, AtDeath(last)).cancel)
+
+
+def exception_handler(loop, pair, last):
+    loop.set_exception_handler(lambda loop, context: last())
+    loop.call_soon(divmod, 1, 0)
+
+
+def former_exception_handler(loop, pair, last):
+    loop.set_exception_handler(AtDeath(last))
+    loop.call_soon(loop.set_exception_handler, None)
+
+
+def lost_protocol(loop, pair, last):
+    class Protocol(asyncio.Protocol):
+        def connection_lost(self, exc):
+            self.last = AtDeath(last)
+
+    async def connect():
+        transport, _ = await loop.create_connection(Protocol, sock=pair[0])
+        transport.abort()
+
+    return loop.create_task(connect())
+
+
+def garbage(loop, pair, last):
+    op = AtDeath(last)
+    op.itself = op
+    loop.call_soon(gc.collect)
+
+
+class AtDeath(Last):
+    def __call__(self, *args):
+        pass
+
+
+def from_a_thread(loop):
+    thread = threading.Thread(target=loop.call_soon_threadsafe, args=(loop.stop,))
+    thread.start()
+    thread.join()
+
+
+SCHEDULES = {
+    "call_soon": lambda loop: loop.call_soon(loop.stop),
+    "call_later": lambda loop: loop.call_later(0.001, loop.stop),
+    "stop": lambda loop: loop.stop(),
+    "a thread": from_a_thread,
+}
+PREPARES = [
+    *(slow_callback, removed_reader, replaced_reader, cancelled_timer, garbage),
+    *(exception_handler, former_exception_handler, lost_protocol),
+]
+
+
+@pytest.mark.parametrize("how", SCHEDULES)
+@pytest.mark.parametrize("prepare", PREPARES)
+def test_scheduled_behind_the_last_callback(loop, pair, logs, prepare, how):
+    done = []
+
+    def last():
+        if not done:
+            done.append(True)
+            SCHEDULES[how](loop)
+
+    kept = prepare(loop, pair, last)
+    try:
+        assert prompt(loop)
+    finally:
+        loop.set_debug(False)
+        loop.set_exception_handler(None)
+        if prepare is slow_callback:
+            logging.getLogger("asyncio").removeHandler(kept)
+        elif prepare is replaced_reader:
+            loop.remove_reader(pair[0])
+        elif prepare is lost_protocol:
+            loop.run_until_complete(kept)
+        logs.take()
+    assert done
 
 
 SIGNAL_IN_THE_CLOCK = """

@@ -239,7 +239,8 @@ def test_every_option_is_in_the_table_and_the_help():
     for option in _options.OPTIONS:
         assert f"\n  {', '.join(option.names)} " in text
         assert bool(option.setting) != bool(option.report)
-        line = _options.parse([option.names[-1], "script.py", *option.names])
+        value = ["0.5"] if option.value else []
+        line = _options.parse([option.names[-1], *value, "script.py", *option.names])
         assert line.argv == (["script.py", *option.names] if option.setting else [""])
 
 

@@ -9,7 +9,7 @@ UNSEEN = {
             core/source.c queue_debug  core/source.c source_on_ready
             core/reader_watch.c queue_handle""",
         "asyncio's own code then does it, and finds the words": """
-            net/address.c text_of
+            net/address.c text_of  net/address.c path_bytes
             net/socket.c is_inherited  net/socket.c is_the_modules
             net/socket.c fl_socket_class_is_plain  net/transport_receive.c is_usual
             net/sock_op.c fl_sock_int  net/sock_op.c fl_sock_size
@@ -18,7 +18,7 @@ UNSEEN = {
             tls/control.c bytes_of  tls/openssl.c fl_openssl_find
             py/args.c fl_plain_seconds""",
         "each answer is then received into an object of its own": """
-            net/sock_receive.c receive_bytes""",
+            net/receive.c fl_receive_buffer""",
         "connection_lost() is then called in the context of whoever ends it": """
             tls/control.c fl_tls_connection_lost""",
         "asyncio tells of connections that came to nothing in debug mode only": """
@@ -31,11 +31,15 @@ UNSEEN = {
             core/loop_turns.c fl_nested_is_entered  core/loop_turns.c is_old
             core/loop_turns.c task_of""",
         "what nobody can hear of does not wait for others": """
-            net/audit.c fl_audit_listen""",
+            net/audit.c fl_audit_listen  net/audit.c fl_audit_add_hook""",
+        "a slow step stays without a name, or is called after its type": """
+            core/loop_metrics.c fl_loop_note_slow
+            watch/names.c qualname  watch/names.c task_of_callback""",
         "asyncio's own class then does it": """
             aio/semaphore.c plain_value  py/args.c fl_plain_int
             aio/queue_items.c fl_queue_is_plain
-            aio/stream_writer.c writer_init""",
+            aio/stream_writer.c writer_init
+            aio/stream_protocol.c protocol_init""",
         "what fails already is not made worse": """
             net/sock_sendfile.c abandon_sendfile""",
         "importing: an answer that cannot be had is a no": """
@@ -46,10 +50,8 @@ UNSEEN = {
             net/sock_methods.c read_sendfile_habit""",
         "the replaced clock is then looked for at each call": """
             py/time_watch.c fl_time_watch_begin  py/time_watch.c find""",
-        "the connection ends, and connection_lost() is told of ENOMEM": """
-            net/transport_receive.c fl_transport_receive_buffer""",
         "memory that is not given back is kept": """
-            base/timer_heap.c heap_give_back""",
+            base/timer_heap.c heap_give_back  base/ring.c fl_ring_shrink""",
         "the wake-up fd is set; there was none before": """
             core/loop_signals.c set_wakeup_fd""",
     }.items()

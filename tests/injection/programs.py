@@ -5,10 +5,13 @@ program may return a list of what went wrong.
 """
 
 from tests.injection import (
+    conditions,
     detours,
     loops,
     outliving,
+    rarely,
     sockets,
+    streams,
     tasks,
     transports,
     waiting,
@@ -17,10 +20,13 @@ from tests.injection.registry import PROGRAMS
 
 __all__ = [
     "PROGRAMS",
+    "conditions",
     "detours",
     "loops",
     "outliving",
+    "rarely",
     "sockets",
+    "streams",
     "tasks",
     "transports",
     "waiting",

@@ -788,6 +788,8 @@ async def sockets():
 
 from tests.leaks import (  # noqa: E402 (they add their own)
     scenarios_aio,  # noqa: F401
+    scenarios_metrics,  # noqa: F401
     scenarios_nested,  # noqa: F401
     scenarios_tls,  # noqa: F401
+    scenarios_watch,  # noqa: F401
 )

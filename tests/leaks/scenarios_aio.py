@@ -521,3 +521,39 @@ async def writers():
         writer.write()
     with contextlib.suppress(TypeError):
         writer.write(data=b"a", other=1)
+
+
+def refuses(reader, writer):
+    raise KeyError("refused")
+
+
+async def comes(reader, writer):
+    await asyncio.sleep(0)
+
+
+@with_coroutine
+async def stream_protocols():
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)
+    for callback in (None, refuses, comes, lambda *_: None):
+        reader = aio.StreamReader(loop=loop)
+        protocol = aio.StreamReaderProtocol(reader, callback, loop=loop)
+        with contextlib.suppress(KeyError):
+            protocol.connection_made(Passive())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        protocol.data_received(b"a"), protocol.data_received(data=b"b")
+        protocol.pause_writing()
+        await waits_and_is_woken(protocol._drain_helper, protocol.resume_writing)
+        await protocol._drain_helper()
+        protocol.__getstate__(), protocol.eof_received()
+        protocol.cycle = protocol
+        if callback is None:
+            protocol._get_close_waiter(None)
+        protocol.connection_lost(KeyError("lost") if callback is comes else None)
+        await asyncio.wait([protocol._get_close_waiter(None)])
+    with contextlib.suppress(TypeError):
+        protocol.connection_lost()
+    with contextlib.suppress(TypeError):
+        aio.StreamReaderProtocol()
+    loop.set_exception_handler(None)

@@ -46,7 +46,7 @@ CALLED_INSIDE = re.compile(
     r"|close_self_pipe|connection_lost|control_.*|do_read|ensure_fd_.*|handle_signal|listen|loops_run|make_.*"
     r"|pending_tasks|process_events|process_outgoing|read_from_self|remove_writer|run_.*|send_waiting"
     r"|show_socket|signal_fd|start_serving"
-    r"|timer_handle_cancelled|tls_set_up|unlist_task|watched_events|write_appdata"
+    r"|timer_handle_cancelled|tls_set_up|unlist_task|watch_gc|watch_loops|watch_start|watch_stop|watch_take|watched_events|write_appdata"
     r"|write_to_self|_\w+__|AsCompletedIterator|Protocol|Tls|TlsTransport)"
     r"|EventLoop"
 )

@@ -328,6 +328,11 @@ class TransportEnd(End):
 
     # ---- the end ----
 
+    def count_unsent(self):
+        below = getattr(self.transport, "_ssl_protocol", None)
+        below = getattr(below, "_transport", None)
+        return 0 if below is None else below.get_write_buffer_size()
+
     def go_on(self):
         self.reactions = [r for r in self.reactions if r[1] != "pause_reading"]
         self.do("resume_reading")
@@ -475,6 +480,9 @@ class Peer:
 
     # ---- the end ----
 
+    def count_unsent(self):
+        return len(self.unsent)
+
     def go_on(self):
         pass
 
@@ -611,7 +619,10 @@ class Machine(random_runs.Machine):
             self.iterate()
             for end in self.ends:
                 end.turn()
-            now = [(end.out_of.n_out, end.ended, end.lost) for end in self.ends]
+            now = [
+                (end.out_of.n_out, end.ended, end.lost, end.count_unsent())
+                for end in self.ends
+            ]
             n_idle = n_idle + 1 if now == before else 0
             before = now
             if n_idle > 3 and self.program.family == "tcp":

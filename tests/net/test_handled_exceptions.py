@@ -7,6 +7,7 @@ except block, and nothing elsewhere.
 
 import asyncio
 import contextlib
+import errno
 import gc
 import io
 import logging
@@ -332,6 +333,122 @@ def test_connection_lost_of_a_reset_connection(run):
 
     reported(run, main)
     assert seen == [(ConnectionResetError, None)]
+
+
+def fails_once(name):
+    """The socket's method, which raises the error first, if it is the one to fail."""
+
+    def method(self, *args):
+        if self.failing == name:
+            self.failing = None
+            raise self.error
+        return getattr(socket.socket, name)(self, *args)
+
+    return method
+
+
+class FailingSocket(socket.socket):
+    """One of whose methods raises an error, once."""
+
+    failing = error = None
+    recv = fails_once("recv")
+    recv_into = fails_once("recv_into")
+    send = fails_once("send")
+    accept = fails_once("accept")
+    recvfrom = fails_once("recvfrom")
+    sendto = fails_once("sendto")
+
+
+def made_failing(sock, name, error):
+    sock = FailingSocket(sock.family, sock.type, sock.proto, sock.detach())
+    sock.setblocking(False)
+    sock.failing, sock.error = name, error
+    return sock
+
+
+class Ends(asyncio.Protocol):
+    def __init__(self):
+        self.handled = []
+
+    def connection_lost(self, exc):
+        self.handled.append((exc, sys.exc_info()[1]))
+
+    def error_received(self, exc):
+        self.handled.append((exc, sys.exc_info()[1]))
+
+    def datagram_received(self, data, addr):
+        pass
+
+
+class EndsBuffered(Ends, asyncio.BufferedProtocol):
+    def get_buffer(self, hint):
+        return bytearray(100)
+
+    def buffer_updated(self, count):
+        pass
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("name", ["recv", "recv_into", "send"])
+def test_errors_of_a_streams_socket(run, name, debug):
+    """They are reported from the block that caught them; the protocol hears later."""
+    ends, error = [], Boom()
+
+    async def main(reports):
+        loop = asyncio.get_running_loop()
+        left, right = socket.socketpair()
+        kind = EndsBuffered if name == "recv_into" else Ends
+        transport, protocol = await loop.create_connection(
+            kind, sock=made_failing(left, name, error)
+        )
+        if name == "send":
+            transport.write(b"x")
+        else:
+            right.send(b"x")
+        await until(lambda: protocol.handled)
+        ends.extend(protocol.handled)
+        right.close()
+
+    assert reported(run, main, debug=debug) == ["told"]
+    assert ends == [(error, None)]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "odd"), Boom()], ids=repr)
+@pytest.mark.parametrize("name", ["recvfrom", "sendto"])
+def test_errors_of_a_datagram_socket(run, name, error):
+    """An OSError is the protocol's, while it is handled; others are reported."""
+    ends = []
+
+    async def main(reports):
+        loop = asyncio.get_running_loop()
+        with datagram_socket() as peer:
+            sock = made_failing(datagram_socket(), name, error)
+            transport, protocol = await loop.create_datagram_endpoint(Ends, sock=sock)
+            if name == "sendto":
+                transport.sendto(b"x", peer.getsockname())
+            else:
+                peer.sendto(b"x", transport.get_extra_info("sockname"))
+            await until(lambda: protocol.handled)
+            ends.extend(protocol.handled)
+            transport.abort()
+            await asyncio.sleep(0)
+
+    own = isinstance(error, OSError)
+    assert reported(run, main) == ([] if own else ["told"])
+    assert ends == [(error, error if own else None)]
+
+
+def test_errors_of_a_listening_socket(run):
+    async def main(reports):
+        loop = asyncio.get_running_loop()
+        sock = socket.create_server(("127.0.0.1", 0))
+        sock = made_failing(sock, "accept", Boom())
+        server = await loop.create_server(asyncio.Protocol, sock=sock)
+        with socket.create_connection(sock.getsockname()):
+            await until(lambda: reports.seen)
+        server.close()
+
+    assert reported(run, main) == ["told"]
 
 
 @pytest.mark.parametrize("method", ["datagram_received", "error_received"])

@@ -12,6 +12,7 @@ import os
 import pickle
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -643,6 +644,55 @@ def test_a_fork_in_the_step(run, how):
 
     child = b"child;" if how == "twice" else b""
     assert run(main()) == b"parent;" + child + b"parent"
+
+
+@pytest.mark.parametrize("end", ["stays", "resets"])
+def test_drain_of_a_handler_that_never_suspends(run, end, logs):
+    """Each message is there before the next is made, and a dead peer is told of."""
+    seen = []
+
+    async def main():
+        done = asyncio.get_running_loop().create_future()
+
+        async def handle(reader, writer):
+            for n in range(9):
+                if n <= 3:
+                    await asyncio.sleep(0)
+                if n == 4 and end == "resets":
+                    at_once = struct.pack("ii", 1, 0)
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+                    client.close()
+                writer.write(b"head ")
+                if n != 3:  # else it waits for the second of two
+                    writer.write(b"body")
+                try:
+                    await writer.drain()
+                except ConnectionError:
+                    seen.append("told")
+                    break
+                seen.append(take())
+            writer.transport.abort()
+            done.set_result(None)
+
+        def take():
+            try:
+                return client.recv(100)
+            except OSError:
+                return None
+
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        client = socket.create_connection(server.sockets[0].getsockname())
+        client.setblocking(False)
+        await done
+        client.close()
+        server.close()
+        await server.wait_closed()
+
+    run(main())
+    logs.take()
+    message = b"head body"
+    first = [message, message, message, b"head "]
+    assert seen == first + ([message] * 5 if end == "stays" else ["told"])
 
 
 ENDS = """

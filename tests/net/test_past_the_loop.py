@@ -68,9 +68,6 @@ ACTS = {
 }
 if sys.version_info >= (3, 12):
     ACTS["Thread.start"] = start_thread
-    ACTS["run_in_executor"] = lambda: asyncio.get_running_loop().run_in_executor(
-        None, int
-    )
 if sys.version_info >= (3, 13):
     ACTS["time.sleep"] = lambda: time.sleep(0)
 
@@ -85,6 +82,55 @@ def test_sent_before_what_the_program_does_itself(run, how):
             return pair.arrived()
 
     assert run(main()) == b"x"
+
+
+def in_the_pool(look, _):
+    asyncio.get_running_loop().run_in_executor(None, look)
+
+
+def in_another_loop(look, other):
+    other.call_soon_threadsafe(look)
+
+
+def as_a_task_of_another_loop(look, other):
+    async def main():
+        look()
+
+    asyncio.run_coroutine_threadsafe(main(), other)
+
+
+@pytest.mark.parametrize(
+    "hand_over", [in_the_pool, in_another_loop, as_a_task_of_another_loop]
+)
+def test_sent_before_a_thread_that_waits_is_given_work(run, loop_factory, hand_over):
+    """The thread runs before the step ends."""
+    other = loop_factory()
+
+    async def main():
+        await asyncio.to_thread(int)  # the pool has a thread that is idle
+        async with Accepted() as pair:
+            seen, looked = [], threading.Event()
+
+            def look():
+                seen.append(pair.arrived())
+                looked.set()
+
+            for n in (b"1", b"2"):
+                looked.clear()
+                pair.transport.write(n)
+                hand_over(look, other)
+                assert looked.wait(10)
+                await asyncio.sleep(0)
+            return seen
+
+    thread = threading.Thread(target=other.run_forever)
+    thread.start()
+    try:
+        assert run(main()) == [b"1", b"2"]
+    finally:
+        other.call_soon_threadsafe(other.stop)
+        thread.join()
+        other.close()
 
 
 def test_sent_before_another_hook_hears_of_it(run):
@@ -132,9 +178,15 @@ def act_on_a_pipe():
     os.close(writing)
 
 
-@pytest.mark.parametrize(
-    "act", [act_on_a_pipe, lambda: sum(range(1000))], ids=["os.write", "computing"]
-)
+UNTOLD = {
+    "os.write": act_on_a_pipe,
+    "computing": lambda: sum(range(1000)),
+    "print": lambda: print("between two writes"),
+    "raise_signal": lambda: signal.raise_signal(signal.SIGCONT),
+}
+
+
+@pytest.mark.parametrize("act", UNTOLD.values(), ids=UNTOLD)
 def test_what_python_does_not_tell_of_can_be_told(fast_loop, act):
     async def main():
         async with Accepted() as pair:

@@ -5,6 +5,7 @@ import fcntl
 import os
 import random
 import signal
+import subprocess
 import sys
 import termios
 
@@ -12,12 +13,15 @@ import pytest
 
 from tests.net.helpers import Recorder, settle
 from tests.net.pipes import (
+    KINDS_OF_PIPES,
     anonymous,
+    named,
     pipe,
     sockets,
+    terminals,
     writing,
 )
-from tests.support import until
+from tests.support import child_args, child_env, until
 
 
 def test_each_write_is_sent_at_once(run):
@@ -35,6 +39,63 @@ def test_each_write_is_sent_at_once(run):
             return found
 
     assert run(main()) == [b"one ", b"two ", b"three"]
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_PIPES)
+def test_who_reads_between_two_writes_finds_the_first(run, tmp_path, kind):
+    """In each step, as often as it writes twice."""
+
+    async def main():
+        with kind(tmp_path) as (reader, writer):
+            transport, protocol = await writing(writer)
+            os.set_blocking(reader.fileno(), False)
+            for _ in range(3):
+                for piece in (b"head", b"body"):
+                    transport.write(piece)
+                    assert os.read(reader.fileno(), 100) == piece
+                await asyncio.sleep(0)
+            transport.abort()
+            await protocol.closed
+
+    run(main())
+
+
+SHARED = """
+import asyncio, os, subprocess
+async def main():
+    loop = asyncio.get_running_loop()
+    stdout = os.fdopen(os.dup(1), "wb", 0)
+    transport, _ = await loop.connect_write_pipe(asyncio.Protocol, stdout)
+    for _ in range(2):
+        transport.write(b"a")
+        transport.write(b"b")
+        print("c", end="", flush=True)
+        transport.writelines([b"d", b"e"])
+        subprocess.run(["printf", "f"], check=True)
+        transport.write(bytearray(b"g"))
+        os.write(1, b"h")
+        pid = os.fork()
+        if pid == 0:
+            transport.write(b"i")
+            os._exit(0)
+        os.waitpid(pid, 0)
+        transport.write(b"j")
+        await asyncio.sleep(0)
+    transport.write(b"bye")
+    os._exit(0)
+new_event_loop().run_until_complete(main())
+"""
+
+
+@pytest.mark.parametrize("kind", [anonymous, named, sockets, terminals])
+def test_the_order_on_a_stdout_that_others_have_too(loop_kind, tmp_path, kind):
+    with kind(tmp_path) as (reader, writer):
+        command = child_args(loop_kind, SHARED, flags=("-W", "ignore"))
+        done = subprocess.run(
+            command, env=child_env(), stdout=writer, stderr=subprocess.PIPE, timeout=20
+        )
+        got = os.read(reader.fileno(), 100)
+    assert (got, done.stderr) == (b"abcdefghij" * 2 + b"bye", b"")
 
 
 @pytest.mark.parametrize("how", ["send_signal", "terminate", "kill"])

@@ -449,7 +449,7 @@ def test_a_kernel_without_pidfds(fast_kind, monkeypatch, reason):
     assert children() <= others
 
 
-def test_a_loop_closed_while_a_child_runs(fast_kind):
+def test_a_loop_closed_while_a_child_runs(fast_kind, logs):
     """asyncio's pidfd stays open for ever, and its thread takes the status."""
     loop = factory_of(fast_kind)()
     before = open_fds()
@@ -473,6 +473,47 @@ def test_a_loop_closed_while_a_child_runs(fast_kind):
     popen.kill()
     assert popen.wait() == -signal.SIGKILL
     transport.close()
+    if sys.version_info < (3, 12):
+        for thread in set(threading.enumerate()) - {threading.current_thread()}:
+            thread.join(10)
+        assert f"that handles pid {popen.pid} is closed" in logs.take_text()
+
+
+@pytest.mark.parametrize("pipes", ["", "stdin=-1, stdout=-1,"])
+def test_a_child_left_behind_by_its_loop(loop_kind, pipes):
+    """Up to 3.11 it lives on, as its transport does; then it dies with that."""
+    source = f"""
+import asyncio, gc, os, signal, time
+def lives(pid):
+    try:
+        stat = open(f"/proc/{{pid}}/stat").read()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+async def main():
+    process = await asyncio.create_subprocess_exec("sleep", "60", {pipes})
+    return process.pid
+with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    pid = runner.run(main())
+gc.collect()
+for _ in range(20):
+    if not lives(pid):
+        break
+    time.sleep(0.01)
+alive = lives(pid)
+print("alive" if alive else "killed", flush=True)
+if alive:
+    os.kill(pid, signal.SIGKILL)
+os._exit(0)
+"""
+    done = run_child(loop_kind, source, flags=())
+    if sys.version_info < (3, 12):
+        assert (done.stdout, done.stderr) == ("alive\n", "")
+    elif done.stderr == "":
+        assert done.stdout == "killed\n"
+    else:  # the asyncio of early releases stumbles over the pipes
+        assert pipes
+        assert "RuntimeError: Event loop is closed" in done.stderr
 
 
 def test_a_spawn_that_is_cancelled(run):

@@ -95,6 +95,29 @@ def test_read_after_the_peers_end_came_while_reading_was_paused(
     assert run(main()) == (b"", None, b"read later")
 
 
+@pytest.mark.parametrize("data", [b"", b"read later"], ids=["nothing", "bytes"])
+def test_read_and_closed_at_once_after_the_peers_end_came(
+    run, server_tls, authority, data
+):
+    """close() calls nothing: what comes is called for by resume_reading(), later."""
+
+    async def main():
+        async with peer_of(Recorder, server_tls, authority) as (peer, made):
+            made.transport.pause_reading()
+            await peer.send(data)
+            peer.sock.shutdown(socket.SHUT_WR)
+            await settle()
+            made.transport.resume_reading()
+            made.transport.close()
+            calls = list(made.calls)
+            return calls, await end_of(made), made.data, made.calls
+
+    calls, exc, got, later = run(main())
+    assert calls == ["connection_made"]
+    assert (exc, got) == (None, data)
+    assert later[-2:] == ["eof_received", "connection_lost"]
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_closed_with_bytes_unread(run, server_tls, authority, loop_kind, version):
     """asyncio's cuts the connection: application data after close notify."""

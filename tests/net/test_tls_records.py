@@ -304,6 +304,63 @@ def test_a_buffered_protocol_that_gives_nothing(run, server_tls, authority):
     assert isinstance(run(main()), ssl.SSLError | None)
 
 
+@pytest.mark.parametrize("given", [b"constant", None, 7, "text", [1, 2]], ids=repr)
+def test_a_buffered_protocol_that_gives_no_buffer(run, server_tls, authority, given):
+    """The error is the one of ssl_object.read()."""
+
+    class Wrong(asyncio.BufferedProtocol):
+        def __init__(self):
+            self.lost = asyncio.get_running_loop().create_future()
+            self.can_read = False
+
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def get_buffer(self, sizehint):
+            return given if self.can_read else memoryview(bytearray(10))
+
+        def connection_lost(self, exc):
+            self.lost.set_result(exc)
+
+    async def main():
+        reports = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda loop, context: reports.append(context["message"])
+        )
+        async with peer_of(Wrong, server_tls, authority) as (peer, made):
+            made.can_read = True
+            await peer.send(b"one")
+            async with asyncio.timeout(20):
+                return await made.lost, reports
+
+    exc, reports = run(main())
+    assert reports == ["Fatal error on SSL protocol"]
+    assert type(exc) is TypeError
+    if isinstance(given, bytes):
+        assert "read-write bytes-like object" in str(exc)
+
+
+def test_a_buffer_is_asked_for_when_something_came(
+    run, server_tls, authority, loop_kind
+):
+    """asyncio asks at the end of the handshake, too."""
+    asked = []
+
+    class Asked(Buffered):
+        def get_buffer(self, sizehint):
+            asked.append(sizehint)
+            return super().get_buffer(sizehint)
+
+    async def main():
+        async with peer_of(Asked, server_tls, authority) as (peer, _):
+            await settle()
+            before = len(asked)
+            await peer.send(b"one")
+            return before, await peer.read(3)
+
+    assert run(main()) == (0 if loop_kind == "fastloop" else 1, b"one")
+
+
 def test_start_tls_with_the_hello_already_read(run, server_tls, authority, loop_kind):
     """It lies behind the last line in the stream's reader."""
     context = ssl.create_default_context()

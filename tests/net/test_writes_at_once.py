@@ -8,6 +8,7 @@ import asyncio
 import os
 import socket
 import sys
+import tracemalloc
 
 import pytest
 
@@ -82,6 +83,51 @@ def test_connections_of_ones_own_never_wait(run, make):
         right.close()
 
     run(main())
+
+
+def detach(sock):
+    os.close(sock.detach())
+
+
+ON_THE_SOCKET = {
+    "close": (socket.socket.close, b""),
+    "shutdown": (lambda sock: sock.shutdown(socket.SHUT_WR), b""),
+    "detach": (detach, b""),
+    "send": (lambda sock: sock.send(b"!"), b"!"),
+    "sendmsg": (lambda sock: sock.sendmsg([b"!", b"!"]), b"!!"),
+    "send_fds": (lambda sock: socket.send_fds(sock, [b"!"], [0]), b"!"),
+    "os.write": (lambda sock: os.write(sock.fileno(), b"!"), b"!"),
+    "dup": (lambda sock: sock.dup().sendall(b"!"), b"!"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.parametrize("how", sorted(ON_THE_SOCKET))
+def test_what_the_owner_of_a_given_socket_does_comes_after(run, logs, how):
+    act, more = ON_THE_SOCKET[how]
+
+    async def main():
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        ours, theirs = socket.socketpair()
+        theirs.settimeout(5)
+        transport, protocol = await asyncio.get_running_loop().create_connection(
+            Recorder, sock=ours
+        )
+        for _ in range(3):
+            for piece in (b"head ", b"body "):
+                transport.write(piece)
+            await asyncio.sleep(0)
+        transport.write(b"12")  # would wait for the second of two
+        act(ours)
+        got = theirs.recv(1000)
+        transport.abort()
+        await protocol.closed
+        theirs.close()
+        return got
+
+    # the end of the file comes after the bytes, in a recv() of its own
+    assert run(main()) == b"head body " * 3 + b"12" + more
+    logs.take()
 
 
 def test_an_error_is_seen_inside_write(run):
@@ -287,6 +333,32 @@ def test_items_of_several_bytes(fast_loop):
     waits, got, sent = fast_loop.run_until_complete(main())
     assert got == sent * (len(got) // len(sent))
     assert waits > len(got) // 2
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="asyncio joins its lines")
+@pytest.mark.parametrize("how", ["write", "writelines"])
+def test_views_over_bytes_wait_uncopied(run, how):
+    size = 4_000_000
+    view = memoryview(bytes(size))
+
+    async def main():
+        async with Joined(kind=socket.SOCK_STREAM) as joined:
+            joined.transport.write(bytes(500_000))  # fills the socket
+            assert joined.transport.get_write_buffer_size() > 0
+            tracemalloc.start()
+            try:
+                before = tracemalloc.get_traced_memory()[0]
+                lines = [view[at : at + 100_000] for at in range(0, size, 100_000)]
+                if how == "write":
+                    for line in lines:
+                        joined.transport.write(line)
+                else:
+                    joined.transport.writelines(lines)
+                return tracemalloc.get_traced_memory()[0] - before
+            finally:
+                tracemalloc.stop()
+
+    assert run(main()) < size // 10
 
 
 @pytest.mark.parametrize("make", [list, tuple, iter, dict.fromkeys], ids=repr)

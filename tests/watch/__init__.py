@@ -1,0 +1,1 @@
+"""What is seen of a loop that is blocked."""

@@ -1,0 +1,229 @@
+"""python -m fastloop.tasks: every task of a process, where it waits and for whom."""
+
+import json
+
+import pytest
+
+from fastloop import tasks
+from tests.watch.outside import KEEPS_THE_GIL, Program, command, look_while_it_runs
+
+PROGRAM = """
+from {module} import Event, Lock, TaskGroup, gather, shield, sleep, wait, wait_for
+import asyncio as stock
+async def sleeper():
+    await sleep(60)  # line 5
+async def main():
+    child = stock.create_task(sleeper(), name="child")
+    async def gathers():
+        await gather(gather(child), stock.create_task(sleeper(), name="other"))
+    async def groups():
+        async with TaskGroup() as group:
+            group.create_task(sleeper(), name="grouped")
+    async def waits():
+        await wait([child])
+    async def shields():
+        await shield(child)
+    async def limits():
+        await wait_for(child, 60)
+    async def locks():
+        lock = Lock()
+        await lock.acquire()
+        await lock.acquire()
+    async def futures():
+        await stock.get_running_loop().create_future()
+    async def never():
+        pass
+    def ready():
+        print("ready", flush=True)
+    kept = [
+        stock.create_task(one(), name=one.__name__)
+        for one in (gathers, groups, waits, shields, limits, locks, futures)
+    ]
+    stock.get_running_loop().call_later(0.05, ready)
+    await Event().wait()
+fastloop.run(main(), debug={debug})
+"""
+
+
+@pytest.fixture(scope="module", params=["asyncio", "fastloop.aio"])
+def answer(request):
+    """The tasks of a program that has one of every kind, by name."""
+    text = PROGRAM.format(module=request.param, debug=True)
+    with Program(text) as program:
+        code, out, err = command("tasks", program.pid, "--json")
+        tree = command("tasks", program.pid, "--tree")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["left_out"] == 0 and found["gil"] and found["pid"] == program.pid
+    assert tree[0] == 0, tree
+    return {task["name"]: task for task in found["tasks"]}, tree[1]
+
+
+def test_who_awaits_whom(fast_kind, answer):
+    found, _ = answer
+    names = {task["id"]: name for name, task in found.items()}
+    awaited = {
+        name: {names[one] for one in task["awaited_by"]} for name, task in found.items()
+    }
+    wanted = {"child": {"gathers", "waits", "shields", "limits"}}
+    wanted |= {"other": {"gathers"}, "grouped": {"groups"}}
+    assert awaited == {name: wanted.get(name, set()) for name in found}
+    assert len(found) == 11
+
+
+def test_where_and_what_for(fast_kind, answer):
+    found, _ = answer
+    assert {task["state"] for task in found.values()} == {"waiting"}
+    child = found["child"]
+    assert child["at"] == [["<string>", 6, "sleeper"]] and child["waits_for"] == "sleep"
+    assert child["coroutine"] == "sleeper"
+    assert child["made_at"] == [["<string>", 8, "main"]]
+    wants = {name: task["waits_for"] for name, task in found.items()}
+    assert wants["gathers"] == "gather of 2"
+    assert wants["groups"] == "TaskGroup.__aexit__"
+    assert wants["locks"] == "Lock.acquire"
+    assert wants["Task-1"] == "Event.wait"
+    assert wants["futures"] == "a Future"
+    assert wants["waits"] == "wait"
+    assert wants["limits"] in ("task child", "wait_for")
+
+
+def test_the_tree(fast_kind, answer):
+    lines = answer[1].splitlines()
+    assert lines[0].startswith("11 tasks in process")
+    place = lines.index(next(line for line in lines if line.startswith("groups ")))
+    assert lines[place + 1] == (
+        "  grouped (sleeper): waiting for sleep at <string>:6 in sleeper,"
+        " made at <string>:13 in groups"
+    )
+    assert sum("  child (sleeper): waiting" in line for line in lines) == 4
+    assert sum("(as above)" in line for line in lines) == 3
+
+
+def run_main(capsys, *words):
+    code = tasks.main([str(word) for word in words])
+    return code, capsys.readouterr().out
+
+
+def test_states_and_names(fast_kind, capsys):
+    """Also of a task that has not begun, one that is done waiting, one that runs."""
+    program = """
+async def new(): pass
+async def resumed(future): await future
+async def blocks(future):
+    future.set_result(None)
+    asyncio.create_task(new(), name="\\x1b[2J")
+    print("ready", flush=True)
+    time.sleep(60)
+async def main():
+    future = asyncio.get_running_loop().create_future()
+    asyncio.create_task(resumed(future), name="resumed")
+    await asyncio.sleep(0.01)
+    await asyncio.create_task(blocks(future), name="blocks")
+fastloop.run(main())
+"""
+    with Program(program) as other:
+        code, out = run_main(capsys, other.pid)
+    assert code == 0
+    lines = {
+        line.partition(" (")[0]: line.partition("): ")[2] for line in out.splitlines()
+    }
+    assert lines["?[2J"].startswith("new at <string>:3 in new")
+    assert lines["resumed"].startswith("ready at <string>:4 in resumed")
+    assert lines["blocks"].startswith(
+        "running at <string>:9 in blocks, awaited by Task-1"
+    )
+    assert lines["Task-1"].startswith("waiting for task blocks at <string>:14 in main")
+
+
+def test_a_coroutine_that_runs_is_not_asked_what_it_awaits(fast_kind):
+    """Up to Python 3.12 that is any word of its frame; one frame is all there is."""
+    look_while_it_runs(
+        """
+from fastloop._census import _frames
+def look(coro):
+    assert [frame.f_code.co_name for frame in _frames(coro)] == ["runs"]
+"""
+    )
+
+
+def test_while_c_code_keeps_the_gil(fast_kind, capsys):
+    with Program(KEEPS_THE_GIL) as other:
+        code, out = run_main(capsys, other.pid)
+        assert code == 9
+        assert f"process {other.pid} did not give the GIL up" in out
+        assert f"in thread {other.pid}: 0 iterations" in out.replace(
+            " 1 iter", " 0 iter"
+        )
+        assert "has blocked the loop for" in out and "line 5, in main" in out
+        code, out = run_main(capsys, other.pid, "--json")
+        found = json.loads(out)
+        assert code == 9 and not found["gil"] and found["loops"][0]["steps"] >= 0
+
+
+def test_classes_that_fail(fast_kind, capsys):
+    """A task class of the program's that can't say its name."""
+    program = """
+class Nameless(asyncio.Task):
+    def get_name(self):
+        raise ZeroDivisionError
+async def main():
+    task = Nameless(asyncio.sleep(60))
+    await asyncio.sleep(0)
+    print("ready", flush=True)
+    await task
+fastloop.run(main())
+"""
+    with Program(program) as other:
+        code, out = run_main(capsys, other.pid)
+    assert code == 0
+    assert out.startswith("2 tasks in") and "\n? (sleep): waiting for sleep at " in out
+    assert "\nTask-1 (main): " in out
+
+
+def test_a_coroutine_that_fails(fast_kind):
+    """One of the program's whose attributes raise is counted, and no reason not to
+    answer."""
+    program = """
+class Broken:
+    def __getattr__(self, name):
+        raise ZeroDivisionError
+    def send(self, value): ...
+    def throw(self, *args): ...
+    def close(self): ...
+    def __await__(self): yield
+import collections.abc
+collections.abc.Coroutine.register(Broken)
+async def main():
+    tasks = [asyncio.create_task(Broken())]
+    print("ready", flush=True)
+    await asyncio.sleep(60)
+fastloop.run(main())
+"""
+    with Program(program) as other:
+        code, out, err = command("top", other.pid, "--once", "--json")
+        counts = json.loads(out)["loops"][0]["tasks"]
+        code_of_tasks, out, err = command("tasks", other.pid, "--json")
+    assert (code, code_of_tasks, err) == (0, 0, "")
+    assert ["?", "?", 1] in counts and json.loads(out)["left_out"] == 1
+
+
+def test_many(fast_kind, capsys):
+    """Some are shown, all are counted."""
+    program = """
+from fastloop import _census
+_census.MAX_TASKS = 100
+async def wait(): await asyncio.Event().wait()
+async def main():
+    tasks = [asyncio.create_task(wait()) for _ in range(150)]
+    await asyncio.sleep(0)
+    print("ready", flush=True)
+    await tasks[0]
+fastloop.run(main())
+"""
+    with Program(program, watch="10") as other:
+        code, out = run_main(capsys, other.pid)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].startswith("151 tasks") and lines[-1] == "51 more are not shown"
+    assert len(lines) == 102
