@@ -380,15 +380,13 @@ def _make_block(watch: Watch, sight: tuple[Any, ...]) -> Block:
     loop, run, live, name, stamp, kind, elapsed_s, awake_share, gc_share = sight[:9]
     n_untold, blind, awake, late_s, call, dump = sight[9:]
     key = run, stamp
-    before = _told.get(key)
     if kind == _END:
-        _told.pop(key, None)
-        name = before.name if before is not None else name or "a step"
-        block = before or Block(
+        name = name or "a step"
+        before = _told.pop(key, None) or Block(
             name, (), "", 0.0, watch.limit_s, None, gc_share, "", False, True, n_untold
         )
         return dataclasses.replace(
-            block, name=name, elapsed_s=elapsed_s, gc_share=gc_share, ended=True
+            before, elapsed_s=elapsed_s, gc_share=gc_share, ended=True
         )
     stack: tuple[FrameSummary, ...] = ()
     if live:
@@ -399,15 +397,12 @@ def _make_block(watch: Watch, sight: tuple[Any, ...]) -> Block:
         stack = _stack_in(dump.decode("ascii", "replace")) or stack
     if live and awake and late_s < _SOON_S:
         blind = False  # the same step gave the GIL up: it is Python's
-    doing = "off CPU"
-    if awake:
-        doing = "C with the GIL" if blind else "Python"
-    elif blind:
-        doing = "off CPU with the GIL"
+    if not name:
+        name = _told[key].name if key in _told else "a step that is over"
     block = Block(
-        name=name or (before.name if before is not None else "a step that is over"),
+        name=name,
         stack=stack,
-        kind=doing,
+        kind=_KINDS[awake, blind],
         elapsed_s=elapsed_s,
         limit_s=watch.limit_s,
         awake_share=None if awake_share < 0.0 else awake_share,
@@ -417,10 +412,22 @@ def _make_block(watch: Watch, sight: tuple[Any, ...]) -> Block:
         ended=False,
         n_untold=n_untold,
     )
+    _remember(key, block)
+    return block
+
+
+_KINDS = {
+    (False, False): "off CPU",
+    (False, True): "off CPU with the GIL",
+    (True, False): "Python",
+    (True, True): "C with the GIL",
+}
+
+
+def _remember(key: tuple[int, int], block: Block) -> None:
     _told[key] = block
     while len(_told) > 100:
         del _told[next(iter(_told))]
-    return block
 
 
 def _task_name(loop: Any) -> str | None:
