@@ -53,6 +53,17 @@ class Program:
                 file.close()
 
 
+@contextlib.contextmanager
+def keeping_the_gil():
+    """A process of which C code keeps the GIL, from now on."""
+    with Program(KEEPS_THE_GIL) as program:
+        for _ in range(100):
+            # its first line may be read before it gets there
+            if "line 5, in main" in command("blocked", program.pid, "--wait", 30)[1]:
+                break
+        yield program
+
+
 def sockets(pid):
     """The sockets of a process of this user's, by path."""
     found = []

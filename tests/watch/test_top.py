@@ -13,7 +13,7 @@ import time
 
 import fastloop
 from fastloop import top
-from tests.watch.outside import KEEPS_THE_GIL, Program, command
+from tests.watch.outside import Program, command, keeping_the_gil
 
 PROGRAM = """
 fastloop.task_figures()
@@ -27,7 +27,7 @@ async def main():
     time.sleep(0.25)
     while len(there) < 5:
         await asyncio.sleep(0.01)
-    print("ready", flush=True)
+    asyncio.get_running_loop().call_soon(lambda: print("ready", flush=True))
     await asyncio.Event().wait()
 fastloop.run(main())
 """
@@ -100,7 +100,7 @@ def test_ends_with_the_process(fast_kind):
 
 
 def test_while_c_code_keeps_the_gil(fast_kind, capsys):
-    with Program(KEEPS_THE_GIL) as other:
+    with keeping_the_gil() as other:
         assert top.main([str(other.pid), "--once"]) == 9
     assert "did not give the GIL up" in capsys.readouterr().out
 
