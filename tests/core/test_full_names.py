@@ -443,7 +443,7 @@ def test_setters_as_the_bound_ones(kit, kind, state, name):
 
 ON_A_TASK = {
     "set_result": (3,),
-    "set_exception": (ValueError("set"),),
+    "set_exception": (ValueError,),  # one that is kept would keep who it came by
     "cancel": ("why",),
     "result": (),
     "exception": (),

@@ -1,7 +1,6 @@
 """Conditions, and coroutines that are looked at while they wait."""
 
 import asyncio
-import contextlib
 
 from fastloop import aio
 from tests.injection.registry import with_coroutine
@@ -95,8 +94,11 @@ async def conditions_whose_lock_is_taken_otherwise():
 
     async def wait():
         await condition._lock.acquire()
-        with contextlib.suppress(KeyError, asyncio.CancelledError):
+        try:
             await condition.wait()
+        except (KeyError, asyncio.CancelledError) as error:
+            if isinstance(error.__context__, MemoryError):  # came first
+                raise error.__context__ from None
         if condition.locked():
             condition.release()
 
