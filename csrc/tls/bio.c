@@ -129,7 +129,7 @@ bio_write(struct bio_st *bio, const char *data, size_t size, size_t *n)
     struct fl_tls_records *records = self->records;
     *n = 0;
     self->openssl->BIO_clear_flags(bio, SAYS_WHEN);
-    if (records != NULL && size <= sizeof(records->data) - records->size) {
+    if (records != NULL && size <= records->room - records->size) {
         memcpy(records->data + records->size, data, size);
         records->size += size;
     }

@@ -13,14 +13,16 @@
 #include <stdbool.h>
 
 enum {
-    FL_RECORD_PLAIN = 16 * 1024,             /* the most that is in one */
-    FL_RECORD_BYTES = FL_RECORD_PLAIN + 512, /* with what makes it one */
+    FL_RECORD_PLAIN = 16 * 1024, /* the most that is in one */
+    FL_RECORD_BYTES = FL_RECORD_PLAIN + 512,
+    FL_RECORD_EXTRA = 128, /* more than what makes it one takes */
 };
 
 /* Records that are to go. */
 struct fl_tls_records {
+    char *data;
+    size_t room;
     size_t size;
-    char data[FL_RECORD_BYTES];
 };
 
 struct fl_tls_bio {

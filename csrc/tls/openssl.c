@@ -56,6 +56,7 @@ fl_openssl_free(struct fl_openssl *self)
             self->BIO_meth_free(self->bio_method);
         }
         (void)dlclose(self->library);
+        free(self->place);
         free(self);
     }
 }

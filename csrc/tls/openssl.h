@@ -68,6 +68,7 @@ struct fl_openssl {
     void *library;                    /* keeps them where they are */
     struct bio_method_st *bio_method; /* tls/bio.h; or NULL */
     struct fl_tls_warm warm;
+    char *place; /* tls/outgoing.c; malloc's, or NULL */
 };
 
 /* Those that the shared object at path sees; NULL if it has not been loaded, lacks one

@@ -4,6 +4,14 @@
 #include "py/keywords.h"
 #include "tls/traffic.h"
 
+#include <stdlib.h>
+
+enum {
+    PLACE_PLAIN = 8 * FL_RECORD_PLAIN,
+    PLACE_BYTES = 8 * (FL_RECORD_PLAIN + FL_RECORD_EXTRA),
+    GATHERED_MOST = 16 << 20, /* more goes through OpenSSL's queue */
+};
+
 /* ---- records to the peer ---- */
 
 /* What is to go, which is something; it is taken. New, or NULL with an exception. */
@@ -19,13 +27,10 @@ take_out(TlsObject *self, size_t size)
     return data;
 }
 
+/* escapes. 0 or -1. */
 static int
-send_out(TlsObject *self, size_t size)
+send_bytes(TlsObject *self, PyObject *data)
 {
-    PyObject *data = take_out(self, size);
-    if (data == NULL) {
-        return -1;
-    }
     PyObject *transport = Py_NewRef(self->transport);
     /* fast: a 1 KiB echo takes 900 instructions less */
     PyObject *result =
@@ -33,8 +38,16 @@ send_out(TlsObject *self, size_t size)
             ? fl_stream_write(transport, &data, 1, NULL) /* escapes */
             : PyObject_CallMethodOneArg(transport, self->module->str_write, data);
     Py_DECREF(transport);
-    Py_DECREF(data);
     return fl_call_status(result);
+}
+
+static int
+send_out(TlsObject *self, size_t size)
+{
+    PyObject *data = take_out(self, size);
+    int status = data == NULL ? -1 : send_bytes(self, data); /* escapes */
+    Py_XDECREF(data);
+    return status;
 }
 
 int
@@ -129,7 +142,7 @@ writes_at_once(TlsObject *self)
     return n < 0 ? -1 : n == 0;
 }
 
-/* ---- one piece ---- */
+/* ---- where records go that nobody has seen yet ---- */
 
 /* Goes what is written to the kernel, if it has room? */
 static bool
@@ -139,9 +152,9 @@ sends_at_once(const TlsObject *self)
            Py_IS_TYPE(self->transport, self->module->stream_type);
 }
 
-/* Records that nobody has seen yet. escapes. 0 or -1. */
+/* owner: the bytes object that they are, or NULL. escapes. 0 or -1. */
 static int
-send_records(TlsObject *self, const struct fl_tls_records *records)
+send_records(TlsObject *self, const struct fl_tls_records *records, PyObject *owner)
 {
     if (!sends_at_once(self)) {
         if (!fl_tls_put_out(&self->engine, records->data, records->size)) {
@@ -149,6 +162,10 @@ send_records(TlsObject *self, const struct fl_tls_records *records)
             return -1;
         }
         return fl_tls_send(self); /* escapes */
+    }
+    if (owner != NULL) {
+        return send_bytes(self, owner) < 0 ? -1
+                                           : fl_tls_mind_writing(self); /* escapes */
     }
     PyObject *transport = Py_NewRef(self->transport);
     int status = fl_stream_write_copy(
@@ -158,58 +175,162 @@ send_records(TlsObject *self, const struct fl_tls_records *records)
     return status < 0 ? -1 : fl_tls_mind_writing(self); /* escapes */
 }
 
-/* fast: a record is sent from where OpenSSL puts it, without queue and object; a 1 KiB
- * echo takes 1,000 instructions less. escapes. 0 or -1. */
-static FL_APART int
-write_short(TlsObject *self, PyObject *data)
+/* Where up to PLACE_PLAIN bytes of plain text become records. One is kept, since the
+ * pages of one that is new with each use cost more than copying. malloc's, or NULL. */
+static char *
+take_place(struct fl_openssl *openssl)
 {
-    struct fl_tls_records records;
-    fl_tls_gather(&self->engine, &records);
+    char *place = openssl->place;
+    openssl->place = NULL;
+    return place != NULL ? place : malloc(PLACE_BYTES);
+}
+
+static void
+give_place_back(const TlsObject *self, char *place)
+{
+    struct fl_openssl *openssl = self->module->tls.openssl;
+    if (openssl != NULL && openssl->place == NULL) {
+        openssl->place = place;
+    }
+    else {
+        free(place);
+    }
+}
+
+/* fast: the records of so much plain text go into the bytes that are sent, not through
+ * a queue that grows. New, or NULL with an exception. */
+static PyObject *
+begin_gathering(
+    TlsObject *self, struct fl_tls_records *records, size_t size, size_t n_pieces
+)
+{
+    size_t room = size + (size / FL_RECORD_PLAIN + n_pieces) * FL_RECORD_EXTRA;
+    PyObject *out = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)room);
+    if (out != NULL) {
+        *records =
+            (struct fl_tls_records){.data = PyBytes_AS_STRING(out), .room = room};
+        fl_tls_gather(&self->engine, records);
+    }
+    return out;
+}
+
+/* status: of what was encrypted meanwhile. Steals out. escapes. 0 or -1. */
+static int
+end_gathering(
+    TlsObject *self, struct fl_tls_records *records, PyObject *out, int status
+)
+{
+    bool unseen = fl_tls_gathered(&self->engine) && records->size > 0;
+    if (unseen && status >= 0 && _PyBytes_Resize(&out, (Py_ssize_t)records->size) < 0) {
+        return -1;
+    }
+    if (unseen && status >= 0) {
+        records->data = PyBytes_AS_STRING(out);
+        status = send_records(self, records, out); /* escapes */
+    }
+    else if (status >= 0) {
+        status = fl_tls_send(self); /* escapes */
+    }
+    Py_DECREF(out);
+    return status < 0 ? -1 : 0;
+}
+
+/* ---- one piece ---- */
+
+/* Sent from where OpenSSL puts it. escapes. 0 or -1. */
+static inline int
+write_through(TlsObject *self, PyObject *data, struct fl_tls_records *records)
+{
+    fl_tls_gather(&self->engine, records);
     int status = encrypt_object(self, data); /* escapes */
-    bool unseen = fl_tls_gathered(&self->engine) && records.size > 0;
+    bool unseen = fl_tls_gathered(&self->engine) && records->size > 0;
     if (status < 0) {
         return -1;
     }
-    return unseen ? send_records(self, &records) : fl_tls_send(self); /* escapes */
+    return unseen ? send_records(self, records, NULL) : fl_tls_send(self); /* escapes */
+}
+
+/* fast: a record without queue and object; a 1 KiB echo takes 1,000 instructions less.
+ * escapes. 0 or -1. */
+static FL_APART int
+write_short(TlsObject *self, PyObject *data)
+{
+    char place[FL_RECORD_PLAIN + FL_RECORD_EXTRA];
+    struct fl_tls_records records = {.data = place, .room = sizeof(place)};
+    return write_through(self, data, &records); /* escapes */
+}
+
+/* fast: the same of some records. escapes. 0 or -1. */
+static int
+write_some(TlsObject *self, PyObject *data)
+{
+    char *place = take_place(self->module->tls.openssl);
+    if (place == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    struct fl_tls_records records = {.data = place, .room = PLACE_BYTES};
+    int status = write_through(self, data, &records); /* escapes */
+    give_place_back(self, place);
+    return status;
 }
 
 static int
-write_long(TlsObject *self, PyObject *data)
+write_long(TlsObject *self, PyObject *data, size_t size)
 {
-    return encrypt_object(self, data) < 0 ? -1 : fl_tls_send(self); /* escapes */
+    struct fl_tls_records records;
+    PyObject *out = begin_gathering(self, &records, size, 1);
+    if (out == NULL) {
+        return -1;
+    }
+    int status = encrypt_object(self, data);           /* escapes */
+    return end_gathering(self, &records, out, status); /* escapes */
 }
 
 static int
 write_one(TlsObject *self, PyObject *data, size_t size)
 {
     fl_tls_is_used(self);
-    int status = size <= FL_RECORD_PLAIN && sends_at_once(self)
-                     ? write_short(self, data)
-                     : write_long(self, data);   /* escapes */
+    int status;
+    if (!sends_at_once(self) || size > GATHERED_MOST) {
+        status = encrypt_object(self, data) < 0 ? -1 : fl_tls_send(self); /* escapes */
+    }
+    else if (size <= FL_RECORD_PLAIN) {
+        status = write_short(self, data); /* escapes */
+    }
+    else if (size <= PLACE_PLAIN) {
+        status = write_some(self, data); /* escapes */
+    }
+    else {
+        status = write_long(self, data, size); /* escapes */
+    }
     return status < 0 ? fl_tls_failed(self) : 0; /* escapes */
 }
 
 /* ---- many pieces ---- */
 
-/* A list or tuple of bytes none of which is empty. */
-static bool
-are_plain(PyObject *pieces)
+/* A list or tuple of bytes none of which is empty: their sum, or 0. */
+static size_t
+plain_sum(PyObject *pieces)
 {
     if (!PyList_CheckExact(pieces) && !PyTuple_CheckExact(pieces)) {
-        return false;
+        return 0;
     }
     Py_ssize_t n = PySequence_Fast_GET_SIZE(pieces);
     PyObject *const *items = PySequence_Fast_ITEMS(pieces);
+    size_t sum = 0;
     for (Py_ssize_t i = 0; i < n; i++) {
         if (!PyBytes_CheckExact(items[i]) || PyBytes_GET_SIZE(items[i]) == 0) {
-            return false;
+            return 0;
         }
+        sum += (size_t)PyBytes_GET_SIZE(items[i]);
     }
-    return true;
+    return sum;
 }
 
+/* 0, or -1 with an exception. escapes. */
 static int
-write_all(TlsObject *self, PyObject *pieces)
+encrypt_all(TlsObject *self, PyObject *pieces)
 {
     int status = 1;
     for (Py_ssize_t i = 0; status >= 0 && i < PySequence_Fast_GET_SIZE(pieces); i++) {
@@ -217,21 +338,40 @@ write_all(TlsObject *self, PyObject *pieces)
         status = status == 1 ? encrypt_object(self, data) : put_off(self, data);
         Py_DECREF(data);
     }
-    return status < 0 || fl_tls_send(self) < 0 ? fl_tls_failed(self) : 0; /* escapes */
+    return status < 0 ? -1 : 0;
+}
+
+static int
+write_all(TlsObject *self, PyObject *pieces, size_t sum)
+{
+    int status = -1;
+    if (!sends_at_once(self) || sum > GATHERED_MOST) {
+        status = encrypt_all(self, pieces) < 0 ? -1 : fl_tls_send(self); /* escapes */
+        return status < 0 ? fl_tls_failed(self) : 0;                     /* escapes */
+    }
+    struct fl_tls_records records;
+    size_t n = (size_t)PySequence_Fast_GET_SIZE(pieces);
+    PyObject *out = begin_gathering(self, &records, sum, n);
+    if (out != NULL) {
+        status = encrypt_all(self, pieces);                  /* escapes */
+        status = end_gathering(self, &records, out, status); /* escapes */
+    }
+    return status < 0 ? fl_tls_failed(self) : 0; /* escapes */
 }
 
 PyObject *
 fl_tls_write_appdata(PyObject *op, PyObject *pieces)
 {
     TlsObject *self = (TlsObject *)op;
-    int at_once = are_plain(pieces) ? writes_at_once(self) : 0;
+    size_t sum = plain_sum(pieces);
+    int at_once = sum > 0 ? writes_at_once(self) : 0;
     if (at_once == 0) {
         return fl_tls_stock(
             self->module->tls.protocol_class, self->module->str_write_appdata, op,
             pieces
         );
     }
-    return at_once < 0 || write_all(self, pieces) < 0 ? NULL : Py_NewRef(Py_None);
+    return at_once < 0 || write_all(self, pieces, sum) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* ---- for the tables of the types ---- */

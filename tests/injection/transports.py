@@ -386,12 +386,12 @@ except ImportError:
     TLS = None
 
 
-@with_coroutine
-async def tls():
+async def over_tls(operate, serve=Plain):
+    """operate(the client's transport), and its end."""
     if TLS is None:
         return
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Plain, "127.0.0.1", 0, ssl=TLS[0])
+    server = await loop.create_server(serve, "127.0.0.1", 0, ssl=TLS[0])
     try:
         transport, protocol = await loop.create_connection(
             Plain,
@@ -399,12 +399,47 @@ async def tls():
             ssl=TLS[1],
             server_hostname="localhost",
         )
-        transport.write(b"x")
+        operate(transport)
         await asyncio.sleep(0)
         transport.close()
         await asyncio.wait([protocol.lost], timeout=1)
     finally:
         server.close()
+
+
+@with_coroutine
+async def tls():
+    await over_tls(lambda transport: transport.write(b"x"))
+
+
+@with_coroutine
+async def tls_writes():
+    def operate(transport):
+        transport.write(bytes(20_000))
+        transport.writelines([bytes(5_000)] * 5)
+        transport.write(bytes(200_000))
+
+    await over_tls(operate)
+
+
+class Unbuffered(asyncio.BufferedProtocol):
+    def get_buffer(self, sizehint):
+        return 5
+
+
+@with_coroutine
+async def tls_into_no_buffer():
+    await over_tls(lambda transport: transport.write(b"x"), Unbuffered)
+
+
+def fed():
+    reader = asyncio.StreamReader()
+    return asyncio.StreamReaderProtocol(reader)
+
+
+@with_coroutine
+async def tls_streams():
+    await over_tls(lambda transport: transport.write(b"x"), fed)
 
 
 @with_coroutine

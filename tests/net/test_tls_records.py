@@ -42,7 +42,19 @@ def test_records_in_pieces(run, server_tls, authority, version, piece):
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_records_of_many_sizes(run, server_tls, authority, version):
-    sizes = [1, 100, 16_383, 16_384, 16_385, 32_768, 50_000, 200_000, 3]
+    sizes = [
+        1,
+        100,
+        16_383,
+        16_384,
+        16_385,
+        32_768,
+        50_000,
+        131_072,
+        131_073,
+        1 << 20,
+        3,
+    ]
 
     async def main():
         async with peer_of(Echo, server_tls, authority, version) as (peer, _):
@@ -53,6 +65,33 @@ def test_records_of_many_sizes(run, server_tls, authority, version):
                 await sending
 
     run(main())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("size", [16_385, 131_072, 131_073, 1 << 20, (16 << 20) + 1])
+@pytest.mark.parametrize("how", ["writelines", "a view", "twice"])
+def test_much_for_a_peer_that_reads_late(
+    run, server_tls, authority, version, size, how
+):
+    """What the kernel does not take at once follows, in order."""
+    data = os.urandom(4096) * (size // 4096 + 1)
+    expected = data[:size]
+
+    async def main():
+        async with peer_of(Recorder, server_tls, authority, version) as (peer, made):
+            if how == "writelines":
+                made.transport.writelines([expected[:7], expected[7:]])
+            elif how == "a view":
+                changing = bytearray(expected)
+                made.transport.write(memoryview(changing))
+                changing[:] = bytes(size)
+            else:
+                made.transport.write(expected[: size // 2])
+                made.transport.write(expected[size // 2 :])
+            await settle()
+            return await peer.read(size)
+
+    assert run(main()) == expected
 
 
 def test_records_that_come_together(run, server_tls, authority):
