@@ -60,6 +60,10 @@ NOTE = (
 
 
 STOCK_TYPES = os.environ.get("FASTLOOP_STOCK_TYPES") == "1"
+# Debian 12 has 3.11.2.
+late_3_11 = pytest.mark.skipif(
+    sys.version_info < (3, 11, 7), reason="asyncio did this otherwise in early 3.11"
+)
 own_types = pytest.mark.skipif(STOCK_TYPES, reason="this run uses asyncio's types")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import inspect
+import sys
 import traceback
 import weakref
 
@@ -75,3 +76,15 @@ def test_an_exception_keeps_no_local_variables(run):
 
     assert run(main(asyncio)) is False
     assert run(main(aio)) is True
+
+
+def test_timeouts_of_early_releases_of_3_11(run):
+    async def main(mod):
+        try:
+            async with mod.timeout(0):
+                await asyncio.sleep(60)
+        except TimeoutError as error:
+            return type(error.__cause__) is asyncio.CancelledError
+
+    assert run(main(aio)) is True
+    assert run(main(asyncio)) is (sys.version_info >= (3, 11, 7))

@@ -13,6 +13,7 @@ import pytest
 import fastloop
 from fastloop import aio
 from tests.aio.helpers import turns
+from tests.support import late_3_11
 
 STATE = (
     "_paused", "_connection_lost", "_reject_connection", "_stream_writer", "_task",
@@ -227,6 +228,7 @@ CALLBACKS = [coroutine, raising, cancelled, exiting]
 CALLBACKS += [function, failing, future, generator]
 
 
+@late_3_11
 @pytest.mark.parametrize("callback", CALLBACKS)
 def test_a_client_is_told_of(told, callback):
     async def story(mod):

@@ -11,6 +11,7 @@ import pytest
 
 from fastloop import aio
 from tests.aio.helpers import reversed_by_a_child, turns
+from tests.support import late_3_11
 
 NOTED = ["write", "writelines", "write_eof", "can_write_eof", "close", "is_closing"]
 
@@ -235,6 +236,7 @@ def test_odd_arguments(mod, run):
     run(main())
 
 
+@late_3_11
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_nobody_closed_it(made, run):
     async def main():

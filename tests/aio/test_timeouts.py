@@ -16,7 +16,7 @@ import pytest
 
 import fastloop
 from fastloop import aio
-from tests.support import child_says
+from tests.support import child_says, late_3_11
 
 
 def told(error):
@@ -65,6 +65,7 @@ def test_signatures():
         assert inspect.iscoroutinefunction(aio.wait_for)
 
 
+@late_3_11
 def test_states(run, mod):
     async def main():
         loop = asyncio.get_running_loop()
@@ -111,6 +112,7 @@ def test_states(run, mod):
     ]
 
 
+@late_3_11
 @pytest.mark.parametrize("delay", [-1, 0, 0.0, 1e-9, 0.01])
 def test_expires(run, mod, delay):
     async def main():
@@ -438,6 +440,7 @@ def test_copies(mod):
     assert (twin.when(), twin._task, repr(twin)) == (5, None, "<Timeout [created]>")
 
 
+@late_3_11
 def test_the_current_task_is_foreign(run, mod):
     """A task of another kind is asked by its methods."""
 

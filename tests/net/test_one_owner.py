@@ -15,7 +15,7 @@ import weakref
 import pytest
 
 from tests.net.helpers import Recorder, datagram_socket
-from tests.support import child_says, until
+from tests.support import child_says, late_3_11, until
 
 
 async def accept_one(factory=Recorder, host="127.0.0.1"):
@@ -411,6 +411,7 @@ def test_threads_that_do_everything_while_it_ends(fast_loop, make):
 # ---- the dead ----
 
 
+@late_3_11  # datagrams could not be paused
 @pytest.mark.parametrize("make", SOCKETS)
 @pytest.mark.parametrize("cycle", [False, True])
 def test_the_fd_of_a_dead_transport_may_be_watched(run, make, cycle):
