@@ -28,7 +28,7 @@ from setuptools.command.build_ext import build_ext  # noqa: E402
 # Room by room, lowest floor first. Listed, not globbed: a file forgotten here
 # fails a test here, not a build on somebody else's machine.
 SOURCES = {
-    "base": ["fd_table.c", "ring.c", "timer_heap.c", "timers.c"],
+    "base": ["fd_table.c", "keys.c", "ring.c", "timer_heap.c", "timers.c"],
     "os": ["clock.c", "poller_epoll.c", "thread_look.c", "wakeup.c"],
     "py": [
         "args.c",
@@ -45,6 +45,7 @@ SOURCES = {
         "mirror_fields.c",
         "mirror_names.c",
         "state.c",
+        "suspended.c",
         "tables.c",
         "time_watch.c",
     ],
@@ -55,6 +56,12 @@ SOURCES = {
         "lookout_life.c",
         "metrics.c",
         "names.c",
+        "recorder.c",
+        "recorder_life.c",
+        "recorder_loop.c",
+        "recorder_methods.c",
+        "recorder_names.c",
+        "recorder_wait.c",
         "sights.c",
         "watch_methods.c",
     ],

@@ -28,6 +28,7 @@ static PyObject *
 module_after_fork(PyObject *module, PyObject *Py_UNUSED(ignored))
 {
     fl_lookout_after_fork(fl_state_of_module(module));
+    fl_recorder_drop(fl_state_of_module(module)); /* the file is the parent's */
     if (fl_fork_leave_parent(fl_state_of_module(module)) < 0) {
         return NULL;
     }
@@ -156,6 +157,8 @@ static PyMethodDef module_methods[] = {
     {"_observe", FL_FASTCALL(fl_observe), METH_FASTCALL, NULL},
     {"_loops_run", module_loops_run, METH_NOARGS, loops_run_doc},
     {"_pending_tasks", module_pending_tasks, METH_NOARGS, NULL},
+    {"_timeline_start", fl_timeline_start, METH_VARARGS, NULL},
+    {"_timeline_stop", fl_timeline_stop, METH_NOARGS, NULL},
     {"_tls_set_up", FL_FASTCALL(fl_tls_set_up), METH_FASTCALL, tls_set_up_doc},
     {"_unlist_task", module_unlist_task, METH_O, NULL},
     {"_watch_check_in", fl_watch_check_in, METH_O, NULL},
@@ -240,6 +243,7 @@ static FL_SLOW int
 module_clear(PyObject *module)
 {
     fl_lookout_stop(fl_state_of_module(module));
+    fl_recorder_drop(fl_state_of_module(module));
     fl_task_trim(fl_state_of_module(module), 0);
     fl_aio_trim(fl_state_of_module(module));
     fl_time_watch_end(fl_state_of_module(module));

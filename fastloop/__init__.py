@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ._hooks import hooks, task_figures
     from ._policy import EventLoopPolicy as EventLoopPolicy
     from ._policy import install as install
+    from ._timeline import timeline
     from ._watch import watch
 
 __all__ = [
@@ -54,10 +55,16 @@ __all__ = [
     "new_event_loop",
     "run",
     "task_figures",
+    "timeline",
     "watch",
 ]
 
-_LATER = {"hooks": "._hooks", "task_figures": "._hooks", "watch": "._watch"}
+_LATER = {
+    "hooks": "._hooks",
+    "task_figures": "._hooks",
+    "timeline": "._timeline",
+    "watch": "._watch",
+}
 
 # asyncio's policies end with Python 3.15, so these are made only for who asks, and
 # a star import does not ask.

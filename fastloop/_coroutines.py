@@ -6,7 +6,7 @@ from typing import Any
 
 from . import _core
 
-_LIBRARIES = tuple(f"{os.path.dirname(str(one.__file__))}/" for one in (asyncio, _core))
+LIBRARIES = tuple(f"{os.path.dirname(str(one.__file__))}/" for one in (asyncio, _core))
 
 
 def coroutine_name(task: Any) -> str:
@@ -41,7 +41,7 @@ def awaited_by_step(step: Any) -> Any:
 
 def is_library(filename: str) -> bool:
     """Tell whether a file is asyncio's or ours."""
-    return filename.startswith(_LIBRARIES)
+    return filename.startswith(LIBRARIES)
 
 
 def birth(future: Any) -> Any:

@@ -181,7 +181,7 @@ describe(
     return call->callback == NULL ? -1 : 0;
 }
 
-static const struct fl_alarm_kind timeout_alarm = {ring, describe};
+static const struct fl_alarm_kind timeout_alarm = {"as_completed", ring, describe};
 
 /* ---- what it iterates over ---- */
 

@@ -380,6 +380,7 @@ static const struct fl_coroutine_kind call_kind = {
     .caught = call_caught,
     .drop = call_drop,
     .name = call_name,
+    .look = fl_aio_call_look,
 };
 
 static PyType_Slot call_slots[] = {

@@ -9,6 +9,32 @@ call_of(PyObject *op)
     return (AioCallObject *)(void *)op;
 }
 
+/* `async with lock` awaits its acquire(), which ours has no object for. */
+static const char *
+entered(const AioCallObject *self)
+{
+    const struct fl_aio_call *call = self->function->call;
+    const PyCodeObject *code =
+        (PyCodeObject *)(void *)PyFunction_GET_CODE(self->function->stock);
+    if (call->after == NULL ||
+        PyUnicode_CompareWithASCIIString(code->co_name, "__aenter__") != 0) {
+        return NULL;
+    }
+    return call->type == offsetof(struct fl_state, semaphore_type) ? "Semaphore.acquire"
+                                                                   : "Lock.acquire";
+}
+
+void
+fl_aio_call_look(PyObject *op, struct fl_coroutine_look *look)
+{
+    const AioCallObject *self = call_of(op);
+    if (PyFunction_Check(self->function->stock)) { /* not when that has been cleared */
+        look->text = entered(self);
+        look->function = look->text == NULL ? self->function->stock : NULL;
+    }
+    look->inner = self->iterator;
+}
+
 /* Where it is: what fastloop._stand_ins calls a place. */
 enum { AT_START, AT_FIRST_AWAIT, AT_LAST_AWAIT };
 

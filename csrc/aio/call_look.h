@@ -7,10 +7,13 @@
 #ifndef FASTLOOP_AIO_CALL_LOOK_H
 #define FASTLOOP_AIO_CALL_LOOK_H
 
-#include "py/compat.h"
+#include "py/awaitable.h"
 
 /* __name__, __qualname__, cr_running; cr_await, cr_code, cr_frame, cr_origin and
  * cr_suspended. */
 extern PyGetSetDef fl_aio_call_getset[];
+
+/* A look at it that makes nothing: as fl_coroutine_kind has it. */
+void fl_aio_call_look(PyObject *op, struct fl_coroutine_look *look);
 
 #endif

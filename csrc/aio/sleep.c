@@ -40,7 +40,7 @@ describe(
     return 0;
 }
 
-const struct fl_alarm_kind fl_sleep_alarm = {ring, describe};
+const struct fl_alarm_kind fl_sleep_alarm = {"sleep", ring, describe};
 
 /* ---- the coroutine ---- */
 

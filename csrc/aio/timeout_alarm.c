@@ -54,7 +54,7 @@ describe(
     return call->callback == NULL ? -1 : 0;
 }
 
-static const struct fl_alarm_kind timeout_alarm = {ring, describe};
+static const struct fl_alarm_kind timeout_alarm = {"timeout", ring, describe};
 
 /* ---- its time ---- */
 

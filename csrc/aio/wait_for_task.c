@@ -68,7 +68,7 @@ describe(
     return 0;
 }
 
-static const struct fl_alarm_kind waiter_alarm = {ring, describe};
+static const struct fl_alarm_kind waiter_alarm = {"wait_for", ring, describe};
 
 /* Has the future release a new waiter: that, or NULL. The callback is the call's. */
 static PyObject *

@@ -46,6 +46,12 @@ fl_alarm_sequence(uintptr_t word)
     return alarm_of_word(word)->timer.sequence;
 }
 
+const char *
+fl_alarm_name(uintptr_t word)
+{
+    return alarm_of_word(word)->kind->name;
+}
+
 /* ---- life ---- */
 
 /* New, in no structure; or NULL with an exception. */

@@ -20,6 +20,7 @@ struct fl_alarm_call {
 };
 
 struct fl_alarm_kind {
+    const char *name; /* of what sets it, for people */
     /* Does what the callback does. context: a snapshot, to be copied before it is
      * entered, for what may run other code. escapes. 0, or -1 with an exception. */
     int (*ring)(LoopObject *loop, PyObject *target, PyObject *value, PyObject *context);
@@ -94,6 +95,7 @@ uintptr_t fl_alarm_word(struct fl_timer *timer);
 /* A queued turn. escapes. 0, or -1 with an exception that leaves the loop. */
 int fl_alarm_run(LoopObject *loop, uintptr_t word);
 uint64_t fl_alarm_sequence(uintptr_t word);
+const char *fl_alarm_name(uintptr_t word);
 int fl_alarm_traverse_word(uintptr_t word, visitproc visit, void *arg);
 int fl_alarm_traverse(struct fl_timer *timer, visitproc visit, void *arg);
 /* Whose loop is dying: nobody knows it any more. */

@@ -36,6 +36,7 @@
 #include "py/time_watch.h"
 #include "watch/lookout.h"
 #include "watch/metrics.h"
+#include "watch/recorder.h"
 
 /* Who may be in a loop's lists and tables, and who takes it out:
  *
@@ -84,6 +85,9 @@ enum {
     FL_OVERRIDES_REMOVE_WRITER = 1 << 9,
     FL_OVERRIDES_CALL_SOON_THREADSAFE = 1 << 10,
     FL_OVERRIDES_CREATE_FUTURE = 1 << 11,
+    /* no override: its iterations are recorded (watch/recorder.h). It is asked for with
+     * that of _run_once, and so costs nothing. */
+    FL_OVERRIDES_RECORDED = 1 << 12,
 };
 
 #define FL_N_OVERRIDES 12
@@ -151,9 +155,10 @@ typedef struct LoopObject {
 
     /* loop_metrics.c */
     struct fl_metrics metrics;
-    struct fl_watched watched; /* while it runs and somebody watches */
-    uintptr_t step_word;       /* the step under way, if it is no task's; else 0 */
-    uintptr_t n_task_kinds;    /* of the ring's, run as they are; 0: observed */
+    struct fl_watched watched;   /* while it runs and somebody watches */
+    struct fl_recorded recorded; /* while somebody records */
+    uintptr_t step_word;         /* the step under way, if it is no task's; else 0 */
+    uintptr_t n_task_kinds;      /* of the ring's, run as they are; 0: observed */
     uint64_t n_iterations;
     uint64_t n_polls;
     uint64_t n_steps;

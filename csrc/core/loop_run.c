@@ -178,6 +178,25 @@ note_lag(LoopObject *self, int64_t first)
     return now;
 }
 
+/* The next entry, which the recorder is told of. As run_next. */
+static FL_SLOW int
+run_recorded(LoopObject *self)
+{
+    int status = 0;
+    uintptr_t word = self->nested != NULL ? fl_nested_next(self, &status)
+                                          : fl_ring_pop(&self->ready);
+    if (word != 0) {
+        struct fl_recorded_turn turn;
+        fl_record_turn(self, word, &turn);
+        status = run_entry(self, word); /* escapes */
+        fl_record_turn_ended(self, &turn);
+    }
+    if (self->deferred != NULL) {
+        status |= fl_loop_flush_deferred(self); /* escapes */
+    }
+    return status;
+}
+
 /* The end of a drain whose last step began at last. */
 FL_INLINE void
 settle_lag(LoopObject *self, int64_t first, int64_t last)
@@ -189,18 +208,24 @@ settle_lag(LoopObject *self, int64_t first, int64_t last)
 
 /* Iterations inside of a step take entries of the drain around them and queue others:
  * each drain runs as many as were there when it began, whichever they are by then. */
-static FL_SLOW int
-run_counted(LoopObject *self, size_t count)
+FL_INLINE int
+drain_counted(LoopObject *self, size_t count, bool recorded)
 {
     int64_t first = self->last_step_ticks, last = first;
     int status = 0;
     fl_metrics_begin(&self->metrics, first);
     for (; status >= 0 && count > 0 && fl_ring_count(&self->ready) > 0; count--) {
         last = note_lag(self, first);
-        status = run_next(self, true); /* escapes */
+        status = recorded ? run_recorded(self) : run_next(self, true); /* escapes */
     }
     settle_lag(self, first, last);
     return status < 0 ? -1 : 0;
+}
+
+static FL_SLOW int
+run_counted(LoopObject *self, size_t count)
+{
+    return drain_counted(self, count, false);
 }
 
 void
@@ -313,6 +338,51 @@ iterate_with(LoopObject *self, PyThreadState *thread, bool inside)
     return status;
 }
 
+/* look_around, which the recorder is told of. */
+static int
+look_around_recorded(LoopObject *self)
+{
+    double now_s = NAN;
+    fl_record_poll(self);
+    int status = fl_loop_poll(self, PyThreadState_Get(), &now_s); /* escapes */
+    fl_record_polled(self);
+    if (status < 0 || (isnan(now_s) && look_at_clock(self, &now_s) < 0) || /* escapes */
+        (self->timers.count > 0 && queue_due_timers(self, now_s) < 0)) {
+        return -1;
+    }
+    fl_record_timers(self);
+    return fl_loop_flush(self); /* escapes */
+}
+
+/* An iteration of a loop that is recorded, inside of a step or not. */
+static FL_SLOW int
+iterate_recorded(LoopObject *self)
+{
+    bool inside = self->n_nested > 0;
+    int64_t outer_ticks = self->last_step_ticks;
+    self->n_iterations++;
+    if (inside) {
+        self->last_step_ticks = fl_clock_ticks();
+    }
+    fl_record_iteration(self);                          /* escapes */
+    int status = fl_loop_flush(self);                   /* escapes */
+    if (status < 0 || look_around_recorded(self) < 0) { /* escapes */
+        return -1;
+    }
+    if (!inside) { /* it counts, so that one inside of it has no drain to take */
+        self->left_to_drain = 0;
+        self->end_of_drain = self->ready.head;
+    }
+    self->n_nested++;
+    status = drain_counted(self, fl_ring_count(&self->ready), true);
+    self->n_nested--;
+    fl_context_trim(&self->contexts); /* escapes */
+    if (inside) {
+        self->last_step_ticks = outer_ticks;
+    }
+    return status;
+}
+
 static FL_SLOW int
 iterate_once(LoopObject *self)
 {
@@ -329,6 +399,12 @@ iterate_inside(LoopObject *self)
     return status;
 }
 
+static bool
+is_recorded(const LoopObject *self)
+{
+    return (self->instance_overrides & FL_OVERRIDES_RECORDED) != 0;
+}
+
 PyObject *
 fl_loop_run_once(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
@@ -339,11 +415,11 @@ fl_loop_run_once(PyObject *op, PyObject *Py_UNUSED(ignored))
     int status;
     if (self->n_nested == 0) {
         self->last_step_ticks = fl_clock_ticks(); /* who knows what came before */
-        status = iterate_once(self);
+        status = is_recorded(self) ? iterate_recorded(self) : iterate_once(self);
     }
     else {
         fl_run_take_drain(self);
-        status = iterate_inside(self);
+        status = is_recorded(self) ? iterate_recorded(self) : iterate_inside(self);
     }
     fl_current_retract(self); /* escapes */
     return status < 0 ? NULL : Py_NewRef(Py_None);
@@ -577,9 +653,15 @@ fl_loop_run_forever_cleanup(PyObject *op, PyObject *Py_UNUSED(ignored))
 
 /* ---- running ---- */
 
-static int
-iterate_overridden(LoopObject *self)
+#define ITERATES_APART (FL_OVERRIDES_RUN_ONCE | FL_OVERRIDES_RECORDED)
+
+/* Where one of these is set. */
+static FL_SLOW int
+iterate_apart(LoopObject *self)
 {
+    if (!(fl_loop_overrides(self) & FL_OVERRIDES_RUN_ONCE)) {
+        return iterate_recorded(self);
+    }
     return fl_call_status(
         PyObject_CallMethodNoArgs((PyObject *)self, self->state->str__run_once)
     );
@@ -588,8 +670,8 @@ iterate_overridden(LoopObject *self)
 int
 fl_run_iterate_nested(LoopObject *self)
 {
-    if (fl_loop_overrides(self) & FL_OVERRIDES_RUN_ONCE) {
-        return iterate_overridden(self);
+    if (fl_loop_overrides(self) & ITERATES_APART) {
+        return iterate_apart(self);
     }
     return iterate_inside(self);
 }
@@ -610,8 +692,8 @@ fl_loop_run_forever(PyObject *op, PyObject *Py_UNUSED(ignored))
     PyThreadState *thread = PyThreadState_Get();
     int status;
     do {
-        status = fl_loop_overrides(self) & FL_OVERRIDES_RUN_ONCE
-                     ? iterate_overridden(self)
+        status = fl_loop_overrides(self) & ITERATES_APART
+                     ? iterate_apart(self)
                      : iterate_with(self, thread, false); /* fast: here, no call */
     } while (status == 0 && !self->stopping);
     if (cleanup(self) < 0) {

@@ -8,7 +8,7 @@
 
 void
 fl_observe_step_begins(
-    struct fl_observed *self, const struct fl_state *state, const TaskObject *task
+    struct fl_observed *self, const struct fl_state *state, TaskObject *task
 )
 {
     *self = (struct fl_observed){
@@ -17,6 +17,9 @@ fl_observe_step_begins(
     if (state->types.observe_step != NULL) {
         self->wall_ns = fl_clock_monotonic_ns();
         self->cpu_ns = fl_clock_thread_ns();
+    }
+    if (state->recorder != NULL) {
+        fl_record_step(state, (PyObject *)task, &self->recorded);
     }
 }
 
@@ -67,6 +70,9 @@ fl_observe_end(
 {
     PyObject *exc = fl_error_take();
     PyObject *op = (PyObject *)task;
+    if (state->recorder != NULL) {
+        fl_record_step_ended(state, op, &self->recorded);
+    }
     if (tell_step(self, state->types.observe_step, task) < 0) { /* escapes */
         exc = fl_error_first(exc);
         status = -1;
@@ -81,9 +87,12 @@ fl_observe_end(
 }
 
 int
-fl_observe_created(const struct fl_state *state, TaskObject *task)
+fl_observe_created(struct fl_state *state, TaskObject *task)
 {
     PyObject *op = (PyObject *)task;
+    if (state->recorder != NULL) {
+        fl_record_made(state, op); /* escapes */
+    }
     return tell(state->types.observe_created, &op, 1); /* escapes */
 }
 
@@ -113,6 +122,20 @@ fl_observe_run(LoopObject *loop, uintptr_t word)
 
 /* ---- set ---- */
 
+void
+fl_observe_choose(struct fl_state *state)
+{
+    struct fl_types_state *types = &state->types;
+    bool any = state->recorder != NULL || types->observe_created != NULL ||
+               types->observe_step != NULL || types->observe_done != NULL;
+    types->plain_coroutine = any ? NULL : &PyCoro_Type;
+    struct fl_list *link = state->loops.next;
+    for (; link != &state->loops; link = link->next) {
+        FL_CONTAINER_OF(link, LoopObject, live_loops)->n_task_kinds =
+            fl_observe_task_kinds(state);
+    }
+}
+
 PyObject *
 fl_observe(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
 {
@@ -126,18 +149,11 @@ fl_observe(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
         PyErr_SetString(PyExc_TypeError, "three observers were expected");
         return NULL;
     }
-    bool any = false;
     for (size_t i = 0; i < 3; i++) {
         before[i] = *places[i];
         *places[i] = args[i] == Py_None ? NULL : Py_NewRef(args[i]);
-        any |= args[i] != Py_None;
     }
-    types->plain_coroutine = any ? NULL : &PyCoro_Type;
-    struct fl_list *link = state->loops.next;
-    for (; link != &state->loops; link = link->next) {
-        FL_CONTAINER_OF(link, LoopObject, live_loops)->n_task_kinds =
-            fl_observe_task_kinds(state);
-    }
+    fl_observe_choose(state);
     for (size_t i = 0; i < 3; i++) {
         Py_XDECREF(before[i]); /* escapes */
     }

@@ -314,11 +314,18 @@ op_name(PyObject *op, bool qualified)
     return PyUnicode_FromFormat(qualified ? "Loop.%s" : "%s", name);
 }
 
+static void
+op_look(PyObject *op, struct fl_coroutine_look *look)
+{
+    look->text = ((SockOpObject *)op)->call->name;
+}
+
 static const struct fl_coroutine_kind op_kind = {
     .start = op_start,
     .resume = op_resume,
     .drop = op_drop,
     .name = op_name,
+    .look = op_look,
 };
 
 static PyType_Slot op_slots[] = {

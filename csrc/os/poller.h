@@ -109,6 +109,11 @@ fl_poller_put_back(struct fl_poller *poller)
  * dispatch. */
 int fl_poller_wait(struct fl_poller *poller, int64_t timeout_ns);
 
+/* For who wants to know what a wait fetched, though it was dispatched: forgets what
+ * others fetched; the i-th fd that was fetched since, or -1. */
+void fl_poller_forget_fetched(struct fl_poller *poller);
+int fl_poller_fetched(const struct fl_poller *poller, int i);
+
 /* Calls on_ready for what the last wait fetched, unless something in on_ready does all
  * the rest of it; returns how many were called. */
 int fl_poller_dispatch(struct fl_poller *poller);

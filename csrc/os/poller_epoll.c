@@ -310,6 +310,32 @@ fl_poller_wait(struct fl_poller *poller, int64_t timeout_ns)
     return n;
 }
 
+/* What marks a place that no event was put in: no fd has all bits. */
+#define NOT_FETCHED UINT64_MAX
+
+void
+fl_poller_forget_fetched(struct fl_poller *poller)
+{
+    struct epoll_event *fired = poller->fired;
+    /* those behind the first that is marked are marked already */
+    for (int i = 0; fired != NULL && i < FIRED_CAPACITY; i++) {
+        if (fired[i].data.u64 == NOT_FETCHED) {
+            return;
+        }
+        fired[i].data.u64 = NOT_FETCHED;
+    }
+}
+
+int
+fl_poller_fetched(const struct fl_poller *poller, int i)
+{
+    const struct epoll_event *fired = poller->fired;
+    if (fired == NULL || i >= FIRED_CAPACITY || fired[i].data.u64 == NOT_FETCHED) {
+        return -1;
+    }
+    return (int)((uint32_t)fired[i].data.u64 & ~ONE_SHOT);
+}
+
 /* The watch an event was fetched for, or NULL if that is no longer in. */
 static struct fl_watch *
 event_watch(const struct fl_poller *poller, const struct epoll_event *event)

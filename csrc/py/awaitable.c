@@ -268,6 +268,18 @@ fl_coroutine_await(PyObject *op)
     return Py_NewRef(op);
 }
 
+void
+fl_coroutine_look(PyObject *op, struct fl_coroutine_look *look)
+{
+    const struct fl_coroutine *self = (struct fl_coroutine *)op;
+    if (self->phase != FL_COROUTINE_ENDED) {
+        self->kind->look(op, look);
+    }
+    if (self->phase == FL_COROUTINE_DELEGATED) {
+        look->inner = self->delegate;
+    }
+}
+
 /* ---- methods ---- */
 
 PyDoc_STRVAR(

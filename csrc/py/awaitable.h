@@ -22,6 +22,8 @@ enum fl_coroutine_phase {
 
 /* What a step answers: PYGEN_NEXT with what it yields, once its phase is another than
  * NEW; PYGEN_RETURN with its result; PYGEN_ERROR with an exception. */
+struct fl_coroutine_look;
+
 struct fl_coroutine_kind {
     /* The first step. escapes. */
     PySendResult (*start)(PyObject *op, PyObject **result);
@@ -34,6 +36,15 @@ struct fl_coroutine_kind {
     void (*drop)(PyObject *op);
     /* Its __name__ or __qualname__: new, or NULL. */
     PyObject *(*name)(PyObject *op, bool qualified);
+    /* Fills in what a look shall find: it runs nothing. */
+    void (*look)(PyObject *op, struct fl_coroutine_look *look);
+};
+
+/* What one is that waits, for who must not disturb it. All borrowed, or NULL. */
+struct fl_coroutine_look {
+    PyObject *function; /* of Python: asyncio's, that it stands for */
+    const char *text;   /* its qualified name, if there is none; stays for ever */
+    PyObject *inner;    /* the coroutine that it awaits */
 };
 
 struct fl_coroutine {
@@ -83,6 +94,16 @@ PySendResult fl_coroutine_send(PyObject *op, PyObject *sent, PyObject **result);
 PyObject *fl_coroutine_next(PyObject *op);
 void fl_coroutine_finalize(PyObject *op);
 PyObject *fl_coroutine_repr(PyObject *op);
+
+/* Whether op is one of ours, and a look at such. */
+static inline bool
+fl_is_coroutine(PyObject *op)
+{
+    const PyAsyncMethods *methods = Py_TYPE(op)->tp_as_async;
+    return methods != NULL && methods->am_await == fl_coroutine_await;
+}
+
+void fl_coroutine_look(PyObject *op, struct fl_coroutine_look *look);
 
 /* Methods and getters: send, throw, close; __name__, __qualname__, cr_running. */
 extern PyMethodDef fl_coroutine_methods[];

@@ -128,6 +128,7 @@ struct fl_time_watch {
 };
 
 struct fl_lookout;
+struct fl_recorder;
 
 struct fl_state {
 #define FL_FIELD_OBJECT(field) PyObject *field;
@@ -158,6 +159,9 @@ struct fl_state {
     struct fl_tick_rate tick_rate; /* as the module was made: new loops go on from it */
 
     struct fl_lookout *lookout; /* watch/lookout.h, or NULL: nobody watches */
+
+    struct fl_recorder *recorder; /* watch/recorder.h, or NULL: nobody records */
+    uint64_t recordings;          /* begun since the module was made */
 
     Py_ssize_t runs; /* of loops, begun since the module was made */
 

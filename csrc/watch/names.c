@@ -139,6 +139,24 @@ handle_name(LoopObject *loop, const HandleObject *handle)
     return callable_name(callback);
 }
 
+PyObject *
+fl_callback_coroutine(const struct fl_state *state, PyObject *callback)
+{
+    PyObject *of = task_of_callback(callback);
+    if (of == NULL || Py_IS_TYPE(of, state->task_type) ||
+        !is_type_in_c(Py_TYPE(of), "Task")) {
+        return NULL;
+    }
+    PyObject *coro = PyObject_CallMethod(of, "get_coro", NULL);
+    if (coro == NULL) {
+        PyErr_Clear(); /* of memory */
+    }
+    else if (coro == Py_None) {
+        Py_CLEAR(coro);
+    }
+    return coro;
+}
+
 static PyObject *
 source_name(uintptr_t word)
 {

@@ -11,4 +11,8 @@
  * given up yet; 0 is what is between steps. New, a str, or NULL with an exception. */
 PyObject *fl_entry_name(LoopObject *loop, uintptr_t word);
 
+/* The coroutine of the task whose step or wake-up a callback is, if it is none of ours
+ * but of asyncio's in C. New, or NULL with no exception. */
+PyObject *fl_callback_coroutine(const struct fl_state *state, PyObject *callback);
+
 #endif

@@ -1,0 +1,245 @@
+/* The recorder: tasks and their steps. */
+#include "core/handle.h"
+#include "core/task_wakeup.h"
+#include "watch/recorder_state.h"
+
+struct fl_recorded *
+fl_record_loop(struct fl_recorder *self, LoopObject *loop)
+{
+    struct fl_recorded *recorded = &loop->recorded;
+    if (FL_LIKELY(recorded->run == self->run)) {
+        return recorded;
+    }
+    uint32_t number = fl_recorded_add(&self->loops, sizeof(struct fl_recorded_loop));
+    if (number == 0) {
+        return NULL;
+    }
+    FL_RECORDED(self->loops, fl_recorded_loop, number)->thread =
+        PyThread_get_thread_ident();
+    *recorded = (struct fl_recorded){
+        .run = self->run, .loop = number, .seen = loop->ready.tail
+    };
+    return recorded;
+}
+
+/* ---- tasks ---- */
+
+static struct fl_recorded_task *
+task_of(const struct fl_recorder *self, uint32_t number)
+{
+    return FL_RECORDED(self->tasks, fl_recorded_task, number);
+}
+
+/* It may have been given another one. A str's subclass may have code of its own. */
+static void
+note_name(struct fl_recorded_task *recorded, const TaskObject *task)
+{
+    PyObject *name = task->base.name;
+    if (name != recorded->name && name != NULL &&
+        (PyUnicode_CheckExact(name) || PyLong_CheckExact(name))) {
+        Py_XSETREF(recorded->name, Py_NewRef(name)); /* runs nobody's code */
+    }
+}
+
+/* Enters it anew, whatever was at its address before. */
+static uint32_t
+add_task(struct fl_recorder *self, TaskObject *task)
+{
+    LoopObject *loop = fl_future_loop(fl_task_future(task));
+    struct fl_recorded *of = loop == NULL ? NULL : fl_record_loop(self, loop);
+    if (of == NULL || self->count >= self->room) {
+        return 0; /* its events would find no room, either */
+    }
+    uint32_t number = fl_recorded_add(&self->tasks, sizeof(struct fl_recorded_task));
+    if (number == 0 || fl_keys_put(&self->task_keys, (uintptr_t)task, 0, number) < 0) {
+        self->tasks.count -= number != 0;
+        return 0;
+    }
+    struct fl_recorded_task *recorded = task_of(self, number);
+    recorded->loop = of->loop;
+    note_name(recorded, task);
+    if (task->base.coro != NULL) {
+        recorded->coroutine = fl_record_coroutine(self, task->base.coro);
+    }
+    return number;
+}
+
+uint32_t
+fl_record_task(struct fl_recorder *self, PyObject *task)
+{
+    uint32_t number = fl_keys_find(&self->task_keys, (uintptr_t)task, 0);
+    return FL_LIKELY(number != 0) ? number : add_task(self, (TaskObject *)(void *)task);
+}
+
+/* The program's innermost line, or 0. */
+static uint32_t
+find_maker(struct fl_recorder *self)
+{
+    uint32_t place = 0;
+    PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get());
+    while (frame != NULL && place == 0) {
+        PyObject *code = (PyObject *)PyFrame_GetCode(frame);
+        if (fl_record_is_programs(self, code)) {
+            place = fl_record_place(self, code, PyFrame_GetLasti(frame));
+        }
+        Py_DECREF(code);
+        PyFrameObject *back = place != 0 ? NULL : PyFrame_GetBack(frame);
+        Py_DECREF(frame);
+        frame = back;
+    }
+    return place;
+}
+
+void
+fl_record_made(struct fl_state *state, PyObject *op)
+{
+    TaskObject *task = (TaskObject *)(void *)op;
+    LoopObject *loop = fl_future_loop(fl_task_future(task));
+    struct fl_recorder *self = state->recorder;
+    if (loop == NULL) {
+        return;
+    }
+    uint32_t place = find_maker(self); /* escapes: makes frames */
+    self = state->recorder;
+    uint32_t number = self == NULL ? 0 : add_task(self, task);
+    if (number == 0) {
+        if (self != NULL) {
+            self->n_lost++;
+        }
+        return;
+    }
+    struct fl_recorded_task *recorded = task_of(self, number);
+    recorded->parent = loop->recorded.task;
+    recorded->place = place;
+    fl_record(self, FL_EVENT_MADE, number, recorded->parent, place);
+}
+
+/* ---- who woke whom ---- */
+
+/* The task that an entry of the ring wakes, if it is one of ours: borrowed, or NULL. */
+static PyObject *
+woken_by(uintptr_t word)
+{
+    if ((word & FL_ENTRY_KIND_MASK) == FL_ENTRY_WAKEUP) {
+        return (PyObject *)(word & ~FL_ENTRY_KIND_MASK);
+    }
+    PyObject *callback = (word & FL_ENTRY_KIND_MASK) == FL_ENTRY_HANDLE
+                             ? ((HandleObject *)word)->callback
+                             : NULL;
+    return callback == NULL ? NULL : fl_task_woken_by(callback);
+}
+
+bool
+fl_record_woken(
+    struct fl_recorder *self, LoopObject *loop, struct fl_recorded *recorded,
+    const PyObject *own
+)
+{
+    struct fl_ring *ring = &loop->ready;
+    bool wakes_own = false;
+    ptrdiff_t n_run = (ptrdiff_t)(ring->head - recorded->seen);
+    recorded->seen = n_run > 0 ? ring->head : recorded->seen;
+    for (; (ptrdiff_t)(ring->tail - recorded->seen) > 0; recorded->seen++) {
+        uintptr_t word = fl_ring_peek(ring, recorded->seen - ring->head);
+        PyObject *task = woken_by(word);
+        if (task == NULL) {
+            continue;
+        }
+        if (task == own) {
+            wakes_own = true;
+            continue;
+        }
+        uint32_t number = fl_record_task(self, task);
+        if (number != 0) {
+            bool by_task = recorded->task != 0;
+            fl_record(
+                self, FL_EVENT_WOKEN, number, recorded->task,
+                by_task ? 0 : recorded->cause
+            );
+        }
+    }
+    return wakes_own;
+}
+
+/* ---- steps ---- */
+
+void
+fl_record_step(
+    const struct fl_state *state, PyObject *op, struct fl_recorded_turn *turn
+)
+{
+    TaskObject *task = (TaskObject *)(void *)op;
+    LoopObject *loop = fl_future_loop(fl_task_future(task));
+    struct fl_recorder *self = state->recorder;
+    struct fl_recorded *recorded = loop == NULL ? NULL : fl_record_loop(self, loop);
+    turn->run = 0;
+    if (recorded == NULL) {
+        return;
+    }
+    fl_record_settle(self, loop, recorded);
+    (void)fl_record_woken(self, loop, recorded, NULL);
+    uint32_t number = fl_record_task(self, op);
+    if (number == 0) {
+        self->n_lost++;
+        return;
+    }
+    note_name(task_of(self, number), task);
+    *turn =
+        (struct fl_recorded_turn){self->run, number, recorded->task, recorded->cause};
+    recorded->task = number;
+    recorded->cause = 0;
+    fl_record(self, FL_EVENT_BEGIN, number, 0, 0);
+}
+
+static enum fl_outcome
+outcome_of(const TaskObject *task)
+{
+    switch (task->base.future.status) {
+    case FL_FUTURE_PENDING:
+        return FL_OUTCOME_NONE;
+    case FL_FUTURE_CANCELLED:
+        return FL_CANCELLED;
+    default:
+        return task->base.future.exception == NULL ? FL_RETURNED : FL_RAISED;
+    }
+}
+
+void
+fl_record_end(
+    struct fl_recorder *self, LoopObject *loop, TaskObject *task, uint32_t number
+)
+{
+    struct fl_recorded *recorded = &loop->recorded;
+    bool wakes_own = fl_record_woken(self, loop, recorded, (PyObject *)task);
+    struct fl_recorded_task *of = task_of(self, number);
+    enum fl_outcome outcome = outcome_of(task);
+    struct fl_recorded_wait wait = {0, 0};
+    note_name(of, task);
+    if (outcome == FL_OUTCOME_NONE) {
+        wait = fl_record_wait(self, loop->state, task);
+    }
+    fl_record(self, FL_EVENT_END, number, wait.name, wait.place);
+    if (outcome != FL_OUTCOME_NONE) {
+        fl_record(self, FL_EVENT_DONE, number, outcome, 0);
+        task_of(self, number)->outcome = (uint8_t)outcome;
+    }
+    else if (wakes_own) {
+        fl_record(self, FL_EVENT_WOKEN, number, number, 0);
+    }
+}
+
+void
+fl_record_step_ended(
+    const struct fl_state *state, PyObject *op, const struct fl_recorded_turn *turn
+)
+{
+    struct fl_recorder *self = state->recorder;
+    LoopObject *loop = fl_future_loop(fl_future(op));
+    if (self == NULL || turn->run != self->run || loop == NULL ||
+        loop->recorded.run != self->run) {
+        return; /* another recording, if any, or its loop was put in its place */
+    }
+    fl_record_end(self, loop, (TaskObject *)(void *)op, turn->task);
+    loop->recorded.task = turn->outer_task;
+    loop->recorded.cause = turn->outer_cause;
+}

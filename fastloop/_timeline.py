@@ -1,0 +1,201 @@
+"""The timeline: a recording of which task ran when, what it waited for, who woke it.
+
+The core records; here the recording begins, ends, and becomes what a page shows.
+"""
+
+import asyncio
+import functools
+import linecache
+import os
+import sys
+import threading
+import time
+import types
+from array import array
+from collections.abc import Generator
+from typing import Any, NamedTuple, Self
+
+from . import _core
+from ._coroutines import LIBRARIES
+from ._version import __version__
+
+FORMAT = 1
+EVENTS = 1_000_000
+LIMIT_S = 0.1
+
+
+class Recording(NamedTuple):
+    """What was recorded: a header for JSON, and a column for each field of an event.
+
+    kind, of five columns of the same length: what happened. time: nanoseconds since the
+    beginning. subject, other: whom it was about. place: index into the header's places.
+    """
+
+    header: dict[str, Any]
+    kind: "array[int]"
+    time: "array[float]"
+    subject: "array[int]"
+    other: "array[int]"
+    place: "array[int]"
+
+
+class Timeline:
+    """What timeline() returns: a context manager that records, and writes a file."""
+
+    def __init__(self, path: str | os.PathLike[str], events: int, limit_s: float):
+        self._path = os.fspath(path)
+        self._events = events
+        self._limit_s = limit_s
+        self._pid = 0
+        self._began = 0.0
+
+    def __enter__(self) -> Self:
+        _touch(self._path)
+        self._began = begin(self._events)
+        self._pid = os.getpid()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+        self._end(_ended(kind))
+
+    def _end(self, ended: str) -> None:
+        """Write the file, once, and in the process that began it."""
+        if self._pid == os.getpid():
+            self._pid = 0
+            recording = end(self._began, ended, self._limit_s)
+            if recording is not None:
+                write(recording, self._path)
+
+
+def timeline(
+    path: str | os.PathLike[str], *, events: int = EVENTS, limit_s: float = LIMIT_S
+) -> Timeline:
+    """Return a context manager that records what the loops do, and writes it to path.
+
+    A page to open in a browser or, if path ends in .json, Chrome's trace-event form.
+    events: how many are kept, the first ones; the rest is counted. limit_s: steps that
+    take more seconds are shown as blocks. Tasks of asyncio's own types are shown as
+    callbacks. RuntimeError on entry if one is recorded already, OSError if the file
+    cannot be written, ValueError for numbers that are no use.
+    """
+    if not 0.0 < limit_s < float("inf"):
+        raise ValueError(f"limit_s must be seconds, more than 0, not {limit_s!r}")
+    return Timeline(path, events, limit_s)
+
+
+# ---- recording ----
+
+
+def begin(events: int) -> float:
+    """Begin to record. Returns when that was, in seconds since the epoch."""
+    loop: Any = asyncio._get_running_loop()
+    task = asyncio.current_task(loop) if loop is not None else None
+    probes = _probe(1), _probe(2)
+    for probe in probes:
+        probe.send(None)
+    try:
+        _core._timeline_start(
+            events, LIBRARIES, functools.partial, probes, loop, task, _name_of_thread
+        )
+    finally:
+        for probe in probes:
+            probe.close()
+    return time.time()
+
+
+def end(began: float, ended: str, limit_s: float) -> Recording | None:
+    """End the recording: what it is, or None if there is none."""
+    found = _core._timeline_stop()
+    if found is None:
+        return None
+    columns = [array("B", found["kind"]), array("d", found["time"])]
+    columns += [array("I", found[name]) for name in ("subject", "other", "place")]
+    times = columns[1]
+    lost_from = times[-1] if found["lost"] and times else None
+    header = {
+        "format": FORMAT,
+        "title": _title(),
+        "python": sys.version.split()[0],
+        "fastloop": __version__,
+        "began": began,
+        "length_ns": int(max(found["length_ns"], times[-1] if times else 0)),
+        "lost": found["lost"],
+        "lost_from_ns": None if lost_from is None else int(lost_from),
+        "ended": ended,
+        "limit_s": limit_s,
+        "stock_tasks": _core.Task is asyncio.Task,
+        "names": ["", *found["names"]],
+        "places": [["", 0, "", ""], *map(_place, found["places"])],
+        "loops": [_loop(row) for row in found["loops"]],
+        "tasks": [list(row) for row in found["tasks"]],
+    }
+    return Recording(header, *columns)
+
+
+def write(recording: Recording, path: str) -> None:
+    """Write a recording in the form that the path's name asks for."""
+    if path.endswith(".json"):
+        from ._timeline_trace import trace
+
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(trace(recording))
+    else:
+        from ._timeline_page import page
+
+        data = page(recording)
+        with open(path, "wb") as file:
+            file.write(data)
+
+
+def _touch(path: str) -> None:
+    """Raise what writing there would, before there is anything to lose."""
+    with open(path, "ab"):
+        pass
+
+
+def _ended(kind: type[BaseException] | None) -> str:
+    if kind is None:
+        return "finished"
+    if issubclass(kind, KeyboardInterrupt):
+        return "interrupted"
+    if issubclass(kind, SystemExit):
+        return "exit"
+    return f"failed: {kind.__name__}"
+
+
+async def _probe(depth: int) -> None:
+    """Wait at one of two places."""
+    if depth == 1:
+        await _pause()
+    else:
+        await _pause()
+
+
+@types.coroutine
+def _pause() -> Generator[None, None, None]:
+    yield
+
+
+def _name_of_thread() -> str:
+    """Return the calling thread's name, as it is kept: no code of a subclass's."""
+    thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]
+    name = None if thread is None else vars(thread).get("_name")
+    return name if type(name) is str else ""
+
+
+def _title() -> str:
+    return " ".join([os.path.basename(sys.argv[0]), *sys.argv[1:]])[:200]
+
+
+def _place(row: tuple[str, int, str]) -> list[Any]:
+    return [*row, linecache.getline(row[0], row[1]).strip()]
+
+
+def _loop(row: tuple[int, int, str | None]) -> list[Any]:
+    number, thread, name = row
+    if not name:
+        name = next(
+            (one.name for one in threading.enumerate() if one.ident == thread),
+            f"thread {thread}",
+        )
+    return [number, name]
