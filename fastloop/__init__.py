@@ -117,3 +117,8 @@ if os.environ.get("FASTLOOP_WATCH", "0") not in ("", "0"):
     from ._watch import watch_as_environment_says
 
     watch_as_environment_says(os.environ["FASTLOOP_WATCH"])
+
+if os.environ.get("FASTLOOP_TIMELINE"):
+    from ._timeline_door import record_as_environment_says
+
+    record_as_environment_says(os.environ["FASTLOOP_TIMELINE"])

@@ -25,7 +25,17 @@ def main() -> None:
 
     open_door(line.settings)
     sys.argv[:] = line.argv
-    line.run(line.argument)
+    if line.settings.timeline is None:
+        line.run(line.argument)
+        return
+    from ._timeline_door import noting_the_end, record_all
+
+    try:
+        record_all(line.settings.timeline)
+    except OSError as error:
+        fail(f"--timeline cannot write {error.filename}: {error.strerror}")
+    with noting_the_end():
+        line.run(line.argument)
 
 
 def start_python_anew(line: CommandLine, words: list[str]) -> NoReturn:

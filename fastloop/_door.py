@@ -8,6 +8,7 @@ the program's own subclasses of it make what they say.
 
 import asyncio
 import atexit
+import dataclasses
 import functools
 import os
 import sys
@@ -38,6 +39,8 @@ def open_door(settings: Settings) -> None:
     _frames.hide_the_door()
     _watch_other_loops()
     atexit.register(_tell_of_other_loops, settings)
+    # the file is this process's
+    settings = dataclasses.replace(settings, timeline=None)
     after_import("multiprocessing.spawn", functools.partial(_take_children, settings))
     if not settings.keep_uvloop:
         after_import("uvloop", _take_uvloop)

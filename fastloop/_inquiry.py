@@ -18,7 +18,7 @@ from ._version import __version__
 
 NOTHING = 1
 NO_PROCESS, ANOTHER_USER, NO_FASTLOOP, NO_WATCH, ANOTHER_VERSION = range(3, 8)
-SILENT, GIL_TAKEN = 8, 9
+SILENT, GIL_TAKEN, NO_RECORDING = 8, 9, 10
 _AGAIN_S = 0.05
 _TRIES = 6
 _ANSWER_S = 8
@@ -43,7 +43,7 @@ def parser(name: str, about: str) -> argparse.ArgumentParser:
         description=about,
         epilog="exit codes: 2 wrong usage, 3 no such process, 4 another user's,"
         " 5 no fastloop in it, 6 no watch on, 7 another version, 8 no answer,"
-        " 9 code in C keeps the GIL",
+        " 9 code in C keeps the GIL, 10 no timeline can be recorded",
     )
     made.add_argument("pid", type=int, metavar="PID", help="of a process of yours")
     made.add_argument("--json", action="store_true", help="all that is known, as JSON")
@@ -90,9 +90,12 @@ def ask(pid: int, question: str) -> dict[str, Any]:
 
 
 def _asked(pid: int, question: str) -> dict[str, Any]:
-    answer = _exchange(pid, _find(pid), question)
+    answer, columns = _exchange(pid, _find(pid), question), b""
+    if answer.startswith(b"{"):
+        answer, _, columns = answer.partition(b"\n")
     try:
-        return _read(answer)
+        found = _read(answer)
+        return {**found, "columns": columns} if columns else found
     except (KeyError, ValueError):
         raise Refusal(
             SILENT, f"process {pid} does not answer to the end: it was cut short"
@@ -200,6 +203,30 @@ def _exchange(pid: int, path: str, question: str) -> bytes:
     if not got:
         raise Refusal(SILENT, f"process {pid} does not answer")
     return bytes(got)
+
+
+def record(pid: int, seconds: float, path: str) -> int:
+    """Write a timeline of so many seconds of the process, fewer after a Ctrl-C."""
+    from . import _timeline, _timeline_outside
+
+    with contextlib.suppress(KeyboardInterrupt):
+        _begun(pid, ask(pid, "r"))
+        time.sleep(seconds)
+    answer = _begun(pid, ask(pid, "e"))
+    try:
+        recording = _timeline_outside.recording_of(answer)
+    except (KeyError, ValueError):
+        raise Refusal(SILENT, f"process {pid} does not answer to the end") from None
+    _timeline.write(recording, path)
+    return 0
+
+
+def _begun(pid: int, answer: dict[str, Any]) -> dict[str, Any]:
+    if not answer["gil"]:
+        raise Refusal(GIL_TAKEN, without_gil(pid, answer))
+    if answer["error"]:
+        raise Refusal(NO_RECORDING, f"process {pid}: {answer['error']}")
+    return answer
 
 
 # ---- answers ----

@@ -23,13 +23,14 @@ class Settings:
     keep_uvloop: bool = False
     accelerate: bool = False
     watch: float | None = None
+    timeline: str | None = None
 
 
 class Option(NamedTuple):
     """A row of the table.
 
     setting: the field of Settings that the option makes true, or, with value, that gets
-    the number that follows the option.
+    what follows the option: a number of seconds or a file's name.
     report: for an option that runs no program, "module:function" of the package; the
     function returns the exit status or None.
     """
@@ -66,6 +67,13 @@ OPTIONS = (
         "fastloop.watch(SECONDS)",
         setting="watch",
         value="SECONDS",
+    ),
+    Option(
+        ("--timeline",),
+        "record which task runs when, and write a page to look at, or\n"
+        "Chrome's trace-event form to a FILE.json, at the end",
+        setting="timeline",
+        value="FILE",
     ),
     Option(
         ("--doctor",),
@@ -162,7 +170,8 @@ def parse(words: list[str]) -> CommandLine:
                 if not equals:
                     value = rest.pop(0) if rest else ""
                 line.ours.append(value)
-                settings[option.setting] = _seconds(option, value)
+                read = _seconds if option.value == "SECONDS" else _file
+                settings[option.setting] = read(option, value)
             elif option.setting:
                 settings[option.setting] = True
         elif word == "--":
@@ -191,6 +200,12 @@ def _seconds(option: Option, text: str) -> float:
     if not MIN_LIMIT_S <= seconds < float("inf"):
         fail(f"{option.names[0]} takes seconds, {MIN_LIMIT_S} or more, not {text!r}")
     return seconds
+
+
+def _file(option: Option, text: str) -> str:
+    if not text:
+        fail(f"{option.names[0]} takes the name of a file")
+    return text
 
 
 def _take_path(line: CommandLine, words: list[str]) -> None:

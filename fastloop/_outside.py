@@ -1,7 +1,8 @@
 """The socket where other processes ask the watch, and what Python answers.
 
-A question is a byte: b, what blocks; s, the state; t, the tasks. An answer is JSON, or
-lines of text by csrc/watch/hatch.c when the GIL is not to be had in time.
+A question is a byte: b, what blocks; s, the state; t, the tasks; r, record; e, end that
+and hand it over. An answer is JSON, behind which a recording's columns follow on the
+next line, or lines of text by csrc/watch/hatch.c when the GIL is not to be had in time.
 """
 
 import contextlib
@@ -87,6 +88,11 @@ def answer(question: int) -> bytes:
     """Return the answer to a question."""
     import json
 
+    if chr(question) == "e":
+        from . import _timeline_outside
+
+        found, columns = _timeline_outside.end()
+        return b"\n".join((json.dumps(found).encode(), columns))
     return json.dumps(_ANSWERS[chr(question)]()).encode()
 
 
@@ -144,4 +150,10 @@ def _state() -> dict[str, Any]:
     return {**_with_limit(rows), "blocks": blocks[::-1], "python": python}
 
 
-_ANSWERS = {"b": _blocked, "s": _state, "t": _tasks}
+def _record() -> dict[str, Any]:
+    from . import _timeline_outside
+
+    return _timeline_outside.begin()
+
+
+_ANSWERS = {"b": _blocked, "s": _state, "t": _tasks, "r": _record}

@@ -22,6 +22,14 @@ from ._version import __version__
 FORMAT = 1
 EVENTS = 1_000_000
 LIMIT_S = 0.1
+# Of a recording, and what array calls their type.
+COLUMNS = (
+    ("kind", "B"),
+    ("time", "d"),
+    ("subject", "I"),
+    ("other", "I"),
+    ("place", "I"),
+)
 
 
 class Recording(NamedTuple):
@@ -50,21 +58,27 @@ class Timeline:
         self._began = 0.0
 
     def __enter__(self) -> Self:
-        _touch(self._path)
         self._began = begin(self._events)
         self._pid = os.getpid()
+        try:
+            with open(self._path, "ab"):
+                pass  # or there would be something to lose
+        except BaseException:
+            _core._timeline_stop()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
-        self._end(_ended(kind))
+        self.end(_ended(kind))
 
-    def _end(self, ended: str) -> None:
+    def end(self, ended: str) -> None:
         """Write the file, once, and in the process that began it."""
         if self._pid == os.getpid():
             self._pid = 0
-            recording = end(self._began, ended, self._limit_s)
-            if recording is not None:
-                write(recording, self._path)
+            found = _core._timeline_stop()
+            if found is not None:
+                recording = made_of(found, self._began, ended, self._limit_s)
+                write(with_lines(recording), self._path)
 
 
 def timeline(
@@ -103,33 +117,41 @@ def begin(events: int) -> float:
     return time.time()
 
 
-def end(began: float, ended: str, limit_s: float) -> Recording | None:
-    """End the recording: what it is, or None if there is none."""
-    found = _core._timeline_stop()
-    if found is None:
-        return None
-    columns = [array("B", found["kind"]), array("d", found["time"])]
-    columns += [array("I", found[name]) for name in ("subject", "other", "place")]
+def made_of(
+    found: dict[str, Any], began: float, ended: str, limit_s: float
+) -> Recording:
+    """Return what the core has recorded as a recording, without lines of source."""
+    columns = [array(code, found[name]) for name, code in COLUMNS]
     times = columns[1]
-    lost_from = times[-1] if found["lost"] and times else None
+    length_ns = max(found["length_ns"], times[-1] if times else 0.0)
     header = {
         "format": FORMAT,
         "title": _title(),
         "python": sys.version.split()[0],
         "fastloop": __version__,
         "began": began,
-        "length_ns": int(max(found["length_ns"], times[-1] if times else 0)),
+        "length_ns": int(length_ns),
         "lost": found["lost"],
-        "lost_from_ns": None if lost_from is None else int(lost_from),
+        "lost_from_ns": int(times[-1]) if found["lost"] and times else None,
         "ended": ended,
         "limit_s": limit_s,
         "stock_tasks": _core.Task is asyncio.Task,
         "names": ["", *found["names"]],
-        "places": [["", 0, "", ""], *map(_place, found["places"])],
+        "places": [["", 0, ""], *map(list, found["places"])],
         "loops": [_loop(row) for row in found["loops"]],
         "tasks": [list(row) for row in found["tasks"]],
     }
     return Recording(header, *columns)
+
+
+def with_lines(recording: Recording) -> Recording:
+    """Return a recording with the line of source of each place."""
+    header = dict(recording.header)
+    header["places"] = [
+        [file, line, name, linecache.getline(file, line).strip() if line else ""]
+        for file, line, name in header["places"]
+    ]
+    return recording._replace(header=header)
 
 
 def write(recording: Recording, path: str) -> None:
@@ -145,12 +167,6 @@ def write(recording: Recording, path: str) -> None:
         data = page(recording)
         with open(path, "wb") as file:
             file.write(data)
-
-
-def _touch(path: str) -> None:
-    """Raise what writing there would, before there is anything to lose."""
-    with open(path, "ab"):
-        pass
 
 
 def _ended(kind: type[BaseException] | None) -> str:
@@ -185,10 +201,6 @@ def _name_of_thread() -> str:
 
 def _title() -> str:
     return " ".join([os.path.basename(sys.argv[0]), *sys.argv[1:]])[:200]
-
-
-def _place(row: tuple[str, int, str]) -> list[Any]:
-    return [*row, linecache.getline(row[0], row[1]).strip()]
 
 
 def _loop(row: tuple[int, int, str | None]) -> list[Any]:

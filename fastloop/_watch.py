@@ -341,6 +341,10 @@ def _tell(question: int) -> bytes | None:
                     _report(watch, block)
                     if block.again and not block.ended and sight[2]:
                         _lints.never_yields(sight[0], block.elapsed_s)
+        if "fastloop._timeline_outside" in sys.modules:
+            from . import _timeline_outside
+
+            _timeline_outside.end_if_forgotten()
         if question:
             from . import _outside
 

@@ -20,7 +20,17 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument(
         "--interval", type=float, default=1.0, metavar="SECONDS", help="1 unless given"
     )
+    parser.add_argument("--timeline", metavar="FILE", help="record one instead")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="of the timeline, 5 unless given"
+    )
     options = parser.parse_args(words)
+    if options.timeline is not None:
+        if not 0.01 <= options.seconds <= 60:
+            parser.error("from 0.01 to 60 seconds were expected")
+        return _inquiry.run(
+            lambda: _inquiry.record(options.pid, options.seconds, options.timeline)
+        )
     if not 0.1 <= options.interval <= 3600:
         parser.error("an interval from 0.1 to 3600 s was expected")
     return _inquiry.run(

@@ -216,7 +216,7 @@ answer(struct fl_lookout *lookout, int fd)
     struct fl_hatch *self = &lookout->hatch;
     char question;
     if (recv(fd, &question, 1, MSG_DONTWAIT) != 1 || question == 0 ||
-        strchr("bst", question) == NULL) {
+        strchr("bster", question) == NULL) {
         return PAUSE_MIN_NS;
     }
     char *text = NULL;
