@@ -32,6 +32,13 @@ COLUMNS = (
 )
 
 
+_NOT_YET_TEXT = "The recording goes on still, or its process was killed."
+_NOT_YET = {
+    False: f"<!doctype html><title>timeline</title><p>{_NOT_YET_TEXT}</p>\n",
+    True: f'{{"traceEvents": [], "note": "{_NOT_YET_TEXT}"}}\n',
+}
+
+
 class Recording(NamedTuple):
     """What was recorded: a header for JSON, and a column for each field of an event.
 
@@ -61,8 +68,9 @@ class Timeline:
         self._began = begin(self._events)
         self._pid = os.getpid()
         try:
-            with open(self._path, "ab"):
-                pass  # or there would be something to lose
+            # now, or there would be something to lose; it stays if this is killed
+            with open(self._path, "w", encoding="utf-8") as file:
+                file.write(_NOT_YET[self._path.endswith(".json")])
         except BaseException:
             _core._timeline_stop()
             raise
