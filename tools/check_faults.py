@@ -19,6 +19,7 @@ INFALLIBLE = {
         Py_CLEAR Py_DECREF Py_INCREF Py_NewRef Py_REFCNT Py_SETREF Py_XDECREF
         Py_XINCREF Py_XNewRef Py_XSETREF _Py_NewReference""",
     "looks at a type or a flag": """
+        PyAsyncGen_CheckExact
         PyByteArray_Check PyByteArray_CheckExact PyWeakref_CheckRefExact
         PyBytes_Check PyBytes_CheckExact PyCode_Check
         PyCFunction_CheckExact
@@ -40,13 +41,14 @@ INFALLIBLE = {
         PyCFunction_GET_FUNCTION Py_SET_SIZE
         PyCFunction_GET_SELF PyDict_GET_SIZE PyException_GetTraceback
         PyException_SetCause PyException_SetContext PyException_SetTraceback
-        PyFloat_AS_DOUBLE PyFunction_GET_CODE
-        PyFunction_GET_GLOBALS PyList_GET_ITEM PyList_GET_SIZE
+        PyCode_Addr2Line PyFloat_AS_DOUBLE PyFrame_GetCode PyFrame_GetLasti
+        PyFunction_GET_CODE
+        PyFunction_GET_GLOBALS PyList_GET_ITEM PyList_GET_SIZE PyList_SET_ITEM
         PyMemoryView_GET_BASE PyMemoryView_GET_BUFFER
         PyMethod_GET_FUNCTION PyMethod_GET_SELF PyModule_GetDict
         PyModule_GetState PyObject_Init PySequence_Fast_GET_SIZE
         PySequence_Fast_ITEMS PySet_GET_SIZE PyTuple_GET_ITEM PyTuple_GET_SIZE
-        PyTuple_SET_ITEM PyUnicode_1BYTE_DATA PyUnicode_GET_LENGTH
+        PyTuple_SET_ITEM PyUnicode_1BYTE_DATA PyUnicode_GET_LENGTH PyUnicode_READ_CHAR
         PyUnstable_Long_CompactValue PyVectorcall_NARGS Py_SIZE""",
     "gives back an object that exists": """
         PyBool_FromLong PyUnicode_InternInPlace PyWeakref_GET_OBJECT
@@ -62,8 +64,10 @@ INFALLIBLE = {
         PyErr_Restore PyErr_SetFromErrno PyErr_SetNone PyErr_SetObject
         PyErr_SetRaisedException PyErr_SetString PyErr_WriteUnraisable""",
     "compares str objects, which it is given": """
-        PyUnicode_Compare PyUnicode_CompareWithASCIIString""",
-    "looks for what may be missing": "PyEval_GetFrame _PyType_Lookup",
+        PyUnicode_Compare PyUnicode_CompareWithASCIIString PyUnicode_FindChar
+        PyUnicode_Tailmatch""",
+    "looks for what may be missing": """
+        PyEval_GetFrame PyFrame_GetBack PyThreadState_GetFrame _PyType_Lookup""",
     "asked of our own types only": "PyType_GetModuleByDef",
     "asked of our own capsules and watchers only": """
         PyCapsule_GetPointer PyDict_ClearWatcher""",

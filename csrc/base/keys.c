@@ -1,6 +1,8 @@
 /* Keys: which small number a word, with some more, has been given. */
 #include "base/keys.h"
 
+#include "base/fault.h"
+
 #include <errno.h>
 #include <stdlib.h>
 

@@ -203,6 +203,8 @@ int fl_fault_add_methods(PyObject *module);
 #undef PyObject_GC_New
 #define PyObject_GC_New(type, heap_type) \
     ((type *)FL_FAULT_POINTER(_PyObject_GC_New, heap_type))
+#define PyArg_ParseTuple(...) \
+    (!FL_FAULT_RAISES("PyArg_ParseTuple") && PyArg_ParseTuple(__VA_ARGS__))
 #define PyArg_ParseTupleAndKeywords(...)                \
     (!FL_FAULT_RAISES("PyArg_ParseTupleAndKeywords") && \
      PyArg_ParseTupleAndKeywords(__VA_ARGS__))

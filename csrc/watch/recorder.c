@@ -87,6 +87,9 @@ find_maker(struct fl_recorder *self)
         Py_DECREF(frame);
         frame = back;
     }
+    if (PyErr_Occurred()) {
+        PyErr_Clear(); /* of memory for a frame */
+    }
     return place;
 }
 

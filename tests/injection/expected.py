@@ -35,6 +35,11 @@ UNSEEN = {
         "a slow step stays without a name, or is called after its type": """
             core/loop_metrics.c fl_loop_note_slow
             watch/names.c qualname  watch/names.c task_of_callback""",
+        "a timeline then names nothing there": """
+            base/keys.c grow  watch/recorder_names.c fl_recorded_add
+            watch/recorder_names.c fl_record_method
+            watch/recorder_loop.c unwrapped
+            watch/names.c fl_callback_coroutine""",
         "asyncio's own class then does it": """
             aio/semaphore.c plain_value  py/args.c fl_plain_int
             aio/queue_items.c fl_queue_is_plain

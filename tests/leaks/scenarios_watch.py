@@ -57,6 +57,59 @@ async def hooks_and_task_figures():
 
 
 @with_coroutine
+async def timeline():
+    """Of everything that is told, by each way, and one that is dropped."""
+    import asyncio
+    import sys
+    import types
+
+    from fastloop import _timeline, aio
+
+    async def numbers():
+        yield 1
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
+
+    async def waits(lock, queue):
+        async with lock:
+            await aio.wait_for(queue.get(), 10)
+        async for _ in numbers():
+            pass
+
+    class Callback:
+        def __call__(self):
+            pass
+
+    loop = asyncio.get_running_loop()
+    page = types.ModuleType("fastloop._timeline_page")
+    page.page = lambda recording: b""
+    before = sys.modules.get(page.__name__)
+    sys.modules[page.__name__] = page
+    try:
+        for module in asyncio, aio:
+            with fastloop.timeline("/dev/null", events=10_000):
+                lock, queue = module.Lock(), module.Queue()
+                many = [waits(lock, queue) for _ in range(3)]
+                for item in "abc":
+                    loop.call_later(0.001, queue.put_nowait, item)
+                loop.call_soon(Callback())
+                await module.gather(*many)
+                await asyncio.to_thread(str)
+    finally:
+        if before is None:
+            del sys.modules[page.__name__]
+        else:
+            sys.modules[page.__name__] = before
+    _timeline.begin(3)
+    await asyncio.gather(asyncio.sleep(0), asyncio.sleep(0))
+    assert fastloop._core._timeline_stop()["lost"]
+    try:
+        fastloop._core._timeline_start()
+    except TypeError:
+        pass
+
+
+@with_coroutine
 async def answers():
     """What other processes are told."""
     from fastloop import _outside

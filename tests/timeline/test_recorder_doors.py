@@ -179,8 +179,10 @@ fastloop.run(tell())
 def test_ctrl_c_ends_it_sooner(tmp_path):
     with Program(TELLS_WHEN) as program:
         process = subprocess.Popen(
-            [sys.executable, "-m", "fastloop.top", str(program.pid)]
-            + ["--timeline=out.json", "--seconds=50"],
+            [
+                *(sys.executable, "-m", "fastloop.top", str(program.pid)),
+                *("--timeline=out.json", "--seconds=50"),
+            ],
             env=environment(tmp_path),
             cwd=tmp_path,
         )
