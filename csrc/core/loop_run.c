@@ -338,22 +338,6 @@ iterate_with(LoopObject *self, PyThreadState *thread, bool inside)
     return status;
 }
 
-/* look_around, which the recorder is told of. */
-static int
-look_around_recorded(LoopObject *self)
-{
-    double now_s = NAN;
-    fl_record_poll(self);
-    int status = fl_loop_poll(self, PyThreadState_Get(), &now_s); /* escapes */
-    fl_record_polled(self);
-    if (status < 0 || (isnan(now_s) && look_at_clock(self, &now_s) < 0) || /* escapes */
-        (self->timers.count > 0 && queue_due_timers(self, now_s) < 0)) {
-        return -1;
-    }
-    fl_record_timers(self);
-    return fl_loop_flush(self); /* escapes */
-}
-
 /* An iteration of a loop that is recorded, inside of a step or not. */
 static FL_SLOW int
 iterate_recorded(LoopObject *self)
@@ -364,19 +348,23 @@ iterate_recorded(LoopObject *self)
     if (inside) {
         self->last_step_ticks = fl_clock_ticks();
     }
-    fl_record_iteration(self);                          /* escapes */
-    int status = fl_loop_flush(self);                   /* escapes */
-    if (status < 0 || look_around_recorded(self) < 0) { /* escapes */
-        return -1;
+    fl_record_iteration(self);        /* escapes */
+    int status = fl_loop_flush(self); /* escapes */
+    if (status == 0) {
+        fl_record_look(self);
+        status = look_around(self, PyThreadState_Get(), false); /* escapes */
+        fl_record_looked(self);
     }
-    if (!inside) { /* it counts, so that one inside of it has no drain to take */
-        self->left_to_drain = 0;
-        self->end_of_drain = self->ready.head;
+    if (status == 0) {
+        if (!inside) { /* it counts, so that one inside of it has no drain to take */
+            self->left_to_drain = 0;
+            self->end_of_drain = self->ready.head;
+        }
+        self->n_nested++;
+        status = drain_counted(self, fl_ring_count(&self->ready), true);
+        self->n_nested--;
+        fl_context_trim(&self->contexts); /* escapes */
     }
-    self->n_nested++;
-    status = drain_counted(self, fl_ring_count(&self->ready), true);
-    self->n_nested--;
-    fl_context_trim(&self->contexts); /* escapes */
     if (inside) {
         self->last_step_ticks = outer_ticks;
     }

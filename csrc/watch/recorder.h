@@ -72,11 +72,9 @@ FL_SLOW void fl_record_step_ended(
 
 /* It begins. escapes: asks threading for the thread's name, once. */
 FL_SLOW void fl_record_iteration(struct LoopObject *loop);
-/* Around what may poll. */
-FL_SLOW void fl_record_poll(struct LoopObject *loop);
-FL_SLOW void fl_record_polled(struct LoopObject *loop);
-/* Timers have been queued. */
-FL_SLOW void fl_record_timers(struct LoopObject *loop);
+/* Around what may poll, and queues timers. */
+FL_SLOW void fl_record_look(struct LoopObject *loop);
+FL_SLOW void fl_record_looked(struct LoopObject *loop);
 /* Around an entry of the ring, if it is no task's. */
 FL_SLOW void
 fl_record_turn(struct LoopObject *loop, uintptr_t word, struct fl_recorded_turn *turn);

@@ -228,7 +228,7 @@ fl_record_iteration(LoopObject *loop)
 }
 
 void
-fl_record_poll(LoopObject *loop)
+fl_record_look(LoopObject *loop)
 {
     struct fl_recorder *self = loop->state->recorder;
     struct fl_recorded *recorded = recorded_of(loop);
@@ -243,58 +243,30 @@ fl_record_poll(LoopObject *loop)
     recorded->n_polls = loop->n_polls;
 }
 
-/* Of a wait that was given up no more is known. */
+/* Of a poll that ended then. */
 static void
-record_ready(struct fl_recorder *self, LoopObject *loop, uint32_t number)
+record_poll(struct fl_recorder *self, LoopObject *loop, uint32_t number, int64_t ticks)
 {
     uint32_t n_ready = 0;
     int fd;
     for (int i = 0; (fd = fl_poller_fetched(&loop->poller, i)) >= 0; i++) {
         n_ready += fd != loop->event_watch.fd && fd != loop->signal_watch.fd;
     }
-    fl_record(self, FL_EVENT_POLL_END, number, n_ready, 0);
+    fl_record_at(self, ticks, FL_EVENT_POLL_END, number, n_ready, 0);
     for (int i = 0; (fd = fl_poller_fetched(&loop->poller, i)) >= 0; i++) {
         if (fd != loop->event_watch.fd && fd != loop->signal_watch.fd) {
-            fl_record(self, FL_EVENT_IO, number, (uint32_t)fd, 0);
+            fl_record_at(self, ticks, FL_EVENT_IO, number, (uint32_t)fd, 0);
         }
     }
 }
 
-void
-fl_record_polled(LoopObject *loop)
+/* The timers among what has been queued. */
+static void
+record_timers(struct fl_recorder *self, LoopObject *loop, struct fl_recorded *recorded)
 {
-    struct fl_recorder *self = loop->state->recorder;
-    struct fl_recorded *recorded = &loop->recorded;
-    if (self == NULL || recorded->run != self->run || recorded->at_poll == 0) {
-        return; /* it began meanwhile */
-    }
-    bool skipped = recorded->n_polls == loop->n_polls;
-    bool alone = recorded->at_poll == self->count && self->n_lost == 0;
-    recorded->at_poll = 0;
-    if (skipped && alone) {
-        self->count--; /* there was no poll */
-        return;
-    }
-    record_ready(self, loop, recorded->loop);
-    uint32_t outer_task = recorded->task, outer_cause = recorded->cause;
-    recorded->task = 0;
-    recorded->cause = FL_NAME_IO;
-    (void)fl_record_woken(self, loop, recorded, NULL);
-    recorded->task = outer_task;
-    recorded->cause = outer_cause;
-}
-
-void
-fl_record_timers(LoopObject *loop)
-{
-    struct fl_recorder *self = loop->state->recorder;
-    struct fl_recorded *recorded = recorded_of(loop);
-    if (recorded == NULL) {
-        return;
-    }
     const struct fl_ring *ring = &loop->ready;
-    for (; (ptrdiff_t)(ring->tail - recorded->seen) > 0; recorded->seen++) {
-        uintptr_t word = fl_ring_peek(ring, recorded->seen - ring->head);
+    for (size_t at = recorded->seen; (ptrdiff_t)(ring->tail - at) > 0; at++) {
+        uintptr_t word = fl_ring_peek(ring, at - ring->head);
         uint32_t name;
         if ((word & FL_ENTRY_KIND_MASK) == FL_ENTRY_ALARM) {
             name = fl_record_text(self, fl_alarm_name(word));
@@ -308,4 +280,30 @@ fl_record_timers(LoopObject *loop)
         }
         fl_record(self, FL_EVENT_TIMER, recorded->loop, name, 0);
     }
+}
+
+void
+fl_record_looked(LoopObject *loop)
+{
+    struct fl_recorder *self = loop->state->recorder;
+    struct fl_recorded *recorded = &loop->recorded;
+    if (self == NULL || recorded->run != self->run || recorded->at_poll == 0) {
+        return; /* it began meanwhile */
+    }
+    bool polled = recorded->n_polls != loop->n_polls;
+    if (!polled && recorded->at_poll == self->count && self->n_lost == 0) {
+        self->count--; /* there was none */
+    }
+    else {
+        int64_t ticks = polled ? loop->last_poll_ticks : fl_clock_ticks();
+        record_poll(self, loop, recorded->loop, ticks);
+    }
+    recorded->at_poll = 0;
+    record_timers(self, loop, recorded);
+    uint32_t outer_task = recorded->task, outer_cause = recorded->cause;
+    recorded->task = 0;
+    recorded->cause = FL_NAME_IO;
+    (void)fl_record_woken(self, loop, recorded, NULL);
+    recorded->task = outer_task;
+    recorded->cause = outer_cause;
 }

@@ -84,9 +84,9 @@ struct fl_recorder {
 /* ---- recorder.c ---- */
 
 FL_INLINE void
-fl_record(
-    struct fl_recorder *self, enum fl_event_kind kind, uint32_t subject, uint32_t other,
-    uint32_t place
+fl_record_at(
+    struct fl_recorder *self, int64_t ticks, enum fl_event_kind kind, uint32_t subject,
+    uint32_t other, uint32_t place
 )
 {
     if (FL_UNLIKELY(self->count >= self->room)) {
@@ -94,7 +94,16 @@ fl_record(
         return;
     }
     self->events[self->count++] =
-        (struct fl_event){fl_clock_ticks(), subject, other, place, (uint8_t)kind};
+        (struct fl_event){ticks, subject, other, place, (uint8_t)kind};
+}
+
+FL_INLINE void
+fl_record(
+    struct fl_recorder *self, enum fl_event_kind kind, uint32_t subject, uint32_t other,
+    uint32_t place
+)
+{
+    fl_record_at(self, fl_clock_ticks(), kind, subject, other, place);
 }
 
 /* What is known of the loop, which is entered if it is new. NULL without memory. */
