@@ -185,7 +185,11 @@ run_recorded(LoopObject *self)
     int status = 0;
     uintptr_t word = self->nested != NULL ? fl_nested_next(self, &status)
                                           : fl_ring_pop(&self->ready);
-    if (word != 0) {
+    uintptr_t kind = word & FL_ENTRY_KIND_MASK;
+    if (kind == FL_ENTRY_STEP || kind == FL_ENTRY_WAKEUP) {
+        status = run_entry(self, word); /* escapes; its step tells of itself */
+    }
+    else if (word != 0) {
         struct fl_recorded_turn turn;
         fl_record_turn(self, word, &turn);
         status = run_entry(self, word); /* escapes */

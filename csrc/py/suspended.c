@@ -104,8 +104,8 @@ fl_suspended_learn(struct fl_suspended *self, PyObject *probes)
     find_kinds(self);
     self->code_at = self->instruction_at = 0;
     if (!PyTuple_Check(probes) || PyTuple_GET_SIZE(probes) != 2 ||
-        !fl_is_suspended(self, PyTuple_GET_ITEM(probes, 0)) ||
-        !fl_is_suspended(self, PyTuple_GET_ITEM(probes, 1))) {
+        fl_suspended_kind(self, PyTuple_GET_ITEM(probes, 0)) == NULL ||
+        fl_suspended_kind(self, PyTuple_GET_ITEM(probes, 1)) == NULL) {
         PyErr_SetString(PyExc_TypeError, "two suspended coroutines were expected");
         return -1;
     }
@@ -140,16 +140,16 @@ kind_of(const struct fl_suspended *self, PyObject *op)
     return NULL;
 }
 
-bool
-fl_is_suspended(const struct fl_suspended *self, PyObject *op)
+const struct fl_suspended_kind *
+fl_suspended_kind(const struct fl_suspended *self, PyObject *op)
 {
     const struct fl_suspended_kind *kind = kind_of(self, op);
     if (kind == NULL || kind->is_suspended == NULL) {
-        return false;
+        return NULL;
     }
     PyObject *truth = kind->is_suspended(op, NULL);
     Py_XDECREF(truth); /* True or False */
-    return truth == Py_True;
+    return truth == Py_True ? kind : NULL;
 }
 
 static int
@@ -170,7 +170,8 @@ behind_step(PyObject *op)
         "async_generator_asend", "async_generator_athrow", "coroutine_wrapper"
     };
     const PyTypeObject *type = Py_TYPE(op);
-    if ((type->tp_flags & Py_TPFLAGS_HEAPTYPE) || type->tp_traverse == NULL) {
+    if (PyCoro_CheckExact(op) || (type->tp_flags & Py_TPFLAGS_HEAPTYPE) ||
+        type->tp_traverse == NULL) {
         return op;
     }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(steps); i++) {
@@ -183,9 +184,8 @@ behind_step(PyObject *op)
 }
 
 PyObject *
-fl_suspended_awaits(const struct fl_suspended *self, PyObject *op)
+fl_suspended_awaits(const struct fl_suspended_kind *kind, PyObject *op)
 {
-    const struct fl_suspended_kind *kind = kind_of(self, op);
     PyObject *awaited = kind->awaited == NULL ? NULL : kind->awaited(op, NULL);
     if (awaited == NULL || awaited == Py_None) {
         Py_XDECREF(awaited);

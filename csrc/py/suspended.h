@@ -29,12 +29,14 @@ struct fl_suspended {
  * an exception; that the words are not found is none. */
 int fl_suspended_learn(struct fl_suspended *self, PyObject *probes);
 
-/* Whether op is a coroutine or a generator of Python's that is suspended. */
-bool fl_is_suspended(const struct fl_suspended *self, PyObject *op);
+/* Its kind if op is a coroutine or a generator of Python's that is suspended, or NULL.
+ */
+const struct fl_suspended_kind *
+fl_suspended_kind(const struct fl_suspended *self, PyObject *op);
 
-/* What it awaits: borrowed from it, or NULL. What lies in between and is Python's own,
- * such as a step of an asynchronous generator, is passed by. */
-PyObject *fl_suspended_awaits(const struct fl_suspended *self, PyObject *op);
+/* What such a one awaits: borrowed from it, or NULL. What lies in between and is
+ * Python's own, such as a step of an asynchronous generator, is passed by. */
+PyObject *fl_suspended_awaits(const struct fl_suspended_kind *kind, PyObject *op);
 
 /* Its code, borrowed, also of one in another state, or NULL if that is not known; the
  * offset of its instruction. (The getter of the code tells audit hooks.) */

@@ -108,7 +108,7 @@ is_running(const struct fl_recorder *self, const TaskObject *task)
     if (fl_is_coroutine(coro)) {
         return ((struct fl_coroutine *)(void *)coro)->running;
     }
-    return !fl_is_suspended(&self->suspended, coro);
+    return fl_suspended_kind(&self->suspended, coro) == NULL;
 }
 
 static FL_SLOW void

@@ -11,10 +11,10 @@
 
 struct walk {
     struct fl_recorder *recorder;
-    uint32_t place;  /* the program's, else that of the outermost */
+    PyObject *code;  /* the program's innermost, else the outermost; or NULL */
+    int instruction; /* where it stands */
     uint32_t outer;  /* name of the library's function that the program called */
     uint32_t public; /* of the innermost one that is public */
-    bool has_programs;
 };
 
 /* A function on the way in. instruction: -1 if there is no frame. */
@@ -30,12 +30,13 @@ pass(struct walk *self, PyObject *code, int instruction)
         FL_RECORDED(recorder->names, fl_recorded_name, number);
     if (!name->is_librarys) {
         self->outer = self->public = 0;
-        self->has_programs = true;
-        self->place = fl_record_place(recorder, code, instruction);
+        self->code = code;
+        self->instruction = instruction;
         return;
     }
-    if (self->place == 0 && instruction >= 0) {
-        self->place = fl_record_place(recorder, code, instruction);
+    if (self->code == NULL && instruction >= 0) {
+        self->code = code;
+        self->instruction = instruction;
     }
     self->outer = self->outer == 0 ? number : self->outer;
     self->public = name->is_private ? self->public : number;
@@ -67,14 +68,15 @@ walk_in(struct walk *self, PyObject *op)
             op = pass_ours(self, op);
             continue;
         }
-        if (!fl_is_suspended(suspended, op)) {
+        const struct fl_suspended_kind *kind = fl_suspended_kind(suspended, op);
+        if (kind == NULL) {
             return;
         }
         PyObject *code = fl_suspended_code(suspended, op);
         if (code != NULL) {
             pass(self, code, fl_suspended_instruction(suspended, op, code));
         }
-        op = fl_suspended_awaits(suspended, op);
+        op = fl_suspended_awaits(kind, op);
     }
 }
 
@@ -104,7 +106,10 @@ fl_record_wait(
     if (task->base.coro != NULL) {
         walk_in(&walk, task->base.coro);
     }
-    struct fl_recorded_wait wait = {0, walk.place};
+    struct fl_recorded_wait wait = {0, 0};
+    if (walk.code != NULL) {
+        wait.place = fl_record_place(self, walk.code, walk.instruction);
+    }
     if (future == NULL) {
         return wait; /* its turn comes again by itself */
     }
