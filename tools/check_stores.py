@@ -34,6 +34,7 @@ NO_LOOK = {
         shown:base->delegate shown:base->shown""",
     "nobody else has the object yet": """
         fl_pipe_write_make:self->base.paused fl_reader_watch_want:watch->watch.events
+        fl_record_made:recorded->parent fl_record_made:recorded->place
         loop_new:self->state loop_new:self->wakeup loop_new:self->birth_ns
         loop_new:self->last_step_ticks loop_new:self->tick_rate
         begin:self->handle begin:self->loop begin:self->outer begin:self->waiter
@@ -44,12 +45,16 @@ NO_LOOK = {
         open_signal_pair:self->signal_watch.on_ready take_task_keyword:args->eager_start
         watch_internal:watch->fd""",
     "one at a time can get there": """
-        iterate_inside:self->last_step_ticks setup:self->last_step_ticks
+        iterate_inside:self->last_step_ticks iterate_recorded:self->last_step_ticks
+        iterate_recorded:self->end_of_drain setup:self->last_step_ticks
         fl_current_publish:loop->stale_task fl_loop_take_wakeup_fd:self->took_wakeup_fd
         fl_aio_wait:self->iterator look_for:call->reached
         read_all_step:call->reached op_wait:self->future setup:self->thread_id
         setup:self->outer_loop end:loop->current_handle""",
     "what came in between has gone before": "run_watched:self->running",
+    "found anew, of the same recording": """
+        fl_record_look:recorded->at_poll fl_record_look:recorded->n_polls
+        note_thread:of->name note_thread:of->thread""",
     "set with what was looked at": "fl_future_add_waiter:self->context0",
     "a guess, which decides nothing": "read_more:self->turns_alone",
     "assigned, as asyncio assigns that attribute": """

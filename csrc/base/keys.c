@@ -10,7 +10,7 @@
 
 /* 0 or -ENOMEM. */
 static FL_SLOW int
-grow(struct fl_keys *keys)
+grow_keys(struct fl_keys *keys)
 {
     size_t capacity = keys->slots == NULL ? CAPACITY : 2 * (keys->mask + 1);
     struct fl_keys larger = {
@@ -36,7 +36,8 @@ int
 fl_keys_put(struct fl_keys *keys, uintptr_t word, uint32_t more, uint32_t number)
 {
     /* at most half full, so that what is not in is soon found not to be */
-    if ((keys->slots == NULL || 2 * (keys->count + 1) > keys->mask) && grow(keys) < 0) {
+    if ((keys->slots == NULL || 2 * (keys->count + 1) > keys->mask) &&
+        grow_keys(keys) < 0) {
         return -ENOMEM;
     }
     struct fl_key *place = fl_keys_place(keys, word, more);

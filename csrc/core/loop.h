@@ -88,6 +88,7 @@ enum {
     /* no override: its iterations are recorded (watch/recorder.h). It is asked for with
      * that of _run_once, and so costs nothing. */
     FL_OVERRIDES_RECORDED = 1 << 12,
+    FL_ITERATES_APART = FL_OVERRIDES_RUN_ONCE | FL_OVERRIDES_RECORDED,
 };
 
 #define FL_N_OVERRIDES 12

@@ -185,11 +185,7 @@ run_recorded(LoopObject *self)
     int status = 0;
     uintptr_t word = self->nested != NULL ? fl_nested_next(self, &status)
                                           : fl_ring_pop(&self->ready);
-    uintptr_t kind = word & FL_ENTRY_KIND_MASK;
-    if (kind == FL_ENTRY_STEP || kind == FL_ENTRY_WAKEUP) {
-        status = run_entry(self, word); /* escapes; its step tells of itself */
-    }
-    else if (word != 0) {
+    if (word != 0) {
         struct fl_recorded_turn turn;
         fl_record_turn(self, word, &turn);
         status = run_entry(self, word); /* escapes */
@@ -352,18 +348,15 @@ iterate_recorded(LoopObject *self)
     if (inside) {
         self->last_step_ticks = fl_clock_ticks();
     }
-    fl_record_iteration(self);        /* escapes */
     int status = fl_loop_flush(self); /* escapes */
+    fl_record_look(self);             /* escapes */
     if (status == 0) {
-        fl_record_look(self);
         status = look_around(self, PyThreadState_Get(), false); /* escapes */
-        fl_record_looked(self);
     }
+    fl_record_looked(self);
     if (status == 0) {
-        if (!inside) { /* it counts, so that one inside of it has no drain to take */
-            self->left_to_drain = 0;
-            self->end_of_drain = self->ready.head;
-        }
+        /* it counts, so that one inside of it has no drain to take */
+        self->end_of_drain = inside ? self->end_of_drain : self->ready.head;
         self->n_nested++;
         status = drain_counted(self, fl_ring_count(&self->ready), true);
         self->n_nested--;
@@ -391,12 +384,6 @@ iterate_inside(LoopObject *self)
     return status;
 }
 
-static bool
-is_recorded(const LoopObject *self)
-{
-    return (self->instance_overrides & FL_OVERRIDES_RECORDED) != 0;
-}
-
 PyObject *
 fl_loop_run_once(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
@@ -404,15 +391,16 @@ fl_loop_run_once(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (fl_loop_check_closed(self) < 0) {
         return NULL;
     }
-    int status;
     if (self->n_nested == 0) {
         self->last_step_ticks = fl_clock_ticks(); /* who knows what came before */
-        status = is_recorded(self) ? iterate_recorded(self) : iterate_once(self);
     }
     else {
         fl_run_take_drain(self);
-        status = is_recorded(self) ? iterate_recorded(self) : iterate_inside(self);
     }
+    int status = self->instance_overrides & FL_OVERRIDES_RECORDED
+                     ? iterate_recorded(self)
+                 : self->n_nested == 0 ? iterate_once(self)
+                                       : iterate_inside(self);
     fl_current_retract(self); /* escapes */
     return status < 0 ? NULL : Py_NewRef(Py_None);
 }
@@ -645,9 +633,6 @@ fl_loop_run_forever_cleanup(PyObject *op, PyObject *Py_UNUSED(ignored))
 
 /* ---- running ---- */
 
-#define ITERATES_APART (FL_OVERRIDES_RUN_ONCE | FL_OVERRIDES_RECORDED)
-
-/* Where one of these is set. */
 static FL_SLOW int
 iterate_apart(LoopObject *self)
 {
@@ -662,10 +647,8 @@ iterate_apart(LoopObject *self)
 int
 fl_run_iterate_nested(LoopObject *self)
 {
-    if (fl_loop_overrides(self) & ITERATES_APART) {
-        return iterate_apart(self);
-    }
-    return iterate_inside(self);
+    bool apart = (fl_loop_overrides(self) & FL_ITERATES_APART) != 0;
+    return apart ? iterate_apart(self) : iterate_inside(self);
 }
 
 PyObject *
@@ -684,7 +667,7 @@ fl_loop_run_forever(PyObject *op, PyObject *Py_UNUSED(ignored))
     PyThreadState *thread = PyThreadState_Get();
     int status;
     do {
-        status = fl_loop_overrides(self) & ITERATES_APART
+        status = fl_loop_overrides(self) & FL_ITERATES_APART
                      ? iterate_apart(self)
                      : iterate_with(self, thread, false); /* fast: here, no call */
     } while (status == 0 && !self->stopping);

@@ -25,7 +25,7 @@ fl_record_loop(struct fl_recorder *self, LoopObject *loop)
 /* ---- tasks ---- */
 
 static struct fl_recorded_task *
-task_of(const struct fl_recorder *self, uint32_t number)
+recorded_task(const struct fl_recorder *self, uint32_t number)
 {
     return FL_RECORDED(self->tasks, fl_recorded_task, number);
 }
@@ -43,7 +43,7 @@ note_name(struct fl_recorded_task *recorded, const TaskObject *task)
 
 /* Enters it anew, whatever was at its address before. */
 static uint32_t
-add_task(struct fl_recorder *self, TaskObject *task)
+enter_task(struct fl_recorder *self, TaskObject *task)
 {
     LoopObject *loop = fl_future_loop(fl_task_future(task));
     struct fl_recorded *of = loop == NULL ? NULL : fl_record_loop(self, loop);
@@ -55,7 +55,7 @@ add_task(struct fl_recorder *self, TaskObject *task)
         self->tasks.count -= number != 0;
         return 0;
     }
-    struct fl_recorded_task *recorded = task_of(self, number);
+    struct fl_recorded_task *recorded = recorded_task(self, number);
     recorded->loop = of->loop;
     note_name(recorded, task);
     if (task->base.coro != NULL) {
@@ -68,7 +68,8 @@ uint32_t
 fl_record_task(struct fl_recorder *self, PyObject *task)
 {
     uint32_t number = fl_keys_find(&self->task_keys, (uintptr_t)task, 0);
-    return FL_LIKELY(number != 0) ? number : add_task(self, (TaskObject *)(void *)task);
+    return FL_LIKELY(number != 0) ? number
+                                  : enter_task(self, (TaskObject *)(void *)task);
 }
 
 /* The program's innermost line, or 0. */
@@ -104,14 +105,14 @@ fl_record_made(struct fl_state *state, PyObject *op)
     }
     uint32_t place = find_maker(self); /* escapes: makes frames */
     self = state->recorder;
-    uint32_t number = self == NULL ? 0 : add_task(self, task);
+    uint32_t number = self == NULL ? 0 : enter_task(self, task);
     if (number == 0) {
         if (self != NULL) {
             self->n_lost++;
         }
         return;
     }
-    struct fl_recorded_task *recorded = task_of(self, number);
+    struct fl_recorded_task *recorded = recorded_task(self, number);
     recorded->parent = loop->recorded.task;
     recorded->place = place;
     fl_record(self, FL_EVENT_MADE, number, recorded->parent, place);
@@ -186,7 +187,7 @@ fl_record_step(
         self->n_lost++;
         return;
     }
-    note_name(task_of(self, number), task);
+    note_name(recorded_task(self, number), task);
     *turn =
         (struct fl_recorded_turn){self->run, number, recorded->task, recorded->cause};
     recorded->task = number;
@@ -195,7 +196,7 @@ fl_record_step(
 }
 
 static enum fl_outcome
-outcome_of(const TaskObject *task)
+outcome_now(const TaskObject *task)
 {
     switch (task->base.future.status) {
     case FL_FUTURE_PENDING:
@@ -214,8 +215,8 @@ fl_record_end(
 {
     struct fl_recorded *recorded = &loop->recorded;
     bool wakes_own = fl_record_woken(self, loop, recorded, (PyObject *)task);
-    struct fl_recorded_task *of = task_of(self, number);
-    enum fl_outcome outcome = outcome_of(task);
+    struct fl_recorded_task *of = recorded_task(self, number);
+    enum fl_outcome outcome = outcome_now(task);
     struct fl_recorded_wait wait = {0, 0};
     note_name(of, task);
     if (outcome == FL_OUTCOME_NONE) {
@@ -224,7 +225,7 @@ fl_record_end(
     fl_record(self, FL_EVENT_END, number, wait.name, wait.place);
     if (outcome != FL_OUTCOME_NONE) {
         fl_record(self, FL_EVENT_DONE, number, outcome, 0);
-        task_of(self, number)->outcome = (uint8_t)outcome;
+        recorded_task(self, number)->outcome = (uint8_t)outcome;
     }
     else if (wakes_own) {
         fl_record(self, FL_EVENT_WOKEN, number, number, 0);

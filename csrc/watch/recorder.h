@@ -70,9 +70,8 @@ FL_SLOW void fl_record_step_ended(
 
 /* ---- a loop's iteration: recorder_loop.c ---- */
 
-/* It begins. escapes: asks threading for the thread's name, once. */
-FL_SLOW void fl_record_iteration(struct LoopObject *loop);
-/* Around what may poll, and queues timers. */
+/* Around what may poll, and queues timers. The first escapes: it asks threading for the
+ * thread's name, once. */
 FL_SLOW void fl_record_look(struct LoopObject *loop);
 FL_SLOW void fl_record_looked(struct LoopObject *loop);
 /* Around an entry of the ring, if it is no task's. */

@@ -163,8 +163,9 @@ fl_record_turn(LoopObject *loop, uintptr_t word, struct fl_recorded_turn *turn)
     struct fl_recorded *recorded = recorded_of(loop);
     struct called called;
     uint32_t cause;
+    uintptr_t kind = word & FL_ENTRY_KIND_MASK;
     turn->run = 0;
-    if (recorded == NULL) {
+    if (recorded == NULL || kind == FL_ENTRY_STEP || kind == FL_ENTRY_WAKEUP) {
         return;
     }
     fl_record_settle(self, loop, recorded);
@@ -219,19 +220,14 @@ note_thread(struct fl_recorder *self, struct fl_recorded *recorded)
 }
 
 void
-fl_record_iteration(LoopObject *loop)
+fl_record_look(LoopObject *loop)
 {
     struct fl_recorded *recorded = recorded_of(loop);
     if (recorded != NULL && !recorded->has_name) {
         note_thread(loop->state->recorder, recorded); /* escapes */
+        recorded = recorded_of(loop);
     }
-}
-
-void
-fl_record_look(LoopObject *loop)
-{
     struct fl_recorder *self = loop->state->recorder;
-    struct fl_recorded *recorded = recorded_of(loop);
     if (recorded == NULL) {
         return;
     }

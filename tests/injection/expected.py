@@ -36,7 +36,7 @@ UNSEEN = {
             core/loop_metrics.c fl_loop_note_slow
             watch/names.c qualname  watch/names.c task_of_callback""",
         "a timeline then names nothing there": """
-            base/keys.c grow  watch/recorder_names.c fl_recorded_add
+            base/keys.c grow_keys  watch/recorder_names.c fl_recorded_add
             watch/recorder_names.c fl_record_method
             watch/recorder_loop.c unwrapped
             watch/names.c fl_callback_coroutine""",

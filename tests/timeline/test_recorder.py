@@ -592,6 +592,7 @@ def test_the_header(story_of):
     assert header["loops"] == [[1, "MainThread"]]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_child_does_not_write_the_file(tmp_path, monkeypatch):
     path = tmp_path / "out.html"
     with recorded(tmp_path, monkeypatch) as stories:
