@@ -143,7 +143,6 @@ def made_of(
         "lost_from_ns": int(times[-1]) if found["lost"] and times else None,
         "ended": ended,
         "limit_s": limit_s,
-        "stock_tasks": _core.Task is asyncio.Task,
         "names": ["", *found["names"]],
         "places": [["", 0, ""], *map(list, found["places"])],
         "loops": [_loop(row) for row in found["loops"]],
@@ -208,7 +207,10 @@ def _name_of_thread() -> str:
 
 
 def _title() -> str:
-    return " ".join([os.path.basename(sys.argv[0]), *sys.argv[1:]])[:200]
+    title = " ".join([os.path.basename(sys.argv[0]), *sys.argv[1:]])[:200]
+    if _core.Task is asyncio.Task:
+        title += " (tasks are of asyncio's own type, and shown as callbacks)"
+    return title
 
 
 def _loop(row: tuple[int, int, str | None]) -> list[Any]:

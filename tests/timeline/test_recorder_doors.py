@@ -73,6 +73,17 @@ def test_however_a_program_ends(tmp_path, script, end, status, ended):
     assert "fastloop:" not in done.stderr
 
 
+def test_tasks_of_asyncios_own_type(tmp_path, script):
+    out = tmp_path / "out.json"
+    words = "-m", "fastloop", "--timeline", out, script()
+    done = run(tmp_path, *words, FASTLOOP_STOCK_TYPES="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    story = read(out)
+    assert story.header["title"].endswith("own type, and shown as callbacks)")
+    assert story.header["tasks"] == []
+    assert [event[2] for event in story.of("call")].count("child") == 2
+
+
 def test_a_killed_program_says_so(tmp_path, script):
     for out, form in ("out.json", b"{"), ("out.html", b"<"):
         run(
