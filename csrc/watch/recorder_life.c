@@ -148,7 +148,7 @@ fl_record_settle(
 /* ---- end ---- */
 
 /* What begins, of a loop: what it ends with; 0 for other events. */
-static enum fl_event_kind
+static uint8_t
 end_of(uint8_t kind)
 {
     switch (kind) {
@@ -159,7 +159,7 @@ end_of(uint8_t kind)
     case FL_EVENT_POLL_BEGIN:
         return FL_EVENT_POLL_END;
     default:
-        return (enum fl_event_kind)0;
+        return 0;
     }
 }
 
@@ -176,7 +176,7 @@ end_all(struct fl_recorder *self)
             continue;
         }
         for (size_t j = n_open; j > 0; j--) { /* the last: other loops' are few */
-            if ((uint8_t)end_of(open[j - 1].kind) == event->kind &&
+            if (end_of(open[j - 1].kind) == event->kind &&
                 open[j - 1].subject == event->subject) {
                 memmove(&open[j - 1], &open[j], (n_open - j) * sizeof(*open));
                 n_open--;
@@ -189,9 +189,8 @@ end_all(struct fl_recorder *self)
                         : fl_clock_ticks();
     while (n_open > 0) {
         const struct fl_event *event = &open[--n_open];
-        self->events[self->count++] = (struct fl_event){
-            ticks, event->subject, 0, 0, (uint8_t)end_of(event->kind)
-        };
+        self->events[self->count++] =
+            (struct fl_event){ticks, event->subject, 0, 0, end_of(event->kind)};
     }
 }
 
