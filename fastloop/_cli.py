@@ -34,6 +34,8 @@ def main() -> None:
         record_all(line.settings.timeline)
     except OSError as error:
         fail(f"--timeline cannot write {error.filename}: {error.strerror}")
+    except RuntimeError as error:
+        fail(f"--timeline: {error}")
     with noting_the_end():
         line.run(line.argument)
 

@@ -349,8 +349,8 @@ iterate_recorded(LoopObject *self)
         self->last_step_ticks = fl_clock_ticks();
     }
     int status = fl_loop_flush(self); /* escapes */
-    fl_record_look(self);             /* escapes */
     if (status == 0) {
+        fl_record_look(self);                                   /* escapes */
         status = look_around(self, PyThreadState_Get(), false); /* escapes */
     }
     fl_record_looked(self);

@@ -72,19 +72,20 @@ fl_record_task(struct fl_recorder *self, PyObject *task)
                                   : enter_task(self, (TaskObject *)(void *)task);
 }
 
-/* The program's innermost line, or 0. */
+/* The program's innermost line, or 0. escapes: to make frames may collect garbage. */
 static uint32_t
-find_maker(struct fl_recorder *self)
+find_maker(const struct fl_state *state)
 {
     uint32_t place = 0;
-    PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get());
+    PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get()); /* escapes */
     while (frame != NULL && place == 0) {
         PyObject *code = (PyObject *)PyFrame_GetCode(frame);
-        if (fl_record_is_programs(self, code)) {
+        struct fl_recorder *self = state->recorder;
+        if (self != NULL && fl_record_is_programs(self, code)) {
             place = fl_record_place(self, code, PyFrame_GetLasti(frame));
         }
         Py_DECREF(code);
-        PyFrameObject *back = place != 0 ? NULL : PyFrame_GetBack(frame);
+        PyFrameObject *back = place != 0 ? NULL : PyFrame_GetBack(frame); /* escapes */
         Py_DECREF(frame);
         frame = back;
     }
@@ -99,12 +100,11 @@ fl_record_made(struct fl_state *state, PyObject *op)
 {
     TaskObject *task = (TaskObject *)(void *)op;
     LoopObject *loop = fl_future_loop(fl_task_future(task));
-    struct fl_recorder *self = state->recorder;
     if (loop == NULL) {
         return;
     }
-    uint32_t place = find_maker(self); /* escapes: makes frames */
-    self = state->recorder;
+    uint32_t place = find_maker(state); /* escapes */
+    struct fl_recorder *self = state->recorder;
     uint32_t number = self == NULL ? 0 : enter_task(self, task);
     if (number == 0) {
         if (self != NULL) {

@@ -295,6 +295,9 @@ fl_record_looked(LoopObject *loop)
         record_poll(self, loop, recorded->loop, ticks);
     }
     recorded->at_poll = 0;
+    if (PyErr_Occurred()) {
+        return; /* it leaves the loop; what was queued is seen by the next */
+    }
     record_timers(self, loop, recorded);
     uint32_t outer_task = recorded->task, outer_cause = recorded->cause;
     recorded->task = 0;

@@ -184,6 +184,29 @@ def test_names_of_waits(story_of, fast):
     }
 
 
+@pytest.mark.parametrize("fast", [False, True], ids=["plain", "aio"])
+def test_a_timeout(story_of, fast):
+    if fast:
+        from fastloop import aio
+    else:
+        aio = asyncio
+
+    async def main():
+        named("main")
+        with contextlib.suppress(TimeoutError):
+            async with aio.timeout(SHORT_S):
+                await aio.Event().wait()
+
+    story = story_of(main)
+    assert story.of("end", "woken", who="main") == [
+        ("end", "main", "Event.wait"),
+        ("woken", "main", "timer"),
+        ("end", "main", ""),
+    ]
+    expected = "timeout" if fast else "Timeout._on_timeout"
+    assert [event[2] for event in story.of("timer")] == [expected]
+
+
 def test_queue_and_event_tell_who_woke(story_of):
     async def consumer(queue):
         named("consumer")

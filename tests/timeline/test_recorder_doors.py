@@ -108,6 +108,10 @@ def test_wrong_usage(tmp_path, script):
     done = run(tmp_path, "-m", "fastloop", "--timeline=no/out.json", script())
     assert done.returncode == 2
     assert "cannot write" in done.stderr
+    words = "-m", "fastloop", "--timeline=out.json", script()
+    done = run(tmp_path, *words, FASTLOOP_TIMELINE="other.json")
+    assert done.returncode == 2
+    assert "recorded already" in done.stderr
 
 
 def test_the_environment(tmp_path):
