@@ -111,7 +111,8 @@ text_of_task(const struct fl_recorded_task *task)
     if (PyUnicode_CheckExact(name)) {
         return Py_NewRef(name);
     }
-    return PyUnicode_FromFormat("Task-%ld", PyLong_AsLong(name));
+    long number = PyLong_AsLong(name);
+    return number == -1 ? NULL : PyUnicode_FromFormat("Task-%ld", number);
 }
 
 static PyObject *

@@ -60,8 +60,10 @@ async def hooks_and_task_figures():
 async def timeline():
     """Of everything that is told, by each way, and one that is dropped."""
     import asyncio
+    import gc
     import sys
     import types
+    from functools import partial
 
     from fastloop import _timeline, aio
 
@@ -92,7 +94,9 @@ async def timeline():
                 many = [waits(lock, queue) for _ in range(3)]
                 for item in "abc":
                     loop.call_later(0.001, queue.put_nowait, item)
-                loop.call_soon(Callback())
+                for callback in Callback(), gc.isenabled, partial(partial(len), ""):
+                    loop.call_soon(callback)
+                many.append(asyncio.Task(asyncio.sleep(0), loop=loop))
                 await module.gather(*many)
                 await asyncio.to_thread(str)
     finally:
