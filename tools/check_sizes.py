@@ -6,7 +6,7 @@ from pathlib import Path
 from project_files import ROOT, project_files, report
 
 LONGEST = 800
-CODE = {".c", ".h", ".py", ".pyi", ".sh"}
+CODE = {".c", ".h", ".js", ".py", ".pyi", ".sh"}
 
 
 def check_sizes(root: Path) -> list[str]:

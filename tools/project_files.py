@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHOWN = {".ci", ".github"}
 MADE = {"build", "dist", "__pycache__"}
 TEXT = {".c", ".h", ".md", ".py", ".pyi", ".sh", ".toml", ".yml", ".in", ".txt", ""}
+TEXT |= {".css", ".html", ".js"}
 
 
 def project_files(folder: Path) -> Iterator[Path]:

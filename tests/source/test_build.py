@@ -125,6 +125,16 @@ def test_a_source_distribution_is_what_git_keeps(tmp_path):
     assert packed - made == versioned - LEFT_OUT
 
 
+def test_what_is_installed_has_all_that_lies_beside_the_code(copy):
+    done = setup_py(copy, "-q", "build_py", "--build-lib", "out")
+    assert done.returncode == 0, done.stderr
+    there, installed = (
+        {path.name for path in folder.iterdir() if path.suffix not in ("", ".so")}
+        for folder in (copy / "fastloop", copy / "out" / "fastloop")
+    )
+    assert installed == there and "timeline.html" in there
+
+
 def test_the_same_pythons_are_named_tested_and_built_for():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     classifiers = " ".join(project["project"]["classifiers"])
