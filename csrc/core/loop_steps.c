@@ -1,5 +1,6 @@
 /* The ready ring's entries that are tasks. */
 #include "core/sched.h"
+#include "core/task_observe.h"
 #include "core/task_registry.h"
 #include "core/task_step.h"
 #include "core/task_wakeup.h"
@@ -72,6 +73,21 @@ fl_loop_run_task(LoopObject *self, uintptr_t word)
                                            : report(self, task, waking); /* escapes */
     }
     fl_loop_count_step(self, word);
+    Py_DECREF(task); /* escapes */
+    return status;
+}
+
+/* Around the other, so that the compiler keeps that in one piece. */
+int
+fl_loop_run_noting_task(LoopObject *self, uintptr_t word)
+{
+    TaskObject *task = (TaskObject *)(word & ~FL_ENTRY_KIND_MASK);
+    if (self->watched.noted_ticks == 0 && self->n_nested == 1) {
+        self->watched.noted_ticks = self->last_step_ticks;
+    }
+    Py_INCREF(task);
+    int status = fl_loop_run_task(self, word); /* escapes */
+    task->base.stepped = fl_observe_moment(self->last_step_ticks);
     Py_DECREF(task); /* escapes */
     return status;
 }

@@ -363,6 +363,7 @@ reset(TaskObject *self)
     FL_TASK_FLAGS(&self->base)->must_cancel = 0;
     FL_TASK_FLAGS(&self->base)->log_destroy_pending = 0;
     self->base.num_cancels_requested = 0;
+    self->base.stepped = 0;
 }
 
 static void

@@ -6,6 +6,18 @@
 #include "py/call.h"
 #include "py/error.h"
 
+static void
+note(TaskObject *task, int64_t ticks)
+{
+    task->base.stepped = fl_observe_moment(ticks);
+}
+
+static bool
+has_observers_of_steps(const struct fl_types_state *types)
+{
+    return types->observe_step != NULL || types->observe_done != NULL;
+}
+
 void
 fl_observe_step_begins(
     struct fl_observed *self, const struct fl_state *state, const TaskObject *task
@@ -65,6 +77,10 @@ fl_observe_end(
     int status
 )
 {
+    note(task, fl_clock_ticks());
+    if (!has_observers_of_steps(&state->types)) {
+        return status;
+    }
     PyObject *exc = fl_error_take();
     PyObject *op = (PyObject *)task;
     if (tell_step(self, state->types.observe_step, task) < 0) { /* escapes */
@@ -84,6 +100,10 @@ int
 fl_observe_created(const struct fl_state *state, TaskObject *task)
 {
     PyObject *op = (PyObject *)task;
+    note(task, fl_clock_ticks());
+    if (state->types.observe_created == NULL) {
+        return 0;
+    }
     return tell(state->types.observe_created, &op, 1); /* escapes */
 }
 
@@ -102,16 +122,38 @@ fl_observe_run(LoopObject *loop, uintptr_t word)
     TaskObject *task = (TaskObject *)(word & ~FL_ENTRY_KIND_MASK);
     struct fl_observed seen;
     Py_INCREF(task);
-    loop->n_steps++;
+    fl_current_retract(loop);
     fl_observe_step_begins(&seen, loop->state, task);
-    int status = fl_loop_run_task(loop, word); /* escapes */
-    fl_current_retract(loop);                  /* the observers are no part of it */
+    int status = fl_loop_run_noting_task(loop, word); /* escapes */
+    fl_current_retract(loop); /* the observers are no part of it */
     status = fl_observe_end(&seen, loop->state, task, status); /* escapes */
     Py_DECREF(task);                                           /* escapes */
     return status;
 }
 
 /* ---- set ---- */
+
+fl_task_runner
+fl_observe_runner(const struct fl_state *state)
+{
+    return has_observers_of_steps(&state->types) ? fl_observe_run
+           : state->lookout != NULL              ? fl_loop_run_noting_task
+                                                 : fl_loop_run_task;
+}
+
+void
+fl_observe_settle(struct fl_state *state)
+{
+    struct fl_types_state *types = &state->types;
+    bool any = types->observe_created != NULL || has_observers_of_steps(types) ||
+               state->lookout != NULL;
+    types->plain_coroutine = any ? NULL : &PyCoro_Type;
+    struct fl_list *link = state->loops.next;
+    for (; link != &state->loops; link = link->next) {
+        FL_CONTAINER_OF(link, LoopObject, live_loops)->run_task =
+            fl_observe_runner(state);
+    }
+}
 
 PyObject *
 fl_observe(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
@@ -126,18 +168,11 @@ fl_observe(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
         PyErr_SetString(PyExc_TypeError, "three observers were expected");
         return NULL;
     }
-    bool any = false;
     for (size_t i = 0; i < 3; i++) {
         before[i] = *places[i];
         *places[i] = args[i] == Py_None ? NULL : Py_NewRef(args[i]);
-        any |= args[i] != Py_None;
     }
-    types->plain_coroutine = any ? NULL : &PyCoro_Type;
-    struct fl_list *link = state->loops.next;
-    for (; link != &state->loops; link = link->next) {
-        FL_CONTAINER_OF(link, LoopObject, live_loops)->n_task_kinds =
-            fl_observe_task_kinds(state);
-    }
+    fl_observe_settle(state);
     for (size_t i = 0; i < 3; i++) {
         Py_XDECREF(before[i]); /* escapes */
     }

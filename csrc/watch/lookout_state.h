@@ -5,6 +5,7 @@
 #include "watch/lookout.h"
 
 #include <pthread.h>
+#include <signal.h>
 
 #define FL_N_SIGHTS 4
 #define FL_N_COLLECTIONS 256
@@ -39,6 +40,7 @@ struct fl_lookout {
     PyObject *linter;
     pthread_t looking;
     pthread_t telling;
+    sigset_t usual_signals; /* blocked by the thread that began it */
     /* how often the lookout was called, on which it waits: no file, which the program
      * could close */
     uint32_t n_calls;
@@ -51,6 +53,7 @@ struct fl_lookout {
     pthread_cond_t seen;  /* there is one, or stop */
     struct fl_list watched;
     struct fl_tick_rate rate;
+    int64_t began_ticks;
     uint64_t n_runs;
     int64_t check_ns; /* when to ask Python to check (CLOCK_MONOTONIC), or 0 */
     bool check;       /* it is to be asked */

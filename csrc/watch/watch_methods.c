@@ -1,6 +1,7 @@
 /* The lookout as the module's functions. */
 #include "watch/watch_methods.h"
 
+#include "core/future.h"
 #include "core/loop.h"
 #include "watch/lookout.h"
 #include "watch/names.h"
@@ -118,6 +119,26 @@ fl_watch_check_in(PyObject *module, PyObject *seconds)
         fl_lookout_check_in(lookout, in_s);
     }
     Py_RETURN_NONE;
+}
+
+/* Of a task: (seconds, exactly) since its last step, or since it was made; exactly:
+ * else that is only the least. None: nobody knows. */
+PyObject *
+fl_watch_since(PyObject *module, PyObject *op)
+{
+    const struct fl_state *state = fl_state_of_module(module);
+    const LoopObject *loop = NULL;
+    if (state->types.own && PyObject_TypeCheck(op, state->task_type)) {
+        loop = fl_future_loop(fl_future(op));
+    }
+    if (loop == NULL || loop->watched.lookout == NULL) {
+        Py_RETURN_NONE;
+    }
+    bool exact;
+    double since_s = fl_lookout_since(
+        loop->watched.lookout, loop, fl_base_task(op)->stepped, &exact
+    );
+    return Py_BuildValue("(dO)", since_s, exact ? Py_True : Py_False);
 }
 
 /* Whether nothing that the loop knows of will wake it. */

@@ -328,6 +328,93 @@ def test_on_block_may_stop_it(fast_kind, logs):
     logs.take()
 
 
+BLOCKED = """\
+import fastloop, signal, subprocess, sys, threading, time
+
+def blocked(pid="self"):
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(line.split()[1], 16) for line in file if "SigBlk" in line)
+
+def on_block(block):
+    if block.ended:
+        return
+    told.append((
+        blocked("thread-self"),
+        int(subprocess.check_output(
+            [sys.executable, "-c", "print(int(next(line.split()[1] for line in"
+             " open('/proc/self/status') if 'SigBlk' in line), 16))"]
+        )),
+    ))
+
+def main():
+    told.clear()
+    fastloop.run(blocks())
+    while not told:
+        time.sleep(0.01)
+    return told[0]
+
+async def blocks():
+    time.sleep(0.2)
+
+told = []
+"""
+
+
+def test_signals_in_on_block_are_those_of_the_main_thread(fast_kind):
+    """So its child processes can be ended as usual; also after a change by the main
+    thread, and while the threads of the watch that run no Python let none in."""
+    program = BLOCKED + (
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])\n"
+        "with fastloop.watch(0.05, on_block):\n"
+        "    first = main()\n"
+        "    print(first == (blocked(), blocked()), first[0] != 0)\n"
+        "    signal.pthread_sigmask(signal.SIG_SETMASK, [signal.SIGTERM])\n"
+        "    print(main() == (1 << signal.SIGTERM - 1,) * 2)\n"
+        "    import os\n"
+        "    others = set(os.listdir('/proc/self/task')) - {str(os.getpid())}\n"
+        "    end = time.monotonic() + 20\n"
+        "    alarm = 1 << signal.SIGALRM - 1\n"
+        "    while time.monotonic() < end and not all(\n"
+        "        blocked(f'self/task/{one}') & alarm for one in others\n"
+        "    ):\n"
+        "        time.sleep(0.01)\n"
+        "    print(len(others), time.monotonic() < end)\n"
+    )
+    done = run_child(program)
+    assert done.stdout.splitlines() == ["True True", "True", "3 True"], done.stderr
+
+
+def test_signals_find_the_program_while_on_block_runs(fast_kind):
+    """None is lost, or ends what waits for it with sigwait()."""
+    program = BLOCKED + (
+        "import os\n"
+        "seen = []\n"
+        "signal.signal(signal.SIGALRM, lambda *args: seen.append('alarm'))\n"
+        "signal.signal(signal.SIGUSR1, lambda *args: seen.append('user'))\n"
+        "started, over = threading.Event(), threading.Event()\n"
+        "def on_block(block):\n"
+        "    if not started.is_set():\n"
+        "        started.set()\n"
+        "        over.wait(30)\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n"
+        "with fastloop.watch(0.05, on_block):\n"
+        "    fastloop.run(blocks())\n"
+        "    started.wait(30)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print(signal.sigwait([signal.SIGTERM]) == signal.SIGTERM)\n"
+        "    signal.setitimer(signal.ITIMER_REAL, 0.1)\n"
+        "    began = time.monotonic()\n"
+        "    while seen != ['alarm'] and time.monotonic() - began < 20:\n"
+        "        time.sleep(0.01)\n"
+        "    os.kill(os.getpid(), signal.SIGUSR1)\n"
+        "    time.sleep(0)\n"
+        "    print(seen)\n"
+        "    over.set()\n"
+    )
+    done = run_child(program)
+    assert done.stdout.splitlines() == ["True", "['alarm', 'user']"], done.stderr
+
+
 @pytest.mark.parametrize("limit", [0, -1, 0.0001, float("nan"), float("inf")])
 def test_limits_that_are_none(limit):
     with pytest.raises(ValueError, match="millisecond"):
