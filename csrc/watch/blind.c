@@ -11,6 +11,7 @@
 #include "watch/lookout_state.h"
 
 #include <dlfcn.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -107,6 +108,23 @@ fl_blind_look(
     }
 }
 
+/* So that nobody has to wait for who does not read: what a pipe has no room for is
+ * left out. */
+static void
+write_if_there_is_room(int fd, const char *text, size_t size)
+{
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    while (size > 0 && poll(&room, 1, 0) > 0 && (room.revents & POLLOUT) != 0) {
+        size_t part = size < PIPE_BUF ? size : PIPE_BUF;
+        ssize_t n = write(fd, text, part);
+        if (n <= 0) {
+            return;
+        }
+        text += n;
+        size -= (size_t)n;
+    }
+}
+
 void
 fl_blind_write(const struct fl_lookout *self, const struct fl_sight *sight)
 {
@@ -124,6 +142,6 @@ fl_blind_write(const struct fl_lookout *self, const struct fl_sight *sight)
         sight->call[0] != 0 ? ", in " : "", sight->call, sight->dump
     );
     if (size > 0) {
-        (void)!write(fd, text, (size_t)size);
+        write_if_there_is_room(fd, text, (size_t)size);
     }
 }
