@@ -346,7 +346,8 @@ def _tell(question: int) -> bytes | None:
 
             return _outside.answer(question)
         if _current is not None and not _current._quiet:
-            _lints.check(10 * _current.limit_s)
+            n_own = 2 if _current._socket else 1
+            _lints.check(10 * _current.limit_s, n_own)
         return None
     finally:
         _teller = 0
