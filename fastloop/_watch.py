@@ -248,7 +248,8 @@ def _release(watch: Watch) -> None:
     from . import _outside
 
     number, watch._signal = watch._signal, 0
-    if number:
+    # one that the program has found a use for stays with it
+    if number and not callable(signal.getsignal(number)):
         import faulthandler
 
         faulthandler.unregister(number)

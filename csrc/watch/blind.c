@@ -91,7 +91,7 @@ fl_blind_look(
     }
     discard(settings->dump_read_fd);
     if (sight->awake) {
-        if (settings->dump_signal != 0 &&
+        if (fl_lookout_has_signal(self) &&
             fl_thread_signal(thread, settings->dump_signal) == 0) {
             read_dump(settings->dump_read_fd, sight, FIRST_WAIT_MS);
         }

@@ -138,16 +138,15 @@ ask(struct fl_lookout *lookout, char question, size_t *size)
 
 /* ---- without the GIL ---- */
 
-/* Under the lock, so that the loops stay. */
+/* Under the lock, so that the loops stay. over: a step of it is over the limit. */
 static int
 write_loop(
-    const struct fl_lookout *lookout, const struct fl_watched *watched, char *text,
-    size_t size
+    const struct fl_lookout *lookout, const struct fl_watched *watched, bool over,
+    char *text, size_t size
 )
 {
     const LoopObject *loop = watched->loop;
     struct fl_sight sight = {.call = ""};
-    bool over = fl_lookout_is_over(watched);
     if (over) {
         fl_lookout_describe(lookout, watched, fl_clock_ticks(), &sight);
         fl_blind_look(lookout, &sight, watched->thread, watched->python_thread);
@@ -164,7 +163,27 @@ write_loop(
     );
 }
 
-/* Fills in the hatch's text. Its size. */
+/* Under the lock: those that are, or are not, over the limit. The text's new size. */
+static size_t
+write_loops(const struct fl_lookout *lookout, bool over, char *text, size_t size)
+{
+    const struct fl_list *link = lookout->watched.next;
+    for (; link != &lookout->watched; link = link->next) {
+        const struct fl_watched *watched =
+            FL_CONTAINER_OF(link, struct fl_watched, link);
+        if (fl_lookout_is_over(watched) != over) {
+            continue;
+        }
+        int n = write_loop(lookout, watched, over, text + size, FL_HATCH_TEXT - size);
+        if (n < 0 || (size_t)n >= FL_HATCH_TEXT - size) {
+            break; /* no room for more */
+        }
+        size += (size_t)n;
+    }
+    return size;
+}
+
+/* Fills in the hatch's text, with what matters most first. Its size. */
 static size_t
 look_for_oneself(struct fl_lookout *lookout)
 {
@@ -173,16 +192,8 @@ look_for_oneself(struct fl_lookout *lookout)
         text, FL_HATCH_TEXT, "limit_s=%g\n", lookout->settings.limit_s
     );
     pthread_mutex_lock(&lookout->lock);
-    const struct fl_list *link = lookout->watched.next;
-    for (; link != &lookout->watched; link = link->next) {
-        const struct fl_watched *watched =
-            FL_CONTAINER_OF(link, struct fl_watched, link);
-        int n = write_loop(lookout, watched, text + size, FL_HATCH_TEXT - size);
-        if (n < 0 || (size_t)n >= FL_HATCH_TEXT - size) {
-            break; /* no room for more */
-        }
-        size += (size_t)n;
-    }
+    size = write_loops(lookout, true, text, size);
+    size = write_loops(lookout, false, text, size);
     pthread_mutex_unlock(&lookout->lock);
     return size;
 }

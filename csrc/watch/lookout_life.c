@@ -94,6 +94,11 @@ fl_lookout_start(
     self->interpreter = PyInterpreterState_Get();
     self->teller = Py_NewRef(teller);
     self->linter = Py_NewRef(linter);
+    struct sigaction dumps;
+    if (settings->dump_signal != 0 &&
+        sigaction(settings->dump_signal, NULL, &dumps) == 0) {
+        self->dumps = dumps.sa_handler;
+    }
     self->rate = state->tick_rate;
     self->tokens = FL_TOKENS_MAX;
     self->began_ticks = fl_clock_ticks();
@@ -127,13 +132,23 @@ forget(struct fl_state *state)
     fl_observe_settle(state);
 }
 
+bool
+fl_lookout_has_signal(const struct fl_lookout *self)
+{
+    struct sigaction now;
+    int number = self->settings.dump_signal;
+    return number != 0 && sigaction(number, NULL, &now) == 0 &&
+           now.sa_handler == self->dumps;
+}
+
 /* A signal that was sent and has not come yet must find neither the handler of a file
  * that is closed nor none: ignoring it takes it back from every thread. */
 static void
-take_back_signal(int number)
+take_back_signal(const struct fl_lookout *self)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
-    if (number != 0 && sigaction(number, &ignore, &before) == 0) {
+    int number = self->settings.dump_signal;
+    if (fl_lookout_has_signal(self) && sigaction(number, &ignore, &before) == 0) {
         before.sa_handler = SIG_DFL;
         before.sa_flags = 0;
         sigaction(number, &before, NULL);
@@ -164,7 +179,7 @@ fl_lookout_stop(struct fl_state *state)
         pthread_join(self->telling, NULL);
     }
     Py_END_ALLOW_THREADS
-    take_back_signal(self->settings.dump_signal);
+    take_back_signal(self);
     if (ended) { /* else they may be others by now */
         close_fds(self);
     }

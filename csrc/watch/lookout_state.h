@@ -41,6 +41,7 @@ struct fl_lookout {
     pthread_t looking;
     pthread_t telling;
     sigset_t usual_signals; /* blocked by the thread that began it */
+    void (*dumps)(int);     /* the handler of the settings' signal */
     /* how often the lookout was called, on which it waits: no file, which the program
      * could close */
     uint32_t n_calls;
@@ -113,6 +114,10 @@ struct LoopObject *fl_sight_loop(const struct fl_lookout *self, uint64_t run);
 void *fl_sight_tell(void *lookout);
 /* The share that garbage collection had of what lies between. */
 double fl_sight_gc_share(const struct fl_lookout *self, int64_t begin, int64_t end);
+
+/* lookout_life.c. Whether the signal is still what it was taken for: the program may
+ * have found a use for it. */
+bool fl_lookout_has_signal(const struct fl_lookout *self);
 
 /* blind.c. Without the GIL: fills in what can be found out, and writes it. */
 void fl_blind_look(

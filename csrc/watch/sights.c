@@ -57,21 +57,23 @@ fl_lookout_take(
     return any;
 }
 
-int
-fl_lookout_loops(struct fl_lookout *self, struct fl_watched_now *loops)
+size_t
+fl_lookout_loops(struct fl_lookout *self, struct fl_watched_now *loops, size_t max)
 {
-    int n = 0;
+    size_t n = 0;
     int64_t now = fl_clock_ticks();
     pthread_mutex_lock(&self->lock);
     const struct fl_list *link = self->watched.next;
-    for (; link != &self->watched && n < FL_N_LOOPS; link = link->next) {
+    for (; link != &self->watched; link = link->next, n++) {
         struct fl_watched *watched = FL_CONTAINER_OF(link, struct fl_watched, link);
         double ticks =
             fl_lookout_is_over(watched) ? (double)(now - watched->since) : 0.0;
-        loops[n++] = (struct fl_watched_now){
-            (LoopObject *)(void *)Py_NewRef((PyObject *)watched->loop), watched->thread,
-            ticks / self->rate.ticks_per_ns / 1e9
-        };
+        if (n < max) {
+            loops[n] = (struct fl_watched_now){
+                (LoopObject *)(void *)Py_NewRef((PyObject *)watched->loop),
+                watched->thread, ticks / self->rate.ticks_per_ns / 1e9
+            };
+        }
     }
     pthread_mutex_unlock(&self->lock);
     return n;

@@ -328,6 +328,29 @@ def test_on_block_may_stop_it(fast_kind, logs):
     logs.take()
 
 
+def test_a_signal_that_the_program_has_found_a_use_for(fast_kind):
+    """It is sent no more, and its handler stays when the watch ends."""
+    program = (
+        "import fastloop, re, signal, time\n"
+        "blocks, seen = [], []\n"
+        "async def main():\n"
+        "    began = time.monotonic()\n"
+        "    while time.monotonic() - began < 0.4:\n"
+        "        re.match('(a|aa)+$', 'a' * 25 + 'b')\n"
+        "with fastloop.watch(0.05, blocks.append):\n"
+        "    for number in range(signal.SIGRTMIN, signal.SIGRTMAX + 1):\n"
+        "        signal.signal(number, lambda number, frame: seen.append(number))\n"
+        "    fastloop.run(main())\n"
+        "    while not blocks: time.sleep(0.01)\n"
+        "print(seen)\n"
+        "for number in range(signal.SIGRTMIN, signal.SIGRTMAX + 1):\n"
+        "    signal.raise_signal(number)\n"
+        "print(len(seen) == signal.SIGRTMAX - signal.SIGRTMIN + 1)\n"
+    )
+    done = run_child(program)
+    assert done.stdout.splitlines() == ["[]", "True"], done
+
+
 BLOCKED = """\
 import fastloop, signal, subprocess, sys, threading, time
 

@@ -474,3 +474,32 @@ def test_names_that_would_drive_a_terminal(fast_kind, capsys):
     with Program(program) as other:
         _, out, _ = run_main(capsys, [other.pid, "--wait", "30"])
     assert "?[2J? (blocker) has blocked" in out and "\x1b" not in out
+
+
+def test_more_loops_than_one_looks_at(fast_kind):
+    """The one that is blocked is found among them all, with the GIL and without."""
+    program = """
+async def rests():
+    ready.release()
+    await asyncio.Event().wait()
+def in_a_thread():
+    fastloop.run(rests())
+ready = threading.Semaphore(0)
+for _ in range(120):
+    threading.Thread(target=in_a_thread, daemon=True).start()
+    ready.acquire()
+async def blocker():
+    print("ready", flush=True)
+    sys.stdin.readline()
+    re.match('(a|aa)+$', 'a' * 60 + 'b')
+fastloop.run(blocker())
+"""
+    with Program(program) as other:
+        _, (block,) = blocked.look(other.pid, 30)
+        assert block["stack"][-1][2] == "blocker" and block["kind"] == "off CPU"
+        other.say("go")
+        end = time.monotonic() + 30
+        while "GIL" not in block["kind"] and time.monotonic() < end:
+            _, (block,) = blocked.look(other.pid, 30)
+        assert block["kind"] == "C with the GIL"
+        assert "blocker" in [name for _, _, name in block["stack"]]
