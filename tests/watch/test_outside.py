@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -503,3 +504,21 @@ fastloop.run(blocker())
             _, (block,) = blocked.look(other.pid, 30)
         assert block["kind"] == "C with the GIL"
         assert "blocker" in [name for _, _, name in block["stack"]]
+
+
+def test_no_thread_runs_while_the_loop_rests(fast_kind):
+    """Nor makes a system call, then: of the watch's and of the loop's, for 2 s."""
+
+    def times_run(pid):
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        texts = [Path(one, "schedstat").read_text() for one in tasks]
+        return len(texts), sum(int(text.split()[2]) for text in texts)
+
+    with Program(IDLE) as program:
+        end = time.monotonic() + 30
+        before, now = None, times_run(program.pid)
+        while now != before or now[0] < 4:
+            assert time.monotonic() < end, (before, now)
+            time.sleep(2)
+            before, now = now, times_run(program.pid)
+        assert now[0] == 4
