@@ -35,6 +35,8 @@ UNSEEN = {
         "a slow step stays without a name, or is called after its type": """
             core/loop_metrics.c fl_loop_note_slow
             watch/names.c qualname  watch/names.c task_of_callback""",
+        "the watch then answers without Python": """
+            watch/hatch.c fl_hatch_answer""",
         "asyncio's own class then does it": """
             aio/semaphore.c plain_value  py/args.c fl_plain_int
             aio/queue_items.c fl_queue_is_plain
