@@ -13,6 +13,7 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -62,6 +63,58 @@ discard(int fd)
     char bytes[1024];
     while (read(fd, bytes, sizeof(bytes)) > 0) {
     }
+}
+
+#if defined(FL_DUMPS_SHIMS)
+/* Of a process, as its signals are: the same for every interpreter. */
+static void (*volatile faulthandlers)(int);
+
+/* How a frame of this Python begins. */
+struct frame {
+    PyObject *executable;
+    const struct frame *previous;
+};
+
+/* Whether it is what lies below a call by C code, which has no code. */
+static bool
+is_shim(const struct frame *frame)
+{
+    return frame != NULL && !PyCode_Check(frame->executable);
+}
+
+/* This Python's writer takes the innermost frame for one with code, and each behind a
+ * shim. While a function ends that C code has called, and its variables die, a shim is
+ * the innermost. Then nothing is written. */
+static void
+write_unless_in_between(int number)
+{
+    const PyThreadState *thread = PyGILState_GetThisThreadState();
+    const struct frame *frame =
+        thread == NULL ? NULL : (const struct frame *)(void *)thread->current_frame;
+    while (frame != NULL && !is_shim(frame)) {
+        frame = frame->previous;
+        frame = is_shim(frame) ? frame->previous : frame;
+    }
+    if (frame == NULL) {
+        faulthandlers(number);
+    }
+}
+#endif
+
+void
+fl_blind_take_handler(struct fl_lookout *self)
+{
+    int number = self->settings.dump_signal;
+    struct sigaction action;
+    if (number == 0 || sigaction(number, NULL, &action) < 0) {
+        return;
+    }
+#if defined(FL_DUMPS_SHIMS)
+    faulthandlers = action.sa_handler;
+    action.sa_handler = write_unless_in_between;
+    sigaction(number, &action, NULL);
+#endif
+    self->dumps = action.sa_handler;
 }
 
 /* Whether a thread that has been awake for that share of late is on a processor now, or

@@ -94,11 +94,7 @@ fl_lookout_start(
     self->interpreter = PyInterpreterState_Get();
     self->teller = Py_NewRef(teller);
     self->linter = Py_NewRef(linter);
-    struct sigaction dumps;
-    if (settings->dump_signal != 0 &&
-        sigaction(settings->dump_signal, NULL, &dumps) == 0) {
-        self->dumps = dumps.sa_handler;
-    }
+    fl_blind_take_handler(self);
     self->rate = state->tick_rate;
     self->tokens = FL_TOKENS_MAX;
     self->began_ticks = fl_clock_ticks();

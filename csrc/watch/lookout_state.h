@@ -125,5 +125,7 @@ void fl_blind_look(
     PyThreadState *python_thread
 );
 void fl_blind_write(const struct fl_lookout *self, const struct fl_sight *sight);
+/* Takes the signal's handler, faulthandler's, for what is to be sent. */
+void fl_blind_take_handler(struct fl_lookout *self);
 
 #endif

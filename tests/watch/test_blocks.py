@@ -212,6 +212,26 @@ def test_writes_what_cannot_wait_for_the_gil(fast_kind, how):
         assert "in clock_nanosleep" in done.stderr
 
 
+def test_while_the_variables_of_a_task_die(fast_kind):
+    """At its end, where C code alone runs: Python 3.13 reads no stack there."""
+    program = (
+        "import asyncio, fastloop, gc, time\n"
+        "async def dies():\n"
+        "    x = [{} for _ in range(1_500_000)]\n"
+        "    await asyncio.sleep(0)\n"
+        "async def main():\n"
+        "    await asyncio.create_task(dies())\n"
+        "gc.disable()\n"
+        "blocks = []\n"
+        "with fastloop.watch(0.01, blocks.append):\n"
+        "    fastloop.run(main())\n"
+        "    while not (blocks and blocks[-1].ended): time.sleep(0.01)\n"
+        "print([block.kind for block in blocks if not block.ended][-1])\n"
+    )
+    done = run_child(program)
+    assert (done.returncode, done.stdout) == (0, "C with the GIL\n"), done.stderr
+
+
 def test_who_waits_for_the_gil_does_not_hold_it(fast_kind):
     """Nor is its stack read by others meanwhile: it could go on."""
     program = (
