@@ -51,8 +51,7 @@ NO_LOOK = {
         setup:self->outer_loop end:loop->current_handle""",
     "what came in between has gone before": "run_watched:self->running",
     "set with what was looked at": "fl_future_add_waiter:self->context0",
-    "a guess, or a time, which decides nothing": """
-        read_more:self->turns_alone fl_loop_run_noting_task:task->base.stepped""",
+    "a guess, which decides nothing": "read_more:self->turns_alone",
     "assigned, as asyncio assigns that attribute": """
         aenter_start:self->base.loop aenter_start:self->entered
         aenter_start:self->parent_task aexit_after:self->on_completed

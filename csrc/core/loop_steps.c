@@ -77,7 +77,8 @@ fl_loop_run_task(LoopObject *self, uintptr_t word)
     return status;
 }
 
-/* Around the other, so that the compiler keeps that in one piece. */
+/* By when the step began, which is when the one before ended: of one that took longer
+ * than a moment fl_loop_note_slow makes it the end. */
 int
 fl_loop_run_noting_task(LoopObject *self, uintptr_t word)
 {
@@ -85,9 +86,6 @@ fl_loop_run_noting_task(LoopObject *self, uintptr_t word)
     if (self->watched.noted_ticks == 0 && self->n_nested == 1) {
         self->watched.noted_ticks = self->last_step_ticks;
     }
-    Py_INCREF(task);
-    int status = fl_loop_run_task(self, word); /* escapes */
     task->base.stepped = fl_observe_moment(self->last_step_ticks);
-    Py_DECREF(task); /* escapes */
-    return status;
+    return fl_loop_run_task(self, word); /* escapes */
 }
