@@ -100,10 +100,6 @@ int
 fl_observe_created(const struct fl_state *state, TaskObject *task)
 {
     PyObject *op = (PyObject *)task;
-    note(task, fl_clock_ticks());
-    if (state->types.observe_created == NULL) {
-        return 0;
-    }
     return tell(state->types.observe_created, &op, 1); /* escapes */
 }
 
