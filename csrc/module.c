@@ -164,6 +164,7 @@ static PyMethodDef module_methods[] = {
     {"_watch_check_in", fl_watch_check_in, METH_O, NULL},
     {"_watch_gc", FL_FASTCALL(fl_watch_gc), METH_FASTCALL, NULL},
     {"_watch_loops", fl_watch_loops, METH_NOARGS, NULL},
+    {"_watch_since", fl_watch_since, METH_O, NULL},
     {"_watch_start", (PyCFunction)(void (*)(void))fl_watch_start,
      METH_VARARGS | METH_KEYWORDS, NULL},
     {"_watch_stuck", fl_watch_stuck, METH_NOARGS, NULL},

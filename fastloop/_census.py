@@ -84,11 +84,15 @@ def _row(task: Any, is_current: bool) -> dict[str, Any]:
     ]
     state = _state(task, is_current)
     born = birth(task)
+    # of one that runs it would be the step before
+    since = None if state == "running" else _core._watch_since(task)
     return {
         "id": id(task),
         "name": _name(task),
         "coroutine": _coroutine(task),
         "state": state,
+        "for_s": since and since[0],
+        "for_at_least": since is not None and not since[1],
         "stack": stack,
         "at": ([one for one in stack if not is_library(one[0])] or stack)[-1:],
         "waits_for": _wanted(task._fut_waiter, stack) if state == "waiting" else "",

@@ -22,6 +22,7 @@ SILENT, GIL_TAKEN, NO_RECORDING = 8, 9, 10
 _AGAIN_S = 0.05
 _TRIES = 6
 _ANSWER_S = 8
+_MAX_ANSWER = 1 << 26
 HOW = (
     "start it with FASTLOOP_WATCH=0.1 or python -m fastloop --watch 0.1,"
     " or have it call fastloop.watch(0.1)"
@@ -96,7 +97,7 @@ def _asked(pid: int, question: str) -> dict[str, Any]:
     try:
         found = _read(answer)
         return {**found, "columns": columns} if columns else found
-    except (KeyError, ValueError):
+    except (KeyError, RecursionError, ValueError):
         raise Refusal(
             SILENT, f"process {pid} does not answer to the end: it was cut short"
         ) from None
@@ -192,7 +193,7 @@ def _exchange(pid: int, path: str, question: str) -> bytes:
             if struct.unpack("3i", peer)[0] != pid:
                 raise ConnectionRefusedError
             sock.sendall(question.encode())
-            while data := sock.recv(1 << 16):
+            while len(got) < _MAX_ANSWER and (data := sock.recv(1 << 16)):
                 got += data
         except (ConnectionRefusedError, FileNotFoundError):
             raise Refusal(

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import logging
+import os
 import signal
 import sys
 import threading
@@ -22,6 +23,7 @@ _logger = logging.getLogger("fastloop.watch")
 _failed: deque[tuple[ref[Any], float]] = deque(maxlen=_MAX)
 _unsafe_places: set[str] = set()
 _poll_told: dict[int, int] = {}  # of the loop of that id
+_doubted: set[int] = set()  # ids of loops that threads of C alone may have woken
 _patience_s = 0.0
 
 
@@ -46,10 +48,10 @@ def lint(kind: str, op: Any) -> None:
             )
 
 
-def check(grace_s: float) -> None:
-    """Called by the watch, when it was to."""
+def check(grace_s: float, n_own: int) -> None:
+    """Called by the watch, when it was to; n_own: its threads that run no Python."""
     _check_failed()
-    _check_stuck(grace_s)
+    _check_stuck(grace_s, n_own)
 
 
 def never_yields(loop: Any, elapsed_s: float) -> None:
@@ -83,7 +85,7 @@ def _check_failed() -> None:
 # ---- deadlocks ----
 
 
-def _check_stuck(grace_s: float) -> None:
+def _check_stuck(grace_s: float, n_own: int) -> None:
     global _patience_s
     loops = [loop for loop in _core._watch_stuck() if _is_news(loop)]
     if not loops:
@@ -93,15 +95,32 @@ def _check_stuck(grace_s: float) -> None:
         _patience_s = min(max(2 * _patience_s, grace_s), 60.0)
         _core._watch_check_in(_patience_s)
     else:
+        n_others = max(0, _threads_without_python() - n_own)
         for loop in loops:
-            _tell_stuck(loop)
+            _tell_stuck(loop, n_others)
 
 
 def _is_news(loop: Any) -> bool:
     return bool(_poll_told.get(id(loop)) != loop.stats()["polls"])
 
 
-def _tell_stuck(loop: Any) -> None:
+def _threads_without_python() -> int:
+    """Return how many threads there are that only C code knows.
+
+    They may sleep for ever, as those of numerical libraries, or call Python yet.
+    """
+    try:
+        return len(os.listdir("/proc/self/task")) - len(sys._current_frames())
+    except OSError:
+        return 0
+
+
+def _tell_stuck(loop: Any, n_others: int) -> None:
+    if n_others:
+        # once: it may be woken from there again and again
+        if id(loop) in _doubted or len(_doubted) >= _MAX:
+            return
+        _doubted.add(id(loop))
     tasks = sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name())
     if tasks:
         if len(_poll_told) >= _MAX:
@@ -110,7 +129,8 @@ def _tell_stuck(loop: Any) -> None:
         named = "; ".join(map(described, tasks[:5]))
         _logger.warning(
             "deadlock: no callback is ready, no timer set, no file descriptor watched"
-            " and no thread at work that could wake the loop, and %d task%s: %s%s",
+            " and no thread at work that could wake the loop%s, and %d task%s: %s%s",
+            f", unless one of {n_others} that run no Python does" if n_others else "",
             len(tasks),
             " waits" if len(tasks) == 1 else "s wait",
             named,

@@ -248,7 +248,8 @@ def _release(watch: Watch) -> None:
     from . import _outside
 
     number, watch._signal = watch._signal, 0
-    if number:
+    # one that the program has found a use for stays with it
+    if number and not callable(signal.getsignal(number)):
         import faulthandler
 
         faulthandler.unregister(number)
@@ -350,7 +351,8 @@ def _tell(question: int) -> bytes | None:
 
             return _outside.answer(question)
         if _current is not None and not _current._quiet:
-            _lints.check(10 * _current.limit_s)
+            n_own = 2 if _current._socket else 1
+            _lints.check(10 * _current.limit_s, n_own)
         return None
     finally:
         _teller = 0

@@ -46,12 +46,21 @@ def _line(task: dict[str, Any], tasks: dict[int, Any] | None = None) -> str:
         text += f" for {task['waits_for']}"
     for frame in task["at"]:
         text += f" at {_inquiry.place(frame)}"
+    if task["for_s"] is not None:
+        text += f", for {'at least ' * task['for_at_least']}{_span(task['for_s'])}"
     if tasks is not None and task["awaited_by"]:
         names = (tasks[one]["name"] for one in task["awaited_by"] if one in tasks)
         text += f", awaited by {', '.join(names)}"
     for frame in task["made_at"]:
         text += f", made at {_inquiry.place(frame)}"
     return text
+
+
+def _span(seconds: float) -> str:
+    for unit, size in ("d", 86400), ("h", 3600), ("min", 60):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.2f} s"
 
 
 def _list(tasks: dict[int, dict[str, Any]]) -> Iterator[str]:

@@ -77,7 +77,8 @@ INFALLIBLE = {
         PyInterpreterState_ThreadHead PyThreadState_Clear PyThreadState_DeleteCurrent
         PyThreadState_Next _PyThreadState_UncheckedGet
         PyInterpreterState_GetDict
-        PyInterpreterState_Main PyThreadState_Get PyThread_acquire_lock
+        PyInterpreterState_Main PyGILState_GetThisThreadState
+        PyThreadState_Get PyThread_acquire_lock
         PyThread_acquire_lock_timed
         PyThread_free_lock PyThread_get_thread_ident PyThread_release_lock
         Py_LeaveRecursiveCall""",

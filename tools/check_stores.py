@@ -57,6 +57,7 @@ NO_LOOK = {
         note_thread:of->name note_thread:of->thread""",
     "set with what was looked at": "fl_future_add_waiter:self->context0",
     "a guess, which decides nothing": "read_more:self->turns_alone",
+    "a time, for who looks from outside": "init_apart:self->base.stepped",
     "assigned, as asyncio assigns that attribute": """
         aenter_start:self->base.loop aenter_start:self->entered
         aenter_start:self->parent_task aexit_after:self->on_completed

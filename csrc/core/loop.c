@@ -41,7 +41,7 @@ static int
 loop_set_defaults(LoopObject *self)
 {
     self->may_skip_polls = 1;
-    self->n_task_kinds = fl_observe_task_kinds(self->state);
+    self->run_task = fl_observe_runner(self->state);
     fl_recorder_take_loop(self);
     self->may_defer_writes = 1;
     self->clock_resolution = 1e-9; /* time.get_clock_info('monotonic') on Linux */

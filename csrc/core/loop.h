@@ -67,6 +67,7 @@
 #define FL_ENTRY_HANDLE ((uintptr_t)0)
 #define FL_ENTRY_STEP ((uintptr_t)1)   /* a Task to step */
 #define FL_ENTRY_WAKEUP ((uintptr_t)2) /* a Task whose awaited future is done */
+#define FL_N_TASK_ENTRIES 2
 #define FL_ENTRY_SOURCE ((uintptr_t)3) /* a struct fl_source, its owner owned */
 #define FL_ENTRY_ALARM ((uintptr_t)4)  /* a struct fl_alarm */
 
@@ -99,6 +100,10 @@ struct fl_handle_freelist {
     PyObject *first; /* chained through the callback slot */
     int count;
 };
+
+/* Runs a ring entry that is a task; steals the ring's reference. escapes. 0, or -1
+ * with an exception that leaves the loop. */
+typedef int (*fl_task_runner)(struct LoopObject *self, uintptr_t word);
 
 typedef struct LoopObject {
     PyObject_HEAD
@@ -159,7 +164,7 @@ typedef struct LoopObject {
     struct fl_watched watched;   /* while it runs and somebody watches */
     struct fl_recorded recorded; /* while somebody records */
     uintptr_t step_word;         /* the step under way, if it is no task's; else 0 */
-    uintptr_t n_task_kinds;      /* of the ring's, run as they are; 0: observed */
+    fl_task_runner run_task;     /* loop_steps.c's, or one that observes */
     uint64_t n_iterations;
     uint64_t n_polls;
     uint64_t n_steps;
@@ -331,9 +336,9 @@ PyObject *fl_loop_run_forever_setup(PyObject *op, PyObject *ignored);
 PyObject *fl_loop_run_forever_cleanup(PyObject *op, PyObject *ignored);
 
 /* loop_steps.c */
-/* Runs a ring entry that is a task; steals the ring's reference. escapes. 0, or -1
- * with an exception that leaves the loop. */
+/* Are such; for the lookout: the task notes when the step ended. */
 int fl_loop_run_task(LoopObject *self, uintptr_t word);
+int fl_loop_run_noting_task(LoopObject *self, uintptr_t word);
 
 /* loop_metrics.c */
 PyObject *fl_loop_stats(PyObject *op, PyObject *ignored);

@@ -1,5 +1,6 @@
 /* What the loop has done, and what waits: stats(), metrics(). */
 #include "core/handle.h"
+#include "core/task_observe.h"
 #include "py/error.h"
 #include "watch/names.h"
 
@@ -34,6 +35,10 @@ fl_loop_note_slow(LoopObject *self, uintptr_t word, int64_t ticks)
 {
     int64_t now_ns = fl_clock_monotonic_ns();
     settle_rate(self, fl_clock_ticks(), now_ns);
+    if ((word & FL_ENTRY_KIND_MASK) - FL_ENTRY_STEP < FL_N_TASK_ENTRIES) {
+        fl_base_task((PyObject *)(word & ~FL_ENTRY_KIND_MASK))->stepped =
+            fl_observe_moment(self->last_step_ticks);
+    }
     bool watched = fl_lookout_minds(self, ticks);
     bool slow =
         fl_metrics_slow_step(&self->metrics, ticks, self->tick_rate.ticks_per_ns);

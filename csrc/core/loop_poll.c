@@ -150,13 +150,16 @@ prepare_to_sleep(LoopObject *self, int64_t *timeout_ns, double *looked_s)
 static void
 note_awake(LoopObject *self, int64_t timeout_ns)
 {
-    self->idle_ticks +=
-        timeout_ns != 0 ? self->last_poll_ticks - self->last_step_ticks : 0;
+    int64_t step_end = self->last_step_ticks;
+    self->idle_ticks += timeout_ns != 0 ? self->last_poll_ticks - step_end : 0;
     self->last_step_ticks = self->last_poll_ticks;
     /* now the next step begins, for the lookout */
     __atomic_store_n(&self->sleeping, 0, __ATOMIC_RELEASE);
     if (FL_UNLIKELY(self->watched.lookout != NULL)) {
         fl_lookout_call(self->watched.lookout);
+        if (self->watched.noted_ticks == 0 && self->n_nested == 0) {
+            self->watched.noted_ticks = step_end;
+        }
     }
 }
 

@@ -128,10 +128,6 @@ run_other(LoopObject *self, uintptr_t word, uintptr_t kind)
     if (kind == FL_ENTRY_SOURCE) {
         return run_source(self, word);
     }
-    if (kind != FL_ENTRY_ALARM) {
-        self->step_word = 0;
-        return fl_observe_run(self, word); /* escapes */
-    }
     int status = fl_alarm_run(self, word);
     fl_loop_count_step(self, word);
     self->step_word = 0;
@@ -143,11 +139,11 @@ FL_INLINE int
 run_entry(LoopObject *self, uintptr_t word)
 {
     uintptr_t kind = word & FL_ENTRY_KIND_MASK;
-    if (FL_UNLIKELY(kind - FL_ENTRY_STEP >= self->n_task_kinds)) {
+    if (FL_UNLIKELY(kind - FL_ENTRY_STEP >= FL_N_TASK_ENTRIES)) {
         return run_other(self, word, kind);
     }
     self->n_steps++;
-    return fl_loop_run_task(self, word);
+    return self->run_task(self, word);
 }
 
 /* The next entry, and what comes with each. inside: of a step, where turns may be put

@@ -1,5 +1,6 @@
 /* The ready ring's entries that are tasks. */
 #include "core/sched.h"
+#include "core/task_observe.h"
 #include "core/task_registry.h"
 #include "core/task_step.h"
 #include "core/task_wakeup.h"
@@ -74,4 +75,17 @@ fl_loop_run_task(LoopObject *self, uintptr_t word)
     fl_loop_count_step(self, word);
     Py_DECREF(task); /* escapes */
     return status;
+}
+
+/* By when the step began, which is when the one before ended: of one that took longer
+ * than a moment fl_loop_note_slow makes it the end. */
+int
+fl_loop_run_noting_task(LoopObject *self, uintptr_t word)
+{
+    TaskObject *task = (TaskObject *)(word & ~FL_ENTRY_KIND_MASK);
+    if (self->watched.noted_ticks == 0 && self->n_nested == 1) {
+        self->watched.noted_ticks = self->last_step_ticks;
+    }
+    task->base.stepped = fl_observe_moment(self->last_step_ticks);
+    return fl_loop_run_task(self, word); /* escapes */
 }

@@ -179,7 +179,7 @@ fill(struct fl_state *state, TaskObject *self, const struct fl_task_args *args)
 static FL_APART int
 init_apart(struct fl_state *state, TaskObject *self, const struct fl_task_args *args)
 {
-    int good = is_coroutine(state, args->coro);
+    int good = PyCoro_CheckExact(args->coro) ? 1 : is_coroutine(state, args->coro);
     if (good <= 0) {
         FL_TASK_FLAGS(&self->base)->log_destroy_pending = 0;
         if (good == 0) {
@@ -193,7 +193,9 @@ init_apart(struct fl_state *state, TaskObject *self, const struct fl_task_args *
         return -1;
     }
     bool observed = state->types.plain_coroutine == NULL;
-    if (observed && fl_observe_created(state, self) < 0) { /* escapes */
+    self->base.stepped = fl_observe_moment(fl_clock_ticks());
+    if (observed && state->types.observe_created != NULL &&
+        fl_observe_created(state, self) < 0) { /* escapes */
         /* its maker hears of it: that it dies pending is no news */
         FL_TASK_FLAGS(&self->base)->log_destroy_pending = 0;
         return -1;
@@ -363,6 +365,7 @@ reset(TaskObject *self)
     FL_TASK_FLAGS(&self->base)->must_cancel = 0;
     FL_TASK_FLAGS(&self->base)->log_destroy_pending = 0;
     self->base.num_cancels_requested = 0;
+    self->base.stepped = 0;
 }
 
 static void

@@ -6,6 +6,19 @@
 #include "py/call.h"
 #include "py/error.h"
 
+static void
+note(TaskObject *task, int64_t ticks)
+{
+    task->base.stepped = fl_observe_moment(ticks);
+}
+
+static bool
+has_observers_of_steps(const struct fl_state *state)
+{
+    return state->types.observe_step != NULL || state->types.observe_done != NULL ||
+           state->recorder != NULL;
+}
+
 void
 fl_observe_step_begins(
     struct fl_observed *self, const struct fl_state *state, TaskObject *task
@@ -68,6 +81,10 @@ fl_observe_end(
     int status
 )
 {
+    note(task, fl_clock_ticks());
+    if (!has_observers_of_steps(state)) {
+        return status;
+    }
     PyObject *exc = fl_error_take();
     PyObject *op = (PyObject *)task;
     if (state->recorder != NULL) {
@@ -111,10 +128,10 @@ fl_observe_run(LoopObject *loop, uintptr_t word)
     TaskObject *task = (TaskObject *)(word & ~FL_ENTRY_KIND_MASK);
     struct fl_observed seen;
     Py_INCREF(task);
-    loop->n_steps++;
+    fl_current_retract(loop);
     fl_observe_step_begins(&seen, loop->state, task);
-    int status = fl_loop_run_task(loop, word); /* escapes */
-    fl_current_retract(loop);                  /* the observers are no part of it */
+    int status = fl_loop_run_noting_task(loop, word); /* escapes */
+    fl_current_retract(loop); /* the observers are no part of it */
     status = fl_observe_end(&seen, loop->state, task, status); /* escapes */
     Py_DECREF(task);                                           /* escapes */
     return status;
@@ -122,17 +139,25 @@ fl_observe_run(LoopObject *loop, uintptr_t word)
 
 /* ---- set ---- */
 
+fl_task_runner
+fl_observe_runner(const struct fl_state *state)
+{
+    return has_observers_of_steps(state) ? fl_observe_run
+           : state->lookout != NULL      ? fl_loop_run_noting_task
+                                         : fl_loop_run_task;
+}
+
 void
-fl_observe_choose(struct fl_state *state)
+fl_observe_settle(struct fl_state *state)
 {
     struct fl_types_state *types = &state->types;
-    bool any = state->recorder != NULL || types->observe_created != NULL ||
-               types->observe_step != NULL || types->observe_done != NULL;
+    bool any = types->observe_created != NULL || has_observers_of_steps(state) ||
+               state->lookout != NULL;
     types->plain_coroutine = any ? NULL : &PyCoro_Type;
     struct fl_list *link = state->loops.next;
     for (; link != &state->loops; link = link->next) {
-        FL_CONTAINER_OF(link, LoopObject, live_loops)->n_task_kinds =
-            fl_observe_task_kinds(state);
+        FL_CONTAINER_OF(link, LoopObject, live_loops)->run_task =
+            fl_observe_runner(state);
     }
 }
 
@@ -153,7 +178,7 @@ fl_observe(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
         before[i] = *places[i];
         *places[i] = args[i] == Py_None ? NULL : Py_NewRef(args[i]);
     }
-    fl_observe_choose(state);
+    fl_observe_settle(state);
     for (size_t i = 0; i < 3; i++) {
         Py_XDECREF(before[i]); /* escapes */
     }

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +133,27 @@ fl_thread_call(pid_t thread, char *name, size_t size)
         }
     }
     (void)snprintf(name, size, "system call %ld", number);
+}
+
+bool
+fl_thread_blocks(pid_t thread, sigset_t *signals)
+{
+    char text[4096];
+    const char *line = NULL;
+    if (read_of(thread, "status", text, sizeof(text))) {
+        line = strstr(text, "\nSigBlk:");
+    }
+    if (line == NULL) {
+        return false;
+    }
+    uint64_t bits = strtoull(line + strlen("\nSigBlk:"), NULL, 16);
+    sigemptyset(signals);
+    for (int number = 1; bits != 0; number++, bits >>= 1) {
+        if ((bits & 1) != 0) {
+            (void)sigaddset(signals, number); /* not the C library's own */
+        }
+    }
+    return true;
 }
 
 int

@@ -5,6 +5,8 @@
 #ifndef FASTLOOP_OS_THREAD_LOOK_H
 #define FASTLOOP_OS_THREAD_LOOK_H
 
+#include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -23,6 +25,9 @@ int64_t fl_thread_awake_ns(pid_t thread);
 /* Writes the name of the system call that it is in, a string; empty if it is in none or
  * that is not known. */
 void fl_thread_call(pid_t thread, char *name, size_t size);
+
+/* The signals that it blocks; false if that is not known. */
+bool fl_thread_blocks(pid_t thread, sigset_t *signals);
 
 /* Sends it a signal. 0 or -errno. */
 int fl_thread_signal(pid_t thread, int number);

@@ -114,6 +114,12 @@ fl_weakref_target(PyObject *reference)
 #define FL_TAKE_BYTES_MINDS_VIEWS false
 #endif
 
+/* 3.13: the writer of tracebacks reads what lies below a call by C code as a frame with
+ * code, if it is the innermost. */
+#if PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x030E0000
+#define FL_DUMPS_SHIMS 1
+#endif
+
 /* 3.13: Server._attach and _detach take the transport. */
 #if PY_VERSION_HEX >= 0x030D0000
 #define FL_SERVER_KNOWS_CLIENTS true

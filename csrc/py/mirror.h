@@ -59,6 +59,7 @@ struct fl_base_task {
     struct fl_base_future future;
     PyObject *fut_waiter, *coro, *name, *context;
     int must_cancel, log_destroy_pending, num_cancels_requested;
+    uint32_t stepped; /* ours, where asyncio leaves room: core/task_observe.h */
 };
 
 #define FL_TASK_FLAGS(task) (task) /* where must_cancel and log_destroy_pending are */
@@ -91,6 +92,7 @@ struct fl_base_future {
 struct fl_base_task {
     struct fl_base_future future;
     int num_cancels_requested;
+    uint32_t stepped; /* ours, where asyncio leaves room: core/task_observe.h */
     PyObject *fut_waiter, *coro, *name, *context;
 #if defined(FL_HAVE_THREAD_TASKS)
     struct fl_base_node node; /* in the thread's list; NULL: in none */

@@ -11,7 +11,9 @@
 #include "watch/lookout_state.h"
 
 #include <dlfcn.h>
+#include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -63,6 +65,58 @@ discard(int fd)
     }
 }
 
+#if defined(FL_DUMPS_SHIMS)
+/* Of a process, as its signals are: the same for every interpreter. */
+static void (*volatile faulthandlers)(int);
+
+/* How a frame of this Python begins. */
+struct frame {
+    PyObject *executable;
+    const struct frame *previous;
+};
+
+/* Whether it is what lies below a call by C code, which has no code. */
+static bool
+is_shim(const struct frame *frame)
+{
+    return frame != NULL && !PyCode_Check(frame->executable);
+}
+
+/* This Python's writer takes the innermost frame for one with code, and each behind a
+ * shim. While a function ends that C code has called, and its variables die, a shim is
+ * the innermost. Then nothing is written. */
+static void
+write_unless_in_between(int number)
+{
+    const PyThreadState *thread = PyGILState_GetThisThreadState();
+    const struct frame *frame =
+        thread == NULL ? NULL : (const struct frame *)(void *)thread->current_frame;
+    while (frame != NULL && !is_shim(frame)) {
+        frame = frame->previous;
+        frame = is_shim(frame) ? frame->previous : frame;
+    }
+    if (frame == NULL) {
+        faulthandlers(number);
+    }
+}
+#endif
+
+void
+fl_blind_take_handler(struct fl_lookout *self)
+{
+    int number = self->settings.dump_signal;
+    struct sigaction action;
+    if (number == 0 || sigaction(number, NULL, &action) < 0) {
+        return;
+    }
+#if defined(FL_DUMPS_SHIMS)
+    faulthandlers = action.sa_handler;
+    action.sa_handler = write_unless_in_between;
+    sigaction(number, &action, NULL);
+#endif
+    self->dumps = action.sa_handler;
+}
+
 /* Whether a thread that has been awake for that share of late is on a processor now, or
  * waits for one: so at two moments, or it might be about to sleep. */
 static bool
@@ -90,7 +144,7 @@ fl_blind_look(
     }
     discard(settings->dump_read_fd);
     if (sight->awake) {
-        if (settings->dump_signal != 0 &&
+        if (fl_lookout_has_signal(self) &&
             fl_thread_signal(thread, settings->dump_signal) == 0) {
             read_dump(settings->dump_read_fd, sight, FIRST_WAIT_MS);
         }
@@ -104,6 +158,23 @@ fl_blind_look(
     if (dump != NULL && fl_thread_state(thread) == 'S') {
         (void)dump(settings->dump_write_fd, python_thread);
         read_dump(settings->dump_read_fd, sight, 0);
+    }
+}
+
+/* So that nobody has to wait for who does not read: what a pipe has no room for is
+ * left out. */
+static void
+write_if_there_is_room(int fd, const char *text, size_t size)
+{
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    while (size > 0 && poll(&room, 1, 0) > 0 && (room.revents & POLLOUT) != 0) {
+        size_t part = size < PIPE_BUF ? size : PIPE_BUF;
+        ssize_t n = write(fd, text, part);
+        if (n <= 0) {
+            return;
+        }
+        text += n;
+        size -= (size_t)n;
     }
 }
 
@@ -124,6 +195,6 @@ fl_blind_write(const struct fl_lookout *self, const struct fl_sight *sight)
         sight->call[0] != 0 ? ", in " : "", sight->call, sight->dump
     );
     if (size > 0) {
-        (void)!write(fd, text, (size_t)size);
+        write_if_there_is_room(fd, text, (size_t)size);
     }
 }

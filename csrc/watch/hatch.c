@@ -20,7 +20,7 @@
 #define N_CLIENTS 8
 #define PATIENCE_NS 1000000000LL /* for its question, or for it to read */
 #define GIL_WAIT_NS 1000000000LL
-#define BLOCKED_GIL_WAIT_NS 30000000LL /* or it is told in 0.15 s no more */
+#define BLOCKED_GIL_WAIT_NS 25000000LL /* or it is told in 0.15 s no more */
 #define PYTHON_WAIT_NS 5000000000LL    /* once it has begun */
 #define PAUSE_MIN_NS 10000000LL
 #define PAUSE_MAX_NS 2000000000LL
@@ -90,14 +90,29 @@ fl_hatch_answer(struct fl_lookout *lookout, const char *text, size_t size)
     free(copy);
 }
 
+/* How long to wait for the GIL, under the lock. A sight that has waited for it already
+ * counts: the lookout goes on without no later. */
+static int64_t
+gil_wait_ns(const struct fl_lookout *lookout, char question)
+{
+    if (question != 'b') {
+        return GIL_WAIT_NS;
+    }
+    int64_t waited_ns = 0;
+    if (lookout->n_sights > 0) {
+        waited_ns = fl_clock_monotonic_ns() - lookout->sights[0].queued_ns;
+    }
+    return waited_ns < BLOCKED_GIL_WAIT_NS ? BLOCKED_GIL_WAIT_NS - waited_ns : 0;
+}
+
 /* Has the teller ask. The answer, or NULL if there is none in time. */
 static char *
 ask(struct fl_lookout *lookout, char question, size_t *size)
 {
     struct fl_hatch *self = &lookout->hatch;
     struct timespec end;
-    fl_lookout_after(&end, question == 'b' ? BLOCKED_GIL_WAIT_NS : GIL_WAIT_NS);
     pthread_mutex_lock(&lookout->lock);
+    fl_lookout_after(&end, gil_wait_ns(lookout, question));
     self->question = question;
     pthread_cond_signal(&lookout->seen);
     bool was_taken = false;
@@ -123,16 +138,15 @@ ask(struct fl_lookout *lookout, char question, size_t *size)
 
 /* ---- without the GIL ---- */
 
-/* Under the lock, so that the loops stay. */
+/* Under the lock, so that the loops stay. over: a step of it is over the limit. */
 static int
 write_loop(
-    const struct fl_lookout *lookout, const struct fl_watched *watched, char *text,
-    size_t size
+    const struct fl_lookout *lookout, const struct fl_watched *watched, bool over,
+    char *text, size_t size
 )
 {
     const LoopObject *loop = watched->loop;
     struct fl_sight sight = {.call = ""};
-    bool over = fl_lookout_is_over(watched);
     if (over) {
         fl_lookout_describe(lookout, watched, fl_clock_ticks(), &sight);
         fl_blind_look(lookout, &sight, watched->thread, watched->python_thread);
@@ -149,7 +163,27 @@ write_loop(
     );
 }
 
-/* Fills in the hatch's text. Its size. */
+/* Under the lock: those that are, or are not, over the limit. The text's new size. */
+static size_t
+write_loops(const struct fl_lookout *lookout, bool over, char *text, size_t size)
+{
+    const struct fl_list *link = lookout->watched.next;
+    for (; link != &lookout->watched; link = link->next) {
+        const struct fl_watched *watched =
+            FL_CONTAINER_OF(link, struct fl_watched, link);
+        if (fl_lookout_is_over(watched) != over) {
+            continue;
+        }
+        int n = write_loop(lookout, watched, over, text + size, FL_HATCH_TEXT - size);
+        if (n < 0 || (size_t)n >= FL_HATCH_TEXT - size) {
+            break; /* no room for more */
+        }
+        size += (size_t)n;
+    }
+    return size;
+}
+
+/* Fills in the hatch's text, with what matters most first. Its size. */
 static size_t
 look_for_oneself(struct fl_lookout *lookout)
 {
@@ -158,16 +192,8 @@ look_for_oneself(struct fl_lookout *lookout)
         text, FL_HATCH_TEXT, "limit_s=%g\n", lookout->settings.limit_s
     );
     pthread_mutex_lock(&lookout->lock);
-    const struct fl_list *link = lookout->watched.next;
-    for (; link != &lookout->watched; link = link->next) {
-        const struct fl_watched *watched =
-            FL_CONTAINER_OF(link, struct fl_watched, link);
-        int n = write_loop(lookout, watched, text + size, FL_HATCH_TEXT - size);
-        if (n < 0 || (size_t)n >= FL_HATCH_TEXT - size) {
-            break; /* no room for more */
-        }
-        size += (size_t)n;
-    }
+    size = write_loops(lookout, true, text, size);
+    size = write_loops(lookout, false, text, size);
     pthread_mutex_unlock(&lookout->lock);
     return size;
 }

@@ -177,8 +177,8 @@ amend(struct fl_lookout *self, const struct fl_sight *sight)
     return false;
 }
 
-/* Tells of a step that is over the limit. Under the lock, which is given up meanwhile:
- * any loop may leave. */
+/* Tells of a step that is over the limit. Under the lock, which is given up meanwhile,
+ * also for a write that takes long: any loop may leave. */
 static void
 tell(struct fl_lookout *self, struct fl_watched *watched, int64_t now)
 {
@@ -214,7 +214,9 @@ tell(struct fl_lookout *self, struct fl_watched *watched, int64_t now)
      * without either. */
     fl_blind_look(self, sight, thread, python_thread);
     if (amend(self, sight)) {
+        pthread_mutex_unlock(&self->lock);
         fl_blind_write(self, sight);
+        pthread_mutex_lock(&self->lock);
     }
 }
 

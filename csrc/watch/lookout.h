@@ -40,6 +40,8 @@ struct fl_watched {
     int64_t half_awake_ns; /* and how long the thread had not slept */
     uint64_t polls;        /* at which it was last found with nothing to wait for */
     int stage;             /* how far the step has come: lookout.c */
+    int64_t noted_ticks;   /* steps that ended since then are noted by their tasks;
+                            * 0: the one that was under way may not be over */
     int64_t told_of; /* stamp of the step that was told of and has not ended yet */
 };
 
@@ -106,10 +108,14 @@ struct fl_watched_now {
     double over_s;
 };
 
-#define FL_N_LOOPS 32
+/* Seconds since a task noted that moment (core/task_observe.h), exactly or at least. */
+double fl_lookout_since(
+    struct fl_lookout *self, const struct LoopObject *loop, uint32_t moment, bool *exact
+);
 
-/* Those that run, up to FL_N_LOOPS. How many. */
-int fl_lookout_loops(struct fl_lookout *self, struct fl_watched_now *loops);
+/* Those that run, up to so many. How many there are. */
+size_t
+fl_lookout_loops(struct fl_lookout *self, struct fl_watched_now *loops, size_t max);
 
 /* A run of a loop begins, in this thread, and ends. Neither fails. */
 void fl_lookout_enter(struct LoopObject *loop);

@@ -1,5 +1,6 @@
 /* How a lookout begins, with its threads, and ends. */
 #include "core/loop.h"
+#include "core/task_observe.h"
 #include "watch/lookout_state.h"
 
 #include <errno.h>
@@ -22,13 +23,14 @@ watch_running(struct fl_lookout *self, struct fl_state *state)
     }
 }
 
-/* Threads that get no signals: those are for others. 0 or an error's number. */
+/* Threads that get no signals, but for Python code: those are for others. 0 or an
+ * error's number. */
 static int
 start_threads(struct fl_lookout *self)
 {
-    sigset_t all, before;
+    sigset_t all;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_sigmask(SIG_SETMASK, &all, &self->usual_signals);
     int err = fl_hatch_open(self);
     if (err == 0) {
         err = pthread_create(&self->looking, NULL, fl_lookout_look, self);
@@ -45,7 +47,7 @@ start_threads(struct fl_lookout *self)
         __atomic_store_n(&self->stop, true, __ATOMIC_RELEASE);
         (void)fl_hatch_end(self);
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_sigmask(SIG_SETMASK, &self->usual_signals, NULL);
     return err;
 }
 
@@ -92,9 +94,11 @@ fl_lookout_start(
     self->interpreter = PyInterpreterState_Get();
     self->teller = Py_NewRef(teller);
     self->linter = Py_NewRef(linter);
+    fl_blind_take_handler(self);
     self->rate = state->tick_rate;
     self->tokens = FL_TOKENS_MAX;
-    self->tokens_ticks = fl_clock_ticks();
+    self->began_ticks = fl_clock_ticks();
+    self->tokens_ticks = self->began_ticks;
     fl_list_init(&self->watched);
     init_lock(self);
     int err = start_threads(self);
@@ -107,6 +111,7 @@ fl_lookout_start(
         return -1;
     }
     state->lookout = self;
+    fl_observe_settle(state);
     watch_running(self, state);
     return 0;
 }
@@ -120,15 +125,26 @@ forget(struct fl_state *state)
         FL_CONTAINER_OF(link, LoopObject, live_loops)->watched.lookout = NULL;
     }
     state->lookout = NULL;
+    fl_observe_settle(state);
+}
+
+bool
+fl_lookout_has_signal(const struct fl_lookout *self)
+{
+    struct sigaction now;
+    int number = self->settings.dump_signal;
+    return number != 0 && sigaction(number, NULL, &now) == 0 &&
+           now.sa_handler == self->dumps;
 }
 
 /* A signal that was sent and has not come yet must find neither the handler of a file
  * that is closed nor none: ignoring it takes it back from every thread. */
 static void
-take_back_signal(int number)
+take_back_signal(const struct fl_lookout *self)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
-    if (number != 0 && sigaction(number, &ignore, &before) == 0) {
+    int number = self->settings.dump_signal;
+    if (fl_lookout_has_signal(self) && sigaction(number, &ignore, &before) == 0) {
         before.sa_handler = SIG_DFL;
         before.sa_flags = 0;
         sigaction(number, &before, NULL);
@@ -159,7 +175,7 @@ fl_lookout_stop(struct fl_state *state)
         pthread_join(self->telling, NULL);
     }
     Py_END_ALLOW_THREADS
-    take_back_signal(self->settings.dump_signal);
+    take_back_signal(self);
     if (ended) { /* else they may be others by now */
         close_fds(self);
     }

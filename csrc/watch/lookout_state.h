@@ -5,6 +5,7 @@
 #include "watch/lookout.h"
 
 #include <pthread.h>
+#include <signal.h>
 
 #define FL_N_SIGHTS 4
 #define FL_N_COLLECTIONS 256
@@ -39,6 +40,8 @@ struct fl_lookout {
     PyObject *linter;
     pthread_t looking;
     pthread_t telling;
+    sigset_t usual_signals; /* blocked by the thread that began it */
+    void (*dumps)(int);     /* the handler of the settings' signal */
     /* how often the lookout was called, on which it waits: no file, which the program
      * could close */
     uint32_t n_calls;
@@ -51,6 +54,7 @@ struct fl_lookout {
     pthread_cond_t seen;  /* there is one, or stop */
     struct fl_list watched;
     struct fl_tick_rate rate;
+    int64_t began_ticks;
     uint64_t n_runs;
     int64_t check_ns; /* when to ask Python to check (CLOCK_MONOTONIC), or 0 */
     bool check;       /* it is to be asked */
@@ -111,11 +115,17 @@ void *fl_sight_tell(void *lookout);
 /* The share that garbage collection had of what lies between. */
 double fl_sight_gc_share(const struct fl_lookout *self, int64_t begin, int64_t end);
 
+/* lookout_life.c. Whether the signal is still what it was taken for: the program may
+ * have found a use for it. */
+bool fl_lookout_has_signal(const struct fl_lookout *self);
+
 /* blind.c. Without the GIL: fills in what can be found out, and writes it. */
 void fl_blind_look(
     const struct fl_lookout *self, struct fl_sight *sight, pid_t thread,
     PyThreadState *python_thread
 );
 void fl_blind_write(const struct fl_lookout *self, const struct fl_sight *sight);
+/* Takes the signal's handler, faulthandler's, for what is to be sent. */
+void fl_blind_take_handler(struct fl_lookout *self);
 
 #endif

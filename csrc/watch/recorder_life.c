@@ -25,7 +25,7 @@ lead_loops(struct fl_state *state)
         loop->instance_overrides &= ~(uint32_t)FL_OVERRIDES_RECORDED;
         fl_recorder_take_loop(loop);
     }
-    fl_observe_choose(state);
+    fl_observe_settle(state);
 }
 
 /* ---- beginning ---- */

@@ -1,7 +1,11 @@
 /* What was seen, on its way to Python, and the thread that takes it there. */
 #include "core/loop.h"
+#include "core/task_observe.h"
+#include "os/thread_look.h"
 #include "py/call.h"
 #include "watch/lookout_state.h"
+
+#include <unistd.h>
 
 uint64_t
 fl_sight_queue(struct fl_lookout *self, const struct fl_sight *sight)
@@ -53,24 +57,53 @@ fl_lookout_take(
     return any;
 }
 
-int
-fl_lookout_loops(struct fl_lookout *self, struct fl_watched_now *loops)
+size_t
+fl_lookout_loops(struct fl_lookout *self, struct fl_watched_now *loops, size_t max)
 {
-    int n = 0;
+    size_t n = 0;
     int64_t now = fl_clock_ticks();
     pthread_mutex_lock(&self->lock);
     const struct fl_list *link = self->watched.next;
-    for (; link != &self->watched && n < FL_N_LOOPS; link = link->next) {
+    for (; link != &self->watched; link = link->next, n++) {
         struct fl_watched *watched = FL_CONTAINER_OF(link, struct fl_watched, link);
         double ticks =
             fl_lookout_is_over(watched) ? (double)(now - watched->since) : 0.0;
-        loops[n++] = (struct fl_watched_now){
-            (LoopObject *)(void *)Py_NewRef((PyObject *)watched->loop), watched->thread,
-            ticks / self->rate.ticks_per_ns / 1e9
-        };
+        if (n < max) {
+            loops[n] = (struct fl_watched_now){
+                (LoopObject *)(void *)Py_NewRef((PyObject *)watched->loop),
+                watched->thread, ticks / self->rate.ticks_per_ns / 1e9
+            };
+        }
     }
     pthread_mutex_unlock(&self->lock);
     return n;
+}
+
+/* A step that was under way when the lookout came is noted by nobody: until one that
+ * is has begun, all that is known of its task is when the loop's last one ended. */
+double
+fl_lookout_since(
+    struct fl_lookout *self, const LoopObject *loop, uint32_t moment, bool *exact
+)
+{
+    int64_t now = fl_clock_ticks();
+    int64_t from = loop->watched.noted_ticks;
+    from = from != 0 ? from : loop->last_step_ticks;
+    from = from > self->began_ticks ? from : self->began_ticks;
+    int64_t since = fl_observe_since(moment, now);
+    int64_t age = now - self->began_ticks;
+    /* one of the moment in which it came is its own */
+    bool noted = moment != 0 && since - age < (int64_t)1 << FL_MOMENT_BITS;
+    *exact = noted && age >> FL_MOMENT_BITS < UINT32_MAX; /* else it came again */
+    if (!noted) {
+        since = now - from;
+    }
+    since = since < age ? since : age;
+    pthread_mutex_lock(&self->lock);
+    fl_tick_rate_settle(&self->rate, now, fl_clock_monotonic_ns());
+    double ticks_per_s = self->rate.ticks_per_ns * 1e9;
+    pthread_mutex_unlock(&self->lock);
+    return since < 0 ? 0.0 : (double)since / ticks_per_s;
 }
 
 double
@@ -103,6 +136,23 @@ call_teller(struct fl_lookout *self, PyObject *teller)
     return fl_call_status(answer);
 }
 
+/* Python code finds the signals blocked that the main thread blocks, as in a thread
+ * that this made now: a child process starts with what its parent's thread has. Looked
+ * at each time: what the program has blocked to wait for it must not come here. */
+static void
+call_teller_with_signals(struct fl_lookout *self, PyObject *teller)
+{
+    sigset_t signals, before;
+    if (!fl_thread_blocks(getpid(), &signals)) {
+        signals = self->usual_signals;
+    }
+    pthread_sigmask(SIG_SETMASK, &signals, &before);
+    if (call_teller(self, teller) < 0) { /* escapes */
+        PyErr_WriteUnraisable(teller);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 /* Python is asked to take the sights; its thread state exists only meanwhile, so that
  * loops see no other thread. */
 static void
@@ -116,9 +166,7 @@ ask_python(struct fl_lookout *self)
     PyEval_RestoreThread(thread);
     if (!__atomic_load_n(&self->stop, __ATOMIC_ACQUIRE)) {
         PyObject *teller = Py_NewRef(self->teller);
-        if (call_teller(self, teller) < 0) { /* escapes */
-            PyErr_WriteUnraisable(teller);
-        }
+        call_teller_with_signals(self, teller); /* escapes */
         Py_DECREF(teller);
     }
     PyThreadState_Clear(thread);

@@ -1,6 +1,7 @@
 /* The lookout as the module's functions. */
 #include "watch/watch_methods.h"
 
+#include "core/future.h"
 #include "core/loop.h"
 #include "watch/lookout.h"
 #include "watch/names.h"
@@ -78,31 +79,44 @@ fl_watch_take(PyObject *module, PyObject *Py_UNUSED(ignored))
     return told;
 }
 
+/* Its row, or NULL with an exception. */
+static PyObject *
+loop_row(const struct fl_watched_now *now)
+{
+    PyObject *loop = (PyObject *)now->loop;
+    PyObject *name = step_name(loop, now->over_s > 0.0, "");
+    return name == NULL
+               ? NULL
+               : Py_BuildValue("(OidN)", loop, (int)now->thread, now->over_s, name);
+}
+
 /* [(loop, thread, seconds, name)] of loops that run; seconds and name of a step that is
  * over the limit, else 0.0 and "". */
 PyObject *
 fl_watch_loops(PyObject *module, PyObject *Py_UNUSED(ignored))
 {
-    struct fl_watched_now loops[FL_N_LOOPS];
     struct fl_lookout *lookout = fl_state_of_module(module)->lookout;
-    int n = lookout == NULL ? 0 : fl_lookout_loops(lookout, loops);
     PyObject *list = PyList_New(0);
-    for (int i = 0; i < n; i++) {
-        PyObject *loop = (PyObject *)loops[i].loop;
-        if (list != NULL) {
-            PyObject *name = step_name(loop, loops[i].over_s > 0.0, "");
-            PyObject *row = name == NULL ? NULL
-                                         : Py_BuildValue(
-                                               "(OidN)", loop, (int)loops[i].thread,
-                                               loops[i].over_s, name
-                                           );
-            if (row == NULL || PyList_Append(list, row) < 0) {
-                Py_CLEAR(list);
-            }
-            Py_XDECREF(row);
-        }
-        Py_DECREF(loop);
+    if (list == NULL || lookout == NULL) {
+        return list;
     }
+    /* none begins or ends to run without the GIL */
+    size_t n = fl_lookout_loops(lookout, NULL, 0);
+    struct fl_watched_now *loops = PyMem_New(struct fl_watched_now, n);
+    if (loops == NULL) {
+        Py_DECREF(list);
+        return PyErr_NoMemory();
+    }
+    (void)fl_lookout_loops(lookout, loops, n);
+    for (size_t i = 0; i < n; i++) {
+        PyObject *row = list == NULL ? NULL : loop_row(&loops[i]);
+        if (row == NULL || PyList_Append(list, row) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(row);
+        Py_DECREF(loops[i].loop); /* escapes */
+    }
+    PyMem_Free(loops);
     return list;
 }
 
@@ -118,6 +132,26 @@ fl_watch_check_in(PyObject *module, PyObject *seconds)
         fl_lookout_check_in(lookout, in_s);
     }
     Py_RETURN_NONE;
+}
+
+/* Of a task: (seconds, exactly) since its last step, or since it was made; exactly:
+ * else that is only the least. None: nobody knows. */
+PyObject *
+fl_watch_since(PyObject *module, PyObject *op)
+{
+    const struct fl_state *state = fl_state_of_module(module);
+    const LoopObject *loop = NULL;
+    if (state->types.own && PyObject_TypeCheck(op, state->task_type)) {
+        loop = fl_future_loop(fl_future(op));
+    }
+    if (loop == NULL || loop->watched.lookout == NULL) {
+        Py_RETURN_NONE;
+    }
+    bool exact;
+    double since_s = fl_lookout_since(
+        loop->watched.lookout, loop, fl_base_task(op)->stepped, &exact
+    );
+    return Py_BuildValue("(dO)", since_s, exact ? Py_True : Py_False);
 }
 
 /* Whether nothing that the loop knows of will wake it. */

@@ -58,6 +58,7 @@ NOT_RUN = {
     "benchmarks/README.md python benchmarks/run.py": "tests/bench runs it in small",
     "benchmarks/README.md python benchmarks/instructions.py": "needs valgrind",
     "benchmarks/README.md python benchmarks/tls.py": "minutes, with peers to install",
+    "benchmarks/README.md python benchmarks/seeing.py": "tests/watch measures so",
     "benchmarks/README.md python benchmarks/containers.py": "a minute of measuring",
     "docs/using.md python -m fastloop -m uvicorn": "tests/compat/test_doors.py does",
     "docs/using.md python -m fastloop --install-kernel": "so does it install a kernel",

@@ -75,7 +75,8 @@ OF_THE_WATCH = {
     *("pthread_cond_broadcast", "pthread_cond_init", "pthread_cond_signal"),
     *("pthread_cond_timedwait", "pthread_cond_wait", "pthread_condattr_destroy"),
     *("pthread_condattr_init", "pthread_condattr_setclock"),
-    *("pthread_sigmask", "sigaction", "sigfillset"),
+    *("pthread_sigmask", "sigaction", "sigaddset", "sigemptyset", "sigfillset"),
+    "strstr",
 }
 
 

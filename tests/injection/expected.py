@@ -40,6 +40,8 @@ UNSEEN = {
             watch/recorder_names.c fl_record_method
             watch/recorder_loop.c unwrapped
             watch/names.c fl_callback_coroutine""",
+        "the watch then answers without Python": """
+            watch/hatch.c fl_hatch_answer""",
         "asyncio's own class then does it": """
             aio/semaphore.c plain_value  py/args.c fl_plain_int
             aio/queue_items.c fl_queue_is_plain

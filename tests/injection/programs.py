@@ -15,6 +15,7 @@ from tests.injection import (
     tasks,
     transports,
     waiting,
+    watching,
 )
 from tests.injection.registry import PROGRAMS
 
@@ -30,4 +31,5 @@ __all__ = [
     "tasks",
     "transports",
     "waiting",
+    "watching",
 ]

@@ -122,5 +122,7 @@ async def answers():
         for question in b"bst":
             _outside.answer(question)
         fastloop._core._watch_loops()
+        since = fastloop._core._watch_since(__import__("asyncio").current_task())
+        assert since is None or since[0] >= 0.0
         fastloop._core._watch_check_in(60.0)
         assert fastloop._core._watch_stuck() == []

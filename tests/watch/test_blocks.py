@@ -212,6 +212,26 @@ def test_writes_what_cannot_wait_for_the_gil(fast_kind, how):
         assert "in clock_nanosleep" in done.stderr
 
 
+def test_while_the_variables_of_a_task_die(fast_kind):
+    """At its end, where C code alone runs: Python 3.13 reads no stack there."""
+    program = (
+        "import asyncio, fastloop, gc, time\n"
+        "async def dies():\n"
+        "    x = [{} for _ in range(1_500_000)]\n"
+        "    await asyncio.sleep(0)\n"
+        "async def main():\n"
+        "    await asyncio.create_task(dies())\n"
+        "gc.disable()\n"
+        "blocks = []\n"
+        "with fastloop.watch(0.01, blocks.append):\n"
+        "    fastloop.run(main())\n"
+        "    while not (blocks and blocks[-1].ended): time.sleep(0.01)\n"
+        "print('told')\n"
+    )
+    done = run_child(program)
+    assert (done.returncode, done.stdout) == (0, "told\n"), done.stderr
+
+
 def test_who_waits_for_the_gil_does_not_hold_it(fast_kind):
     """Nor is its stack read by others meanwhile: it could go on."""
     program = (
@@ -326,6 +346,116 @@ def test_on_block_may_stop_it(fast_kind, logs):
     fastloop.run(in_a_task(sleeps))
     assert stopped.wait(20)
     logs.take()
+
+
+def test_a_signal_that_the_program_has_found_a_use_for(fast_kind):
+    """It is sent no more, and its handler stays when the watch ends."""
+    program = (
+        "import fastloop, re, signal, time\n"
+        "blocks, seen = [], []\n"
+        "async def main():\n"
+        "    began = time.monotonic()\n"
+        "    while time.monotonic() - began < 0.4:\n"
+        "        re.match('(a|aa)+$', 'a' * 25 + 'b')\n"
+        "with fastloop.watch(0.05, blocks.append):\n"
+        "    for number in range(signal.SIGRTMIN, signal.SIGRTMAX + 1):\n"
+        "        signal.signal(number, lambda number, frame: seen.append(number))\n"
+        "    fastloop.run(main())\n"
+        "    while not blocks: time.sleep(0.01)\n"
+        "print(seen)\n"
+        "for number in range(signal.SIGRTMIN, signal.SIGRTMAX + 1):\n"
+        "    signal.raise_signal(number)\n"
+        "print(len(seen) == signal.SIGRTMAX - signal.SIGRTMIN + 1)\n"
+    )
+    done = run_child(program)
+    assert done.stdout.splitlines() == ["[]", "True"], done
+
+
+BLOCKED = """\
+import fastloop, signal, subprocess, sys, threading, time
+
+def blocked(pid="self"):
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(line.split()[1], 16) for line in file if "SigBlk" in line)
+
+def on_block(block):
+    if block.ended:
+        return
+    told.append((
+        blocked("thread-self"),
+        int(subprocess.check_output(
+            [sys.executable, "-c", "print(int(next(line.split()[1] for line in"
+             " open('/proc/self/status') if 'SigBlk' in line), 16))"]
+        )),
+    ))
+
+def main():
+    told.clear()
+    fastloop.run(blocks())
+    while not told:
+        time.sleep(0.01)
+    return told[0]
+
+async def blocks():
+    time.sleep(0.2)
+
+told = []
+"""
+
+
+def test_signals_in_on_block_are_those_of_the_main_thread(fast_kind):
+    """So its child processes can be ended as usual; also after a change by the main
+    thread, and while the threads of the watch that run no Python let none in."""
+    program = BLOCKED + (
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])\n"
+        "with fastloop.watch(0.05, on_block):\n"
+        "    first = main()\n"
+        "    print(first == (blocked(), blocked()), first[0] != 0)\n"
+        "    signal.pthread_sigmask(signal.SIG_SETMASK, [signal.SIGTERM])\n"
+        "    print(main() == (1 << signal.SIGTERM - 1,) * 2)\n"
+        "    import os\n"
+        "    others = set(os.listdir('/proc/self/task')) - {str(os.getpid())}\n"
+        "    end = time.monotonic() + 20\n"
+        "    alarm = 1 << signal.SIGALRM - 1\n"
+        "    while time.monotonic() < end and not all(\n"
+        "        blocked(f'self/task/{one}') & alarm for one in others\n"
+        "    ):\n"
+        "        time.sleep(0.01)\n"
+        "    print(len(others), time.monotonic() < end)\n"
+    )
+    done = run_child(program)
+    assert done.stdout.splitlines() == ["True True", "True", "3 True"], done.stderr
+
+
+def test_signals_find_the_program_while_on_block_runs(fast_kind):
+    """None is lost, or ends what waits for it with sigwait()."""
+    program = BLOCKED + (
+        "import os\n"
+        "seen = []\n"
+        "signal.signal(signal.SIGALRM, lambda *args: seen.append('alarm'))\n"
+        "signal.signal(signal.SIGUSR1, lambda *args: seen.append('user'))\n"
+        "started, over = threading.Event(), threading.Event()\n"
+        "def on_block(block):\n"
+        "    if not started.is_set():\n"
+        "        started.set()\n"
+        "        over.wait(30)\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n"
+        "with fastloop.watch(0.05, on_block):\n"
+        "    fastloop.run(blocks())\n"
+        "    started.wait(30)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print(signal.sigwait([signal.SIGTERM]) == signal.SIGTERM)\n"
+        "    signal.setitimer(signal.ITIMER_REAL, 0.1)\n"
+        "    began = time.monotonic()\n"
+        "    while seen != ['alarm'] and time.monotonic() - began < 20:\n"
+        "        time.sleep(0.01)\n"
+        "    os.kill(os.getpid(), signal.SIGUSR1)\n"
+        "    time.sleep(0)\n"
+        "    print(seen)\n"
+        "    over.set()\n"
+    )
+    done = run_child(program)
+    assert done.stdout.splitlines() == ["True", "['alarm', 'user']"], done.stderr
 
 
 @pytest.mark.parametrize("limit", [0, -1, 0.0001, float("nan"), float("inf")])

@@ -228,6 +228,52 @@ fastloop.run(main())
     assert "mine (waits), at " in done.stdout
 
 
+def test_a_deadlock_that_a_thread_of_c_could_end():
+    """It says so, and does not say it again of a loop that was woken from there."""
+    program = f"""
+import asyncio, ctypes, fastloop, logging
+
+class Handler(logging.Handler):
+    def emit(self, record):
+        print(record.getMessage(), flush=True)
+
+logger = logging.getLogger("fastloop.watch")
+logger.addHandler(Handler())
+logger.propagate = False
+
+class SigEvent(ctypes.Structure):
+    _fields_ = [("value", ctypes.c_void_p), ("signal", ctypes.c_int),
+                ("notify", ctypes.c_int), ("function", ctypes.c_void_p),
+                ("rest", ctypes.c_char * 40)]
+
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+def wake(value):
+    loop.call_soon_threadsafe(event.set)
+
+async def main():
+    global loop, event
+    loop = asyncio.get_running_loop()
+    # a timer for which the C library has a thread, which then calls
+    libc, timer = ctypes.CDLL(None), ctypes.c_void_p()
+    how = SigEvent(notify=2, function=ctypes.cast(wake, ctypes.c_void_p))
+    assert libc.timer_create(1, ctypes.byref(how), ctypes.byref(timer)) == 0
+    when = (ctypes.c_long * 4)(0, 0, 0, 700_000_000)
+    for _ in range(3):
+        event = asyncio.Event()
+        assert libc.timer_settime(timer, 0, when, None) == 0
+        await event.wait()
+
+fastloop.watch({LIMIT_S})
+fastloop.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("deadlock: no callback is ready"), done
+    assert ", unless one of 1 that run no Python does, and 1 task waits: Task-1" in line
+
+
 async def waits_for_a_thread():
     loop, event = asyncio.get_running_loop(), asyncio.Event()
 

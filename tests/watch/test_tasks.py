@@ -1,9 +1,13 @@
 """python -m fastloop.tasks: every task of a process, where it waits and for whom."""
 
+import asyncio
 import json
+import re
+import time
 
 import pytest
 
+import fastloop
 from fastloop import tasks
 from tests.watch.outside import Program, command, keeping_the_gil, look_while_it_runs
 
@@ -92,7 +96,8 @@ def test_the_tree(fast_kind, answer):
     lines = answer[1].splitlines()
     assert lines[0].startswith("11 tasks in process")
     place = lines.index(next(line for line in lines if line.startswith("groups ")))
-    assert lines[place + 1] == (
+    line = re.sub(r", for \d+\.\d\d s", "", lines[place + 1])
+    assert line == (
         "  grouped (sleeper): waiting for sleep at <string>:6 in sleeper,"
         " made at <string>:13 in groups"
     )
@@ -137,6 +142,111 @@ fastloop.run(main())
         "running at <string>:9 in blocks, awaited by Task-1"
     )
     assert lines["Task-1"].startswith("waiting for task blocks at <string>:14 in main")
+
+
+SINCE = """
+async def waits(): await asyncio.Event().wait()
+async def late(): pass
+async def main():
+    task = asyncio.create_task(waits(), name="from before")
+    await asyncio.sleep(0.3)
+    began = time.monotonic()
+    with fastloop.watch(10):
+        asyncio.create_task(waits(), name="waits")
+        if sys.version_info >= (3, 12):
+            loop = asyncio.get_running_loop()
+            loop.set_task_factory(asyncio.eager_task_factory)
+            eager = asyncio.create_task(waits(), name="eager")
+            loop.set_task_factory(None)
+        while time.monotonic() - began < 0.4:
+            await asyncio.sleep(0.01)
+        asyncio.create_task(late(), name="late")
+        print("ready", flush=True)
+        print(time.monotonic() - began, flush=True)
+        sys.stdin.readline()
+        print(time.monotonic() - began, flush=True)
+fastloop.run(main())
+"""
+
+
+def test_since_when(fast_kind, capsys):
+    """Exactly for what began to wait while the watch was on; else at least."""
+    with Program(SINCE, watch="0") as other:
+        least_s = float(other.line())
+        code, out = run_main(capsys, other.pid, "--json")
+        assert code == 0
+        _, text = run_main(capsys, other.pid)
+        other.say("go")
+        most_s = float(other.line()) + 0.05  # it is told in steps of some milliseconds
+    found = {task["name"]: task for task in json.loads(out)["tasks"]}
+    assert found["Task-1"]["for_s"] is None  # it runs
+    own = fastloop.Task is not asyncio.Task  # else they note nothing
+    for name in {"waits", "eager"} & set(found):
+        assert found[name]["for_at_least"] is False
+        if own:
+            assert least_s - 0.1 < found[name]["for_s"] < most_s
+            assert f"{name} (waits): waiting for Event.wait at " in text
+    if own:
+        assert found["from before"]["for_at_least"] is True
+        assert 0.3 <= found["from before"]["for_s"] < most_s
+        assert 0.0 <= found["late"]["for_s"] < most_s - 0.35
+        line = next(one for one in text.splitlines() if one.startswith("from before"))
+        assert ", for at least 0." in line and line.endswith(" s")
+
+
+def test_since_when_is_no_older_watchs(fast_kind):
+    """What a task noted for an earlier watch is not believed by the next one."""
+    found = []
+
+    async def waits(event):
+        await event.wait()
+
+    async def main():
+        event = asyncio.Event()
+        with fastloop.watch(10):
+            task = asyncio.create_task(waits(event))
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+        with fastloop.watch(10):
+            await asyncio.sleep(0.1)
+            found.append(fastloop._core._watch_since(task))
+            event.set()
+            await task
+            found.append(fastloop._core._watch_since(task))
+        found.append(fastloop._core._watch_since(task))
+        found.append(fastloop._core._watch_since(main))
+
+    fastloop.run(main())
+    if fastloop.Task is asyncio.Task:
+        assert found == [None] * 4
+        return
+    (first_s, first_exact), (then_s, then_exact), *rest = found
+    assert not first_exact and 0.09 < first_s < 0.3
+    assert then_exact and then_s < 0.09
+    assert rest == [None, None]
+
+
+def test_a_step_under_way_when_the_watch_begins(fast_kind):
+    """Its task is not said to have waited since before its end."""
+    found = []
+
+    async def begins():
+        found.append(fastloop.watch(10))
+        time.sleep(0.4)
+        await asyncio.Event().wait()
+
+    async def main():
+        task = asyncio.create_task(begins())
+        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        found.append(fastloop._core._watch_since(task))
+        task.cancel()
+
+    fastloop.run(main())
+    found[0].stop()
+    if fastloop.Task is not asyncio.Task:
+        since_s, _ = found[1]
+        assert 0.09 < since_s < 0.35
 
 
 def test_a_coroutine_that_runs_is_not_asked_what_it_awaits(fast_kind):

@@ -33,7 +33,7 @@ FOUND = {
     "leak": ("top --once", [" waiting  notify\n", "       1 "]),
     "slow_peer": (
         "tasks",
-        ["waiting for StreamReader.readline at ", " in ask, aw"],
+        ["waiting for StreamReader.readline at ", " in ask, for "],
     ),
 }
 

@@ -109,3 +109,30 @@ print(n_forks > 0)
 """
     done = run_child(program)
     assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_nobody_reads_standard_error(fast_kind):
+    """What cannot be written there is left out: the loop goes on, and the end comes."""
+    program = """
+import ctypes, fastloop, logging, os, time
+logging.getLogger("fastloop.watch").addHandler(logging.NullHandler())
+logging.getLogger("fastloop.watch").propagate = False
+
+async def block():
+    ctypes.PyDLL(None).usleep(400_000)
+
+left, right = os.pipe()
+os.dup2(right, 2)
+os.set_blocking(2, False)
+try:
+    while True:
+        os.write(2, b"x")
+except BlockingIOError:
+    os.set_blocking(2, True)
+with fastloop.watch(0.05) as watch:
+    fastloop.run(block())
+    fastloop.run(block())
+print("ended")
+"""
+    done = run_child(program)
+    assert done.stdout == "ended\n"
