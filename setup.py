@@ -78,6 +78,7 @@ SOURCES = {
         "loop_steps.c",
         "loop_tasks.c",
         "loop_turns.c",
+        "loop_virtual.c",
         "loop_watch.c",
         "reader_watch.c",
         "future.c",

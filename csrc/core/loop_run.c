@@ -7,6 +7,7 @@
  */
 #include "core/alarm.h"
 #include "core/loop_nested.h"
+#include "core/loop_virtual.h"
 #include "core/source.h"
 #include "core/task_observe.h"
 #include "core/task_registry.h"
@@ -23,11 +24,7 @@
 static int
 queue_due_timers(LoopObject *self, double now_s)
 {
-    double end_s = now_s + self->clock_resolution;
-    if (end_s <= now_s) {
-        /* lost in a large clock: what equals it is due all the same */
-        end_s = nextafter(now_s, INFINITY);
-    }
+    double end_s = fl_loop_end_of_due(self, now_s);
     do {
         /* room first: a timer that got in neither here nor there would be lost */
         if (fl_ring_reserve(&self->ready) < 0) {
@@ -290,19 +287,39 @@ look_around(LoopObject *self, PyThreadState *thread, bool skips_poll)
     return fl_loop_flush(self);
 }
 
-/* thread: the calling one's. inside: of a step. Each is a function of its own, so that
- * the other pays nothing for it. */
+/* The same where the time is virtual. escapes. 0 or -1. */
+static FL_APART int
+look_around_virtually(LoopObject *self, PyThreadState *thread)
+{
+    if (fl_virtual_poll(self, thread) < 0) { /* escapes */
+        return -1;
+    }
+    if (self->timers.count > 0 && queue_due_timers(self, self->virtual->now_s) < 0) {
+        return -1;
+    }
+    return fl_loop_flush(self);
+}
+
+/* thread: the calling one's. inside: of a step. virtual: the time is. Each is a
+ * function of its own, so that the others pay nothing for it. */
 FL_INLINE int
-iterate_with(LoopObject *self, PyThreadState *thread, bool inside)
+iterate_with(LoopObject *self, PyThreadState *thread, bool inside, bool virtual)
 {
     self->n_iterations++;
     if (fl_loop_flush(self) < 0) { /* escapes */
         return -1;
     }
     /* fast: callbacks are ready and nothing else can be (25 instructions a switch) */
-    bool skips_poll = fl_loop_skips_poll(self, thread);
-    if ((!skips_poll || self->timers.count > 0) &&
-        look_around(self, thread, skips_poll) < 0) { /* escapes */
+    bool skips_poll = !virtual && fl_loop_skips_poll(self, thread);
+    if (virtual) {
+        if (look_around_virtually(self, thread) < 0) { /* escapes */
+            return -1;
+        }
+    }
+    else if (
+        (!skips_poll || self->timers.count > 0) &&
+        look_around(self, thread, skips_poll) < 0
+    ) { /* escapes */
         return -1;
     }
     self->n_nested++;
@@ -314,9 +331,18 @@ iterate_with(LoopObject *self, PyThreadState *thread, bool inside)
 }
 
 static FL_SLOW int
+iterate_virtually(LoopObject *self, PyThreadState *thread, bool inside)
+{
+    return iterate_with(self, thread, inside, true);
+}
+
+static FL_SLOW int
 iterate_once(LoopObject *self)
 {
-    return iterate_with(self, PyThreadState_Get(), false);
+    if (fl_virtual_rules(self)) {
+        return iterate_virtually(self, PyThreadState_Get(), false);
+    }
+    return iterate_with(self, PyThreadState_Get(), false, false);
 }
 
 static FL_SLOW int
@@ -324,7 +350,10 @@ iterate_inside(LoopObject *self)
 {
     int64_t outer_ticks = self->last_step_ticks; /* the step around this has its time */
     self->last_step_ticks = fl_clock_ticks();
-    int status = iterate_with(self, PyThreadState_Get(), true); /* escapes */
+    PyThreadState *thread = PyThreadState_Get();
+    int status = fl_virtual_rules(self)
+                     ? iterate_virtually(self, thread, true)
+                     : iterate_with(self, thread, true, false); /* escapes */
     self->last_step_ticks = outer_ticks;
     return status;
 }
@@ -577,9 +606,14 @@ fl_loop_run_forever_cleanup(PyObject *op, PyObject *Py_UNUSED(ignored))
 
 /* ---- running ---- */
 
+/* By its own _run_once if that is replaced, or in virtual time. escapes. 0 or -1. */
 static int
-iterate_overridden(LoopObject *self)
+iterate_otherwise(LoopObject *self, PyThreadState *thread)
 {
+    if (!(fl_loop_overrides(self) & FL_OVERRIDES_RUN_ONCE)) {
+        return fl_virtual_rules(self) ? iterate_virtually(self, thread, false)
+                                      : iterate_once(self);
+    }
     return fl_call_status(
         PyObject_CallMethodNoArgs((PyObject *)self, self->state->str__run_once)
     );
@@ -589,7 +623,7 @@ int
 fl_run_iterate_nested(LoopObject *self)
 {
     if (fl_loop_overrides(self) & FL_OVERRIDES_RUN_ONCE) {
-        return iterate_overridden(self);
+        return iterate_otherwise(self, NULL);
     }
     return iterate_inside(self);
 }
@@ -610,9 +644,9 @@ fl_loop_run_forever(PyObject *op, PyObject *Py_UNUSED(ignored))
     PyThreadState *thread = PyThreadState_Get();
     int status;
     do {
-        status = fl_loop_overrides(self) & FL_OVERRIDES_RUN_ONCE
-                     ? iterate_overridden(self)
-                     : iterate_with(self, thread, false); /* fast: here, no call */
+        status = fl_loop_overrides(self) & (FL_OVERRIDES_RUN_ONCE | FL_OVERRIDES_CLOCK)
+                     ? iterate_otherwise(self, thread)
+                     : iterate_with(self, thread, false, false); /* fast: no call */
     } while (status == 0 && !self->stopping);
     if (cleanup(self) < 0) {
         return NULL;

@@ -1,0 +1,252 @@
+"""A loop whose time is virtual."""
+
+import asyncio
+import contextlib
+import heapq
+import itertools
+import math
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Executor
+from typing import Any, TypeVar, TypeVarTuple, Unpack
+
+from .. import _core
+from .._loop import Loop
+from ._waiters import describe
+
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
+
+GRACE_S = 0.01
+
+
+class StuckError(RuntimeError):
+    """Nothing can ever wake the program: the message names each task that waits."""
+
+
+class EndReachedError(RuntimeError):
+    """The virtual time has come to its end: the message names each task that waits."""
+
+
+class TestLoop(Loop):
+    """TestLoop(start=0.0, *, end=None, grace=0.01, patience=None)
+
+    A fastloop.Loop whose time() jumps to the next timer when nothing is ready and no fd
+    is. Executor jobs, child processes and hold() hold it; so does, for `grace` seconds
+    of real time after each sign of I/O, any socket or pipe that is waited for. Other
+    threads do not.
+
+    start, end: seconds of time(); the clock goes no further than end, and then
+    EndReachedError leaves the loop. patience: the seconds of real time to wait, once no
+    timer is left, for what only an fd, a signal or another thread can bring; None: for
+    ever. Then, or at once if there is none of these, StuckError leaves the loop.
+    """
+
+    __test__ = False  # not for pytest to collect
+
+    time = _core.EventLoop._virtual_time
+
+    def __init__(
+        self,
+        start: float = 0.0,
+        *,
+        end: float | None = None,
+        grace: float = GRACE_S,
+        patience: float | None = None,
+    ) -> None:
+        super().__init__()
+        try:
+            if not math.isfinite(start):
+                raise ValueError(f"start is no time: {start!r}")
+            if not grace >= 0:
+                raise ValueError(f"grace is no span of time: {grace!r}")
+            self._begin_virtual(start)
+            self._virtual_end = math.inf if end is None else end
+            self._virtual_grace = min(grace, 1e6)
+        except BaseException:
+            self.close()
+            raise
+        self._patience = patience
+        self._hold_lock = threading.Lock()
+        # those who wait until all is settled: (time, number, future)
+        self._settling: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._numbers = itertools.count()
+
+    # --- what holds the clock ---
+
+    def _add_holds(self, count: int) -> None:
+        with self._hold_lock:
+            self._virtual_holds += count
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Let the clock stand still meanwhile; from any thread."""
+        self._add_holds(1)
+        try:
+            yield
+        finally:
+            self._add_holds(-1)
+            # it may be asleep for as long as somebody holds it
+            with contextlib.suppress(RuntimeError):  # it is closed
+                self.call_soon_threadsafe(_nothing)
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[_Ts]], _T], *args: *_Ts
+    ) -> asyncio.Future[_T]:
+        """run_in_executor(executor, func, *args) -> future of what func(*args) returns.
+
+        The clock stands still until the future is done.
+        """
+        future = super().run_in_executor(executor, func, *args)
+        self._add_holds(1)
+        future.add_done_callback(self._job_done)
+        return future
+
+    def _job_done(self, future: Any) -> None:
+        self._add_holds(-1)
+
+    async def shutdown_default_executor(self, *args: Any, **keywords: Any) -> None:
+        """As BaseEventLoop.shutdown_default_executor; the clock stands still."""
+        with self.hold():
+            await super().shutdown_default_executor(*args, **keywords)
+
+    def _watch_child(self, transport: Any) -> None:
+        exited = transport._process_exited
+
+        def process_exited(code: int) -> None:
+            del transport._process_exited
+            self._add_holds(-1)
+            exited(code)
+
+        transport._process_exited = process_exited
+        self._add_holds(1)
+        super()._watch_child(transport)  # type: ignore[misc]
+
+    # --- moving it by hand ---
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let the clock move by advance() only."""
+        self._virtual_frozen += 1
+        try:
+            yield
+        finally:
+            self._virtual_frozen -= 1
+
+    async def advance(self, seconds: float) -> None:
+        """Move the clock, running all that is due on the way, in order.
+
+        Returns once everything that is due by then has run, and what it caused.
+        ValueError if seconds is negative.
+        """
+        if not seconds >= 0:
+            raise ValueError(f"the clock cannot move by {seconds!r} seconds")
+        await self._settled(self.time() + seconds)
+
+    async def settle(self) -> None:
+        """Return once nothing else is ready or due, nor held back: all others wait."""
+        await self._settled(self.time())
+
+    async def _settled(self, when: float) -> None:
+        if asyncio._get_running_loop() is not self:
+            raise RuntimeError("this loop does not run here")
+        future = self.create_future()
+        entry = when, next(self._numbers), future
+        heapq.heappush(self._settling, entry)
+        self._show_settling()
+        try:
+            await future
+        finally:
+            if entry in self._settling:
+                self._settling.remove(entry)
+                heapq.heapify(self._settling)
+                self._show_settling()
+
+    def _show_settling(self) -> None:
+        self._virtual_wait = self._settling[0][0] if self._settling else math.inf
+
+    def _wake_settled(self) -> None:
+        """All that is due by now has run: called by the core."""
+        now = self.time()
+        while self._settling and self._settling[0][0] <= now:
+            future = heapq.heappop(self._settling)[2]
+            if not future.done():
+                future.set_result(None)
+        self._show_settling()
+
+    # --- the end ---
+
+    def _nothing_left(self, watched: int, waited_s: float) -> float:
+        """Return how long to wait for what comes from outside, or -1: called by the
+        core when there is no timer to jump to."""
+        signals: Any = self._signal_handlers  # type: ignore[attr-defined]
+        if watched or signals or self._others_live():
+            if self._patience is None:
+                return -1.0
+            if waited_s < self._patience:
+                return self._patience - waited_s
+            why = f"nothing has woken it for {self._patience:g} s of real time"
+        else:
+            why = "nothing can ever wake it"
+        if self._virtual_frozen:
+            why += ", its clock is frozen"
+        raise StuckError(f"{why}, at {self.time():g} s{describe(self)}")
+
+    def _others_live(self) -> bool:
+        """Tell whether a thread lives that may wake the loop."""
+        executor: Any = self._default_executor  # type: ignore[attr-defined]
+        idle = getattr(executor, "_threads", ())  # its jobs would hold the clock
+        current = threading.current_thread()
+        return any(
+            thread is not current and thread not in idle
+            for thread in threading.enumerate()
+        )
+
+    def _end_reached(self) -> None:
+        raise EndReachedError(
+            f"its time has come to the end, {self._virtual_end:g} s{describe(self)}"
+        )
+
+
+def _nothing() -> None:
+    pass
+
+
+def new_test_loop(
+    start: float = 0.0,
+    *,
+    end: float | None = None,
+    grace: float = GRACE_S,
+    patience: float | None = None,
+) -> TestLoop:
+    """Return a new TestLoop: what `loop_factory=` wants in a test.
+
+    The arguments are TestLoop's. It is not made the current loop. Raises OSError when
+    out of file descriptors.
+    """
+    return TestLoop(start, end=end, grace=grace, patience=patience)
+
+
+def run(
+    main: Coroutine[Any, Any, _T],
+    *,
+    debug: bool | None = None,
+    start: float = 0.0,
+    end: float | None = None,
+    grace: float = GRACE_S,
+    patience: float | None = None,
+) -> _T:
+    """Run a coroutine on a new TestLoop, then close it: fastloop.run in virtual time.
+
+    debug: as for asyncio.run; the others are TestLoop's. Returns or raises what main
+    does, or StuckError or EndReachedError.
+    """
+
+    def make_loop() -> TestLoop:
+        return TestLoop(start, end=end, grace=grace, patience=patience)
+
+    if sys.version_info >= (3, 12):
+        return asyncio.run(main, debug=debug, loop_factory=make_loop)
+    with asyncio.Runner(debug=debug, loop_factory=make_loop) as runner:
+        return runner.run(main)
