@@ -1,4 +1,4 @@
-"""Tests on the production loop: time that is virtual.
+"""Tests on the production loop: time that is virtual, and what is left behind.
 
     async def test():
         await asyncio.sleep(86400)      # takes no time
@@ -9,6 +9,8 @@ The loop is fastloop's own; its clock jumps to the next timer when nothing else 
 happen. See docs/testing.md.
 """
 
+from ._blocks import BlockedError, blocks
+from ._leaks import CheckLeaks, Leak, LeakError, leaks
 from ._test_loop import (
     EndReachedError,
     StuckError,
@@ -18,9 +20,15 @@ from ._test_loop import (
 )
 
 __all__ = [
+    "BlockedError",
+    "CheckLeaks",
     "EndReachedError",
+    "Leak",
+    "LeakError",
     "StuckError",
     "TestLoop",
+    "blocks",
+    "leaks",
     "new_test_loop",
     "run",
 ]
