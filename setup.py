@@ -70,6 +70,7 @@ SOURCES = {
         "loop_fork.c",
         "loop_methods.c",
         "loop_metrics.c",
+        "loop_order.c",
         "loop_poll.c",
         "loop_nested.c",
         "loop_run.c",

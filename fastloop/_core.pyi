@@ -104,6 +104,8 @@ class EventLoop:
     _virtual_grace: float
     _virtual_holds: float
     _virtual_now: float
+    _virtual_seed: float
+    _virtual_starts: float
     _virtual_wait: float
     def _begin_virtual(self, start: float, /) -> None: ...
     def _virtual_time(self) -> float:

@@ -11,6 +11,7 @@
  *   loop_turns.c     whose turns are put off meanwhile
  *   loop_poll.c      when to poll, and polling
  *   loop_virtual.c   the same where the time is not the clock's but jumps
+ *   loop_order.c     and where what is ready runs in another order
  *   loop_watch.c     add_reader and kin
  *   reader_watch.c   what they watch
  *   source.c         watched fds of the floor above; the end of a step

@@ -254,6 +254,8 @@ PyGetSetDef fl_loop_getset[] = {
     FL_VIRTUAL_GETSET("_virtual_grace", grace_s),
     FL_VIRTUAL_GETSET("_virtual_holds", holds),
     FL_VIRTUAL_GETSET("_virtual_now", now_s),
+    FL_VIRTUAL_GETSET("_virtual_seed", seed),
+    FL_VIRTUAL_GETSET("_virtual_starts", starts),
     FL_VIRTUAL_GETSET("_virtual_wait", wait_s),
     {NULL, NULL, NULL, NULL, NULL},
 };

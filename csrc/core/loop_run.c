@@ -297,7 +297,10 @@ look_around_virtually(LoopObject *self, PyThreadState *thread)
     if (self->timers.count > 0 && queue_due_timers(self, self->virtual->now_s) < 0) {
         return -1;
     }
-    return fl_loop_flush(self);
+    if (fl_loop_flush(self) < 0) { /* escapes */
+        return -1;
+    }
+    return self->virtual->seed < 0.0 ? 0 : fl_virtual_shuffle(self);
 }
 
 /* thread: the calling one's. inside: of a step. virtual: the time is. Each is a

@@ -61,8 +61,13 @@ fl_virtual_begin(PyObject *op, PyObject *start)
     if (self->virtual == NULL) {
         return PyErr_NoMemory();
     }
-    *self->virtual =
-        (struct fl_virtual){.now_s = start_s, .end_s = INFINITY, .wait_s = INFINITY};
+    *self->virtual = (struct fl_virtual){
+        .now_s = start_s,
+        .end_s = INFINITY,
+        .wait_s = INFINITY,
+        .seed = -1.0,
+        .random_of = -1.0
+    };
     fl_timers_deinit(&self->timers);
     fl_timers_init(&self->timers, start_s);
     self->instance_overrides |= FL_OVERRIDES_CLOCK;
@@ -73,6 +78,9 @@ fl_virtual_begin(PyObject *op, PyObject *start)
 void
 fl_virtual_free(LoopObject *self)
 {
+    if (self->virtual != NULL) {
+        PyMem_Free(self->virtual->places);
+    }
     PyMem_Free(self->virtual);
     self->virtual = NULL;
 }

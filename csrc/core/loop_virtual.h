@@ -17,14 +17,23 @@
 /* The first are doubles, as they are attributes of the loop (FL_VIRTUAL_GETSET). */
 struct fl_virtual {
     double now_s;
-    double end_s; /* it does not go beyond */
-    double
-        wait_s; /* the first time at which somebody waits for all to settle, or inf */
-    double grace_s;         /* of real time */
-    double holds;           /* how many hold it */
-    double frozen;          /* if not 0 */
-    int64_t stuck_since_ns; /* CLOCK_MONOTONIC: since when nothing is left but what may
-                             * come from outside; 0: there is something */
+    double end_s;   /* it does not go beyond */
+    double wait_s;  /* the first time at which somebody waits for all to settle */
+    double grace_s; /* of real time */
+    double holds;   /* how many hold it */
+    double frozen;  /* if not 0 */
+    double seed;    /* of the order, if not below 0 */
+    double starts;  /* if not 0, tasks begin in any order, too */
+    /* CLOCK_MONOTONIC: since when nothing is left but what may come from outside; 0:
+     * there is something */
+    int64_t stuck_since_ns;
+    /* loop_order.c */
+    getter
+        is_suspended; /* cr_suspended of a coroutine; NULL: not looked for, or none */
+    uint64_t random;  /* the state of its generator */
+    double random_of; /* the seed that it has come from */
+    uint32_t *places; /* room for so many */
+    size_t n_places;
 };
 
 #define FL_VIRTUAL_GETSET(name, field)           \
@@ -49,6 +58,11 @@ fl_virtual_rules(LoopObject *self)
 {
     return self->virtual != NULL && !(fl_loop_overrides(self) & FL_OVERRIDES_TIME);
 }
+
+/* loop_order.c: puts what is ready into an order of the seed's, but for what has a
+ * promised one: the callbacks of call_soon, timers of different deadlines, the first
+ * steps of tasks. 0, or -1 with MemoryError. */
+int fl_virtual_shuffle(LoopObject *self);
 
 /* The poll of one iteration, and the jump. escapes. 0, or -1 with an exception. */
 int fl_virtual_poll(LoopObject *self, PyThreadState *thread);

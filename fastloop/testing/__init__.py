@@ -1,4 +1,4 @@
-"""Tests on the production loop: time that is virtual, and what is left behind.
+"""Tests on the production loop: virtual time, seeded order, and what is left behind.
 
     async def test():
         await asyncio.sleep(86400)      # takes no time
@@ -11,6 +11,7 @@ happen. See docs/testing.md.
 
 from ._blocks import BlockedError, blocks
 from ._leaks import CheckLeaks, Leak, LeakError, leaks
+from ._order import cancel_at, every_await, explore
 from ._test_loop import (
     EndReachedError,
     StuckError,
@@ -28,6 +29,9 @@ __all__ = [
     "StuckError",
     "TestLoop",
     "blocks",
+    "cancel_at",
+    "every_await",
+    "explore",
     "leaks",
     "new_test_loop",
     "run",

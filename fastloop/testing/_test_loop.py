@@ -5,18 +5,17 @@ import contextlib
 import heapq
 import itertools
 import math
+import os
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Executor
-from typing import Any, TypeVar, TypeVarTuple, Unpack
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar
 
 from .. import _core
 from .._loop import Loop
 from ._waiters import describe
 
 _T = TypeVar("_T")
-_Ts = TypeVarTuple("_Ts")
 
 GRACE_S = 0.01
 
@@ -30,7 +29,8 @@ class EndReachedError(RuntimeError):
 
 
 class TestLoop(Loop):
-    """TestLoop(start=0.0, *, end=None, grace=0.01, patience=None)
+    """TestLoop(start=0.0, *, end=None, grace=0.01, patience=None, order=None,
+    shuffle_start=False)
 
     A fastloop.Loop whose time() jumps to the next timer when nothing is ready and no fd
     is. Executor jobs, child processes and hold() hold it; so does, for `grace` seconds
@@ -41,6 +41,11 @@ class TestLoop(Loop):
     EndReachedError leaves the loop. patience: the seconds of real time to wait, once no
     timer is left, for what only an fd, a signal or another thread can bring; None: for
     ever. Then, or at once if there is none of these, StuckError leaves the loop.
+
+    order: a seed, an int from 0 to 2**53, has wake-ups of tasks, fds that are ready at
+    once and timers of one deadline run in an order of its own; "random" is a new one.
+    FASTLOOP_SEED in the environment takes the place of either. shuffle_start: tasks
+    begin in any order, too.
     """
 
     __test__ = False  # not for pytest to collect
@@ -54,9 +59,12 @@ class TestLoop(Loop):
         end: float | None = None,
         grace: float = GRACE_S,
         patience: float | None = None,
+        order: int | str | None = None,
+        shuffle_start: bool = False,
     ) -> None:
         super().__init__()
         try:
+            seed = seed_of(order)
             if not math.isfinite(start):
                 raise ValueError(f"start is no time: {start!r}")
             if not grace >= 0:
@@ -64,14 +72,34 @@ class TestLoop(Loop):
             self._begin_virtual(start)
             self._virtual_end = math.inf if end is None else end
             self._virtual_grace = min(grace, 1e6)
+            self._virtual_seed = -1 if seed is None else seed
+            self._virtual_starts = bool(shuffle_start)
         except BaseException:
             self.close()
             raise
+        self._seed = seed
         self._patience = patience
         self._hold_lock = threading.Lock()
         # those who wait until all is settled: (time, number, future)
         self._settling: list[tuple[float, int, asyncio.Future[None]]] = []
         self._numbers = itertools.count()
+
+    @property
+    def order(self) -> int | None:
+        """The seed of the order, or None."""
+        return self._seed
+
+    def run_until_complete(self, future: Any) -> Any:
+        """As BaseEventLoop.run_until_complete; an exception is given a note that says
+        the seed, if there is one."""
+        try:
+            return super().run_until_complete(future)
+        except Exception as exc:
+            if self._seed is not None:
+                note = f"order={self._seed}; FASTLOOP_SEED={self._seed} is the same one"
+                if note not in getattr(exc, "__notes__", ()):
+                    exc.add_note(note)
+            raise
 
     # --- what holds the clock ---
 
@@ -91,9 +119,9 @@ class TestLoop(Loop):
             with contextlib.suppress(RuntimeError):  # it is closed
                 self.call_soon_threadsafe(_nothing)
 
-    def run_in_executor(
-        self, executor: Executor | None, func: Callable[[Unpack[_Ts]], _T], *args: *_Ts
-    ) -> asyncio.Future[_T]:
+    def run_in_executor(  # type: ignore[override]  # type checkers read asyncio's
+        self, executor: Any, func: Any, *args: Any
+    ) -> asyncio.Future[Any]:
         """run_in_executor(executor, func, *args) -> future of what func(*args) returns.
 
         The clock stands still until the future is done.
@@ -213,19 +241,48 @@ def _nothing() -> None:
     pass
 
 
+def seed_of(order: int | str | None) -> int | None:
+    """Return the seed that counts; ValueError for none, TypeError for no order."""
+    if order is None:
+        return None
+    text = os.environ.get("FASTLOOP_SEED")
+    if text:
+        if not text.isdecimal():
+            raise ValueError(f"FASTLOOP_SEED is no seed: {text!r}")
+        seed = int(text)
+    elif order == "random":
+        seed = int.from_bytes(os.urandom(4), "little")
+    elif isinstance(order, int):
+        seed = order
+    else:
+        raise TypeError(f'order must be a seed, "random" or None, not {order!r}')
+    if not 0 <= seed <= 2**53:
+        raise ValueError(f"no seed: {seed}")
+    return seed
+
+
 def new_test_loop(
     start: float = 0.0,
     *,
     end: float | None = None,
     grace: float = GRACE_S,
     patience: float | None = None,
+    order: int | str | None = None,
+    shuffle_start: bool = False,
 ) -> TestLoop:
     """Return a new TestLoop: what `loop_factory=` wants in a test.
 
     The arguments are TestLoop's. It is not made the current loop. Raises OSError when
     out of file descriptors.
     """
-    return TestLoop(start, end=end, grace=grace, patience=patience)
+    return TestLoop(
+        start,
+        end=end,
+        grace=grace,
+        patience=patience,
+        order=order,
+        shuffle_start=shuffle_start,
+    )
 
 
 def run(
@@ -236,6 +293,8 @@ def run(
     end: float | None = None,
     grace: float = GRACE_S,
     patience: float | None = None,
+    order: int | str | None = None,
+    shuffle_start: bool = False,
 ) -> _T:
     """Run a coroutine on a new TestLoop, then close it: fastloop.run in virtual time.
 
@@ -244,7 +303,14 @@ def run(
     """
 
     def make_loop() -> TestLoop:
-        return TestLoop(start, end=end, grace=grace, patience=patience)
+        return TestLoop(
+            start,
+            end=end,
+            grace=grace,
+            patience=patience,
+            order=order,
+            shuffle_start=shuffle_start,
+        )
 
     if sys.version_info >= (3, 12):
         return asyncio.run(main, debug=debug, loop_factory=make_loop)

@@ -21,6 +21,12 @@ def describe(loop: Any) -> str:
     return "\n".join(lines)
 
 
+def place_of(task: Any) -> str:
+    """Return where a task waits."""
+    at = row_of(task)["at"]
+    return f"{at[0][0]}:{at[0][1]} in {at[0][2]}" if at else "?"
+
+
 def _number(task: Any) -> tuple[int, str]:
     """Sort Task-2 before Task-10."""
     name = str(task.get_name())

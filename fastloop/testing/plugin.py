@@ -20,8 +20,9 @@ from ._leaks import leaks
 from ._test_loop import TestLoop, run
 
 _MARKS = (
-    "virtual_time(start=0.0, *, end=None, grace=0.01, patience=None): run the test on a"
-    " fastloop.testing.TestLoop with these arguments",
+    "virtual_time(start=0.0, *, end=None, grace=0.01, patience=None, order=None,"
+    " shuffle_start=False): run the test on a fastloop.testing.TestLoop with these"
+    " arguments",
     "no_leaks(*, ignore=()): fail the test if it leaves something behind",
     "blocks(limit_s): fail the test if a step of fastloop's takes longer",
 )

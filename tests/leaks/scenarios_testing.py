@@ -65,3 +65,51 @@ def virtual_time_by_hand():
         loop._begin_virtual("a")
     loop._virtual_time()
     loop.close()
+
+
+@scenario
+def seeded_order():
+    from fastloop.testing import run
+
+    async def main():
+        event = asyncio.Event()
+        tasks = [asyncio.create_task(event.wait()) for _ in range(5)]
+        await asyncio.sleep(0)
+        event.set()
+        await asyncio.gather(*tasks, *(asyncio.sleep(1) for _ in range(5)))
+
+    for seed in range(3):
+        run(main(), order=seed)
+
+
+@scenario
+def explored():
+    from fastloop.testing import explore, run
+
+    async def main():
+        assert asyncio.get_running_loop().order < 2
+
+    with contextlib.suppress(AssertionError):
+        explore(main)
+
+    async def cut():
+        from fastloop.testing import every_await
+
+        for cancel in every_await():
+            await cancel(asyncio.sleep(1))
+
+    run(cut())
+
+
+@scenario
+def looked_for_leaks():
+    from fastloop.testing import LeakError, leaks, run
+
+    async def main():
+        try:
+            async with leaks():
+                task = asyncio.create_task(asyncio.sleep(1))
+        except LeakError:
+            await task
+
+    run(main())
