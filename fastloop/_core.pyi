@@ -99,6 +99,7 @@ class EventLoop:
     def time(self) -> float:
         """Return the loop's clock: seconds, as time.monotonic()."""
     # of fastloop.testing.TestLoop, AttributeError on others
+    _virtual_askers: float
     _virtual_end: float
     _virtual_frozen: float
     _virtual_grace: float

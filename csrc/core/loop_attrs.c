@@ -249,6 +249,7 @@ PyGetSetDef fl_loop_getset[] = {
     {"_clock_resolution", get_clock_resolution, set_clock_resolution, NULL, NULL},
     {"_nest_patched", fl_nested_get_patched, NULL, NULL, NULL},
     {"_scheduled", get_scheduled, NULL, NULL, NULL},
+    FL_VIRTUAL_GETSET("_virtual_askers", askers),
     FL_VIRTUAL_GETSET("_virtual_end", end_s),
     FL_VIRTUAL_GETSET("_virtual_frozen", frozen),
     FL_VIRTUAL_GETSET("_virtual_grace", grace_s),

@@ -128,20 +128,30 @@ look(LoopObject *self, PyThreadState *thread)
     return fl_loop_poll_within(self, thread, 0); /* escapes */
 }
 
-/* Gives fds that are waited for the time to be ready. escapes. 0 or -1. */
+/* Gives those who are waited for the time to come: fds once after each sign of I/O,
+ * jobs that have asked before each jump, as what it leads to may be their answer.
+ * escapes. 1 if they had it and did not come, 0, or -1 with an exception. */
 static int
-wait_for_io(LoopObject *self, PyThreadState *thread)
+wait_for_others(LoopObject *self, PyThreadState *thread)
 {
-    int64_t grace_ns = (int64_t)(self->virtual->grace_s * 1e9);
+    const struct fl_virtual *clock = self->virtual;
+    bool for_fds =
+        fl_loop_has_watches(self) && self->quiet_iterations < GRACE_HAS_PASSED;
+    int64_t grace_ns =
+        for_fds || clock->askers > 0.0 ? (int64_t)(clock->grace_s * 1e9) : 0;
+    if (grace_ns == 0) {
+        return 1;
+    }
     int64_t start_ns = fl_clock_monotonic_ns();
     if (fl_loop_poll_within(self, thread, grace_ns) < 0) { /* escapes */
         return -1;
     }
     /* a signal, or somebody who only woke it, ends a sleep before its time */
-    if (!fl_loop_is_busy(self) && fl_clock_monotonic_ns() - start_ns >= grace_ns) {
-        self->quiet_iterations = GRACE_HAS_PASSED;
+    if (is_due(self) || fl_clock_monotonic_ns() - start_ns < grace_ns) {
+        return 0;
     }
-    return 0;
+    self->quiet_iterations = GRACE_HAS_PASSED;
+    return self->virtual->holds == 0.0;
 }
 
 /* Nothing is left but what comes from outside: loop._nothing_left(watched, seconds
@@ -218,9 +228,6 @@ fl_virtual_poll(LoopObject *self, PyThreadState *thread)
     if (clock->holds > 0.0) {
         return fl_loop_poll_within(self, thread, -1); /* escapes */
     }
-    if (fl_loop_has_watches(self) && self->quiet_iterations < GRACE_HAS_PASSED &&
-        clock->grace_s > 0.0) {
-        return wait_for_io(self, thread); /* escapes */
-    }
-    return jump(self, thread); /* escapes */
+    int passed = wait_for_others(self, thread); /* escapes */
+    return passed <= 0 ? passed : jump(self, thread);
 }

@@ -21,6 +21,7 @@ struct fl_virtual {
     double wait_s;  /* the first time at which somebody waits for all to settle */
     double grace_s; /* of real time */
     double holds;   /* how many hold it */
+    double askers;  /* how many jobs hold it no longer as they wait for the loop */
     double frozen;  /* if not 0 */
     double seed;    /* of the order, if not below 0 */
     double starts;  /* if not 0, tasks begin in any order, too */

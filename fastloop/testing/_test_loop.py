@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from .. import _core
@@ -80,6 +81,8 @@ class TestLoop(Loop):
         self._seed = seed
         self._patience = patience
         self._hold_lock = threading.Lock()
+        # of a thread that runs a job: whether that has asked the loop for something
+        self._asking: dict[int, bool] = {}
         # those who wait until all is settled: (time, number, future)
         self._settling: list[tuple[float, int, asyncio.Future[None]]] = []
         self._numbers = itertools.count()
@@ -119,20 +122,56 @@ class TestLoop(Loop):
             with contextlib.suppress(RuntimeError):  # it is closed
                 self.call_soon_threadsafe(_nothing)
 
-    def run_in_executor(  # type: ignore[override]  # type checkers read asyncio's
+    def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Any, *args: Any
     ) -> asyncio.Future[Any]:
         """run_in_executor(executor, func, *args) -> future of what func(*args) returns.
 
         The clock stands still until the future is done.
         """
-        future = super().run_in_executor(executor, func, *args)
+        if executor is None or isinstance(executor, ThreadPoolExecutor):
+            if self.get_debug():
+                self._check_callback(func, "run_in_executor")  # type: ignore[attr-defined]
+            func, args = self._run_job, (func, *args)
         self._add_holds(1)
+        try:
+            future = super().run_in_executor(executor, func, *args)
+        except BaseException:
+            self._add_holds(-1)
+            raise
         future.add_done_callback(self._job_done)
         return future
 
     def _job_done(self, future: Any) -> None:
         self._add_holds(-1)
+
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: Any = None
+    ) -> asyncio.Handle:
+        """As BaseEventLoop.call_soon_threadsafe. A job of an executor that calls it
+        holds the clock no longer: it may wait for what the loop does."""
+        if threading.get_ident() in self._asking:
+            self._note_asker()
+        return super().call_soon_threadsafe(callback, *args, context=context)
+
+    def _run_job(self, func: Any, *args: Any) -> Any:
+        """In the thread of an executor."""
+        thread = threading.get_ident()
+        self._asking[thread] = False
+        try:
+            return func(*args)
+        finally:
+            with self._hold_lock:
+                if self._asking.pop(thread):
+                    self._virtual_askers -= 1
+                    self._virtual_holds += 1
+
+    def _note_asker(self) -> None:
+        with self._hold_lock:
+            if self._asking.get(threading.get_ident()) is False:
+                self._asking[threading.get_ident()] = True
+                self._virtual_askers += 1
+                self._virtual_holds -= 1
 
     async def shutdown_default_executor(self, *args: Any, **keywords: Any) -> None:
         """As BaseEventLoop.shutdown_default_executor; the clock stands still."""

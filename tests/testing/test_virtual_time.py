@@ -685,3 +685,38 @@ def test_other_loops_have_none(fast_loop):
     with pytest.raises(AttributeError, match="not virtual"):
         fast_loop._virtual_now  # noqa: B018
     assert abs(fast_loop._virtual_time() - time.monotonic()) < 60
+
+
+def test_a_job_that_waits_for_the_loop(run_virtually):
+    """It may ask for what takes time, and holds the clock before and after that."""
+
+    async def sleep(seconds):
+        await asyncio.sleep(seconds)
+        return seconds
+
+    async def main():
+        loop = asyncio.get_running_loop()
+
+        def job():
+            time.sleep(0.05)
+            asked = asyncio.run_coroutine_threadsafe(sleep(100), loop)
+            return asked.result()
+
+        async with asyncio.timeout(1000):
+            assert await asyncio.to_thread(job) == 100
+        at = [loop.time()]
+        async with asyncio.timeout(1):
+            await asyncio.to_thread(time.sleep, 0.05)
+        return [*at, loop.time()]
+
+    assert run_virtually(main(), grace=0.3) == [100.0, 100.0]
+
+
+def test_jobs_that_end_while_others_go_on(run_virtually):
+    async def main():
+        jobs = [asyncio.to_thread(time.sleep, delay) for delay in (0.0, 0.0, 0.1)]
+        async with asyncio.timeout(1):
+            await asyncio.gather(*jobs)
+        return loop_time()
+
+    assert run_virtually(main()) == 0.0
