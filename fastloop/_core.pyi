@@ -110,7 +110,7 @@ class EventLoop:
     _virtual_wait: float
     def _begin_virtual(self, start: float, /) -> None: ...
     def _virtual_time(self) -> float:
-        """Return the loop's clock: seconds, as time.monotonic()."""
+        """Return the loop's clock: seconds, of virtual time if it has that."""
     def create_future(self) -> asyncio.Future[Any]:
         """Return a new Future of this loop."""
     if sys.version_info >= (3, 13):

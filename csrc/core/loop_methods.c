@@ -24,6 +24,12 @@ PyDoc_STRVAR(
               "Return the loop's clock: seconds, as time.monotonic()."
 );
 
+PyDoc_STRVAR(
+    virtual_time_doc,
+    "_virtual_time($self, /)\n--\n\n"
+    "Return the loop's clock: seconds, of virtual time if it has that."
+);
+
 static PyObject *
 loop_time(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
@@ -314,7 +320,7 @@ PyMethodDef fl_loop_methods[] = {
     {"_signal_fd", fl_loop_signal_fd, METH_NOARGS, NULL},
     {"_begin_virtual", fl_virtual_begin, METH_O, NULL},
     {"_timer_handle_cancelled", fl_loop_timer_handle_cancelled, METH_O, NULL},
-    {"_virtual_time", fl_virtual_time, METH_NOARGS, time_doc},
+    {"_virtual_time", fl_virtual_time, METH_NOARGS, virtual_time_doc},
     {"_watched_events", fl_loop_watched_events, METH_O, NULL},
     {"_write_to_self", fl_loop_write_to_self, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
