@@ -43,6 +43,11 @@ def listed() -> dict[str, Any]:
     return {"tasks": rows, "left_out": n_left_out}
 
 
+def row_of(task: Any) -> dict[str, Any]:
+    """Return the row of one task, which is not the one that asks."""
+    return _row(task, False)
+
+
 def counted(loop: Any) -> list[list[Any]]:
     """Return [coroutine, state, how many], the most first, of one loop's tasks."""
     current = asyncio.current_task(loop)

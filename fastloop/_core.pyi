@@ -98,6 +98,19 @@ class EventLoop:
         """
     def time(self) -> float:
         """Return the loop's clock: seconds, as time.monotonic()."""
+    # of fastloop.testing.TestLoop, AttributeError on others
+    _virtual_askers: float
+    _virtual_end: float
+    _virtual_frozen: float
+    _virtual_grace: float
+    _virtual_holds: float
+    _virtual_now: float
+    _virtual_seed: float
+    _virtual_starts: float
+    _virtual_wait: float
+    def _begin_virtual(self, start: float, /) -> None: ...
+    def _virtual_time(self) -> float:
+        """Return the loop's clock: seconds, of virtual time if it has that."""
     def create_future(self) -> asyncio.Future[Any]:
         """Return a new Future of this loop."""
     if sys.version_info >= (3, 13):

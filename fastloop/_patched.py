@@ -27,6 +27,8 @@ _NEEDS_ATTRIBUTES = {
 # state that we have not, and ours nest by themselves from then on.
 _NESTING = {"run_forever", "run_until_complete"}
 
+# Programs put our loop, or a subclass of it, in the place of asyncio.SelectorEventLoop.
+_Asyncio = asyncio.SelectorEventLoop
 _missing = object()
 _own_attributes: dict[str, Any] = {}
 
@@ -88,7 +90,7 @@ def _hidden_names() -> set[str]:
     Public ones: asyncio's private methods work on a state that we have not.
     """
     classes = Loop.__mro__
-    border = classes.index(asyncio.SelectorEventLoop)
+    border = classes.index(_Asyncio)
     ours = {name for cls in classes[:border] for name in cls.__dict__}
     theirs = {name for cls in classes[border:-1] for name in cls.__dict__}
     return {name for name in ours & theirs if not name.startswith("_")}
@@ -101,14 +103,14 @@ def _is_replaced(name: str) -> bool:
     return any(
         not _is_asyncios(cls, cls.__dict__[name])
         and not (name in _NESTING and "_nest_patched" in cls.__dict__)
-        for cls in asyncio.SelectorEventLoop.__mro__[:-1]
+        for cls in _Asyncio.__mro__[:-1]
         if name in cls.__dict__
     )
 
 
 def _unbound(name: str) -> Any:
     """Return what asyncio's classes have there: the static method, the property."""
-    classes = asyncio.SelectorEventLoop.__mro__
+    classes = _Asyncio.__mro__
     return next(cls.__dict__[name] for cls in classes if name in cls.__dict__)
 
 

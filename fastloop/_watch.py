@@ -156,6 +156,15 @@ def watch(limit_s: float, on_block: Callable[[Block], object] | None = None) -> 
     return new
 
 
+def resume(watch: Watch | None) -> None:
+    """Let one that was replaced go on, unless another one is on."""
+    global _current
+    with _alone():
+        if watch is not None and _current is None:
+            _start(watch)
+            _current = watch
+
+
 def watch_quietly() -> None:
     """Answer other processes from now on; report nothing, unless a watch is on."""
     global _current

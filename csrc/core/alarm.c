@@ -149,7 +149,7 @@ LoopObject *
 fl_alarm_loop(PyObject *loop)
 {
     LoopObject *self = fl_loop_of(loop);
-    uint32_t matters = FL_OVERRIDES_TIME | FL_OVERRIDES_CALL_AT |
+    uint32_t matters = FL_OVERRIDES_ANY_TIME | FL_OVERRIDES_CALL_AT |
                        FL_OVERRIDES_CALL_SOON | FL_OVERRIDES_CALL_LATER;
     bool plain = self != NULL && !self->debug && !self->closed &&
                  !(fl_loop_overrides(self) & matters) &&

@@ -8,6 +8,7 @@
 #include "core/loop.h"
 #include "core/alarm.h"
 
+#include "core/loop_virtual.h"
 #include "core/source.h"
 #include "core/task_observe.h"
 #include "core/timer_handle.h"
@@ -213,6 +214,7 @@ loop_dealloc(PyObject *op)
     fl_handle_free_lists(self);
     fl_alarm_free_list(self, 0);
     fl_timers_deinit(&self->timers);
+    fl_virtual_free(self);
     fl_ring_deinit(&self->ready);
     fl_metrics_reset(&self->metrics);
     self->state->counts.loops--;

@@ -10,6 +10,8 @@
  *   loop_nested.c    the same inside of a step; run_nested
  *   loop_turns.c     whose turns are put off meanwhile
  *   loop_poll.c      when to poll, and polling
+ *   loop_virtual.c   the same where the time is not the clock's but jumps
+ *   loop_order.c     and where what is ready runs in another order
  *   loop_watch.c     add_reader and kin
  *   reader_watch.c   what they watch
  *   source.c         watched fds of the floor above; the end of a step
@@ -37,6 +39,8 @@
 #include "watch/lookout.h"
 #include "watch/metrics.h"
 #include "watch/recorder.h"
+
+#include <math.h>
 
 /* Who may be in a loop's lists and tables, and who takes it out:
  *
@@ -86,13 +90,18 @@ enum {
     FL_OVERRIDES_REMOVE_WRITER = 1 << 9,
     FL_OVERRIDES_CALL_SOON_THREADSAFE = 1 << 10,
     FL_OVERRIDES_CREATE_FUTURE = 1 << 11,
-    /* no override: its iterations are recorded (watch/recorder.h). It is asked for with
-     * that of _run_once, and so costs nothing. */
+    /* Not methods. Such a loop iterates apart, as one with a _run_once of its own: that
+     * costs the others nothing. Its iterations are recorded (watch/recorder.h); its
+     * time is virtual (core/loop_virtual.h). */
     FL_OVERRIDES_RECORDED = 1 << 12,
-    FL_ITERATES_APART = FL_OVERRIDES_RUN_ONCE | FL_OVERRIDES_RECORDED,
+    FL_OVERRIDES_CLOCK = 1 << 13,
+    FL_ITERATES_APART = FL_OVERRIDES_RUN_ONCE | FL_OVERRIDES_RECORDED |
+        FL_OVERRIDES_CLOCK,
 };
 
 #define FL_N_OVERRIDES 12
+/* Whatever makes the time another than CLOCK_MONOTONIC. */
+#define FL_OVERRIDES_ANY_TIME ((uint32_t)(FL_OVERRIDES_TIME | FL_OVERRIDES_CLOCK))
 #define FL_RING_IDLE ((size_t)1024) /* places in the ready queue of a loop at rest */
 #define FL_NO_TYPE_VERSION UINT_MAX /* as no type has */
 
@@ -199,6 +208,7 @@ typedef struct LoopObject {
     struct fl_fd_table fd_owners; /* source.c: struct fl_source */
     size_t n_unlisted_owners;     /* not in transports yet */
     void *receive_buffer;         /* net/receive.c; NULL until it is needed */
+    struct fl_virtual *virtual;   /* loop_virtual.c; NULL: real time */
     struct fl_list live_loops;    /* link in the list of loops, for fork */
     struct fl_timers timers;
 } LoopObject;
@@ -274,7 +284,7 @@ int fl_loop_show_patches(struct fl_state *state);
 static inline bool
 fl_loop_has_plain_clock(LoopObject *self)
 {
-    return !(fl_loop_overrides(self) & FL_OVERRIDES_TIME) &&
+    return !(fl_loop_overrides(self) & FL_OVERRIDES_ANY_TIME) &&
            !fl_time_is_replaced(self->state);
 }
 
@@ -288,6 +298,15 @@ fl_loop_now(LoopObject *self)
 {
     return FL_LIKELY(fl_loop_has_plain_clock(self)) ? fl_clock_monotonic_s()
                                                     : fl_loop_ask_time(self);
+}
+
+/* Timers before this are due at now_s. */
+static inline double
+fl_loop_end_of_due(const LoopObject *self, double now_s)
+{
+    double end_s = now_s + self->clock_resolution;
+    /* lost in a large clock: what equals it is due all the same */
+    return end_s <= now_s ? nextafter(now_s, INFINITY) : end_s;
 }
 
 /* loop_schedule.c */
@@ -411,6 +430,18 @@ fl_loop_has_watches(const LoopObject *self)
  * calling one's. *looked_s: the time if it was looked at and nobody has run or slept
  * since, else NAN. escapes. 0, or -1 with an exception. */
 int fl_loop_poll(LoopObject *self, PyThreadState *thread, double *looked_s);
+
+/* Of a loop that has nothing to do: sleeps that long at most, 0 not at all, -1 for
+ * ever; unless there is something to do by then. runs signal handlers. escapes. 0, or
+ * -1 with an exception. */
+int fl_loop_poll_within(LoopObject *self, PyThreadState *thread, int64_t timeout_ns);
+
+/* Is there anything to do before the next sleep? */
+static inline bool
+fl_loop_is_busy(const LoopObject *self)
+{
+    return fl_ring_count(&self->ready) > 0 || self->stopping || self->deferred != NULL;
+}
 
 /* Is this the interpreter's only Python thread? */
 static inline bool

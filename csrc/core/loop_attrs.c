@@ -7,6 +7,7 @@
  */
 #include "core/alarm.h"
 #include "core/loop_nested.h"
+#include "core/loop_virtual.h"
 #include "core/source.h"
 #include "core/timer_handle.h"
 #include "py/tables.h"
@@ -47,7 +48,8 @@ fl_loop_read_overrides(LoopObject *self)
             PyErr_Clear(); /* no memory: the method is called by its name this time */
             return (1u << FL_N_OVERRIDES) - 1;
         }
-        if (_PyType_Lookup(Py_TYPE(self), name) != ours) {
+        PyObject *theirs = _PyType_Lookup(Py_TYPE(self), name);
+        if (theirs != ours && !fl_virtual_is_time(self->state, theirs)) {
             found |= 1u << bit;
         }
     }
@@ -247,6 +249,15 @@ PyGetSetDef fl_loop_getset[] = {
     {"_clock_resolution", get_clock_resolution, set_clock_resolution, NULL, NULL},
     {"_nest_patched", fl_nested_get_patched, NULL, NULL, NULL},
     {"_scheduled", get_scheduled, NULL, NULL, NULL},
+    FL_VIRTUAL_GETSET("_virtual_askers", askers),
+    FL_VIRTUAL_GETSET("_virtual_end", end_s),
+    FL_VIRTUAL_GETSET("_virtual_frozen", frozen),
+    FL_VIRTUAL_GETSET("_virtual_grace", grace_s),
+    FL_VIRTUAL_GETSET("_virtual_holds", holds),
+    FL_VIRTUAL_GETSET("_virtual_now", now_s),
+    FL_VIRTUAL_GETSET("_virtual_seed", seed),
+    FL_VIRTUAL_GETSET("_virtual_starts", starts),
+    FL_VIRTUAL_GETSET("_virtual_wait", wait_s),
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -1,5 +1,6 @@
 /* The table of the loop's methods, and those that need no file of their own. */
 #include "core/loop_nested.h"
+#include "core/loop_virtual.h"
 #include "py/args.h"
 #include "py/tables.h"
 #include "py/time_watch.h"
@@ -21,6 +22,12 @@ fl_loop_check_thread(LoopObject *self)
 PyDoc_STRVAR(
     time_doc, "time($self, /)\n--\n\n"
               "Return the loop's clock: seconds, as time.monotonic()."
+);
+
+PyDoc_STRVAR(
+    virtual_time_doc,
+    "_virtual_time($self, /)\n--\n\n"
+    "Return the loop's clock: seconds, of virtual time if it has that."
 );
 
 static PyObject *
@@ -311,7 +318,9 @@ PyMethodDef fl_loop_methods[] = {
     {"_run_once", fl_loop_run_once, METH_NOARGS, NULL},
     {"_send_waiting", fl_loop_send_waiting, METH_NOARGS, NULL},
     {"_signal_fd", fl_loop_signal_fd, METH_NOARGS, NULL},
+    {"_begin_virtual", fl_virtual_begin, METH_O, NULL},
     {"_timer_handle_cancelled", fl_loop_timer_handle_cancelled, METH_O, NULL},
+    {"_virtual_time", fl_virtual_time, METH_NOARGS, virtual_time_doc},
     {"_watched_events", fl_loop_watched_events, METH_O, NULL},
     {"_write_to_self", fl_loop_write_to_self, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},

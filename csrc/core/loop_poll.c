@@ -51,13 +51,6 @@ fl_loop_may_stay(const LoopObject *self)
            self->may_skip_polls && !self->stopping && polled_lately(self);
 }
 
-/* Is there anything to do before the next sleep? */
-static bool
-is_busy(const LoopObject *self)
-{
-    return fl_ring_count(&self->ready) > 0 || self->stopping || self->deferred != NULL;
-}
-
 /* Nanoseconds from now_s to the next timer; -1 for ever. */
 static int64_t
 time_to_timer(LoopObject *self, double now_s)
@@ -94,14 +87,14 @@ static FL_SLOW int
 ask_ahead(LoopObject *self, int64_t *timeout_ns)
 {
     (void)give_back(self); /* escapes */
-    if (is_busy(self)) {
+    if (fl_loop_is_busy(self)) {
         return 1;
     }
     double now_s = fl_loop_ask_time(self); /* escapes */
     if (now_s == -1.0 && PyErr_Occurred()) {
         return -1;
     }
-    *timeout_ns = is_busy(self) ? 0 : time_to_timer(self, now_s);
+    *timeout_ns = fl_loop_is_busy(self) ? 0 : time_to_timer(self, now_s);
     return 1;
 }
 
@@ -119,7 +112,7 @@ look_ahead(LoopObject *self, int64_t *timeout_ns, double *looked_s)
     if (PyErr_CheckSignals() < 0) { /* escapes; the wake-up fd may be another's */
         return -1;
     }
-    if (is_busy(self)) {
+    if (fl_loop_is_busy(self)) {
         return 0;
     }
     double now_s = 0.0;
@@ -246,7 +239,7 @@ fl_loop_poll(LoopObject *self, PyThreadState *thread, double *looked_s)
     }
     bool only_thread = fl_is_only_thread(thread);
     int64_t timeout_ns = 0;
-    bool prepared = !is_busy(self);
+    bool prepared = !fl_loop_is_busy(self);
     if (!prepared) {
         bool alone = fl_loop_is_alone(self, thread); /* then the look was too cheap */
         if (may_skip_poll(self, alone)) {
@@ -263,6 +256,31 @@ fl_loop_poll(LoopObject *self, PyThreadState *thread, double *looked_s)
         return -1;
     }
     return poll_now(self, timeout_ns, only_thread, prepared, looked_s);
+}
+
+int
+fl_loop_poll_within(LoopObject *self, PyThreadState *thread, int64_t timeout_ns)
+{
+    uint64_t n_timers = self->timers.next_sequence;
+    if (fl_loop_ensure_own(self) < 0) { /* escapes */
+        return -1;
+    }
+    fl_current_retract(self);       /* escapes */
+    if (PyErr_CheckSignals() < 0) { /* escapes */
+        return -1;
+    }
+    if (timeout_ns != 0) {
+        (void)give_back(self); /* escapes */
+    }
+    if (!self->is_open) {
+        PyErr_SetString(PyExc_RuntimeError, "Event loop is closed");
+        return -1;
+    }
+    if (fl_loop_is_busy(self) || self->timers.next_sequence != n_timers) {
+        timeout_ns = 0;
+    }
+    double looked_s;
+    return poll_now(self, timeout_ns, fl_is_only_thread(thread), true, &looked_s);
 }
 
 /* asyncio's _process_events(event_list) takes what its selector returned; ours

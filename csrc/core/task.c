@@ -194,7 +194,7 @@ init_apart(struct fl_state *state, TaskObject *self, const struct fl_task_args *
     }
     bool observed = state->types.plain_coroutine == NULL;
     self->base.stepped = fl_observe_moment(fl_clock_ticks());
-    if (observed && state->types.observe_created != NULL &&
+    if (observed && (state->recorder != NULL || state->types.observe_created != NULL) &&
         fl_observe_created(state, self) < 0) { /* escapes */
         /* its maker hears of it: that it dies pending is no news */
         FL_TASK_FLAGS(&self->base)->log_destroy_pending = 0;

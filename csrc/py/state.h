@@ -98,6 +98,7 @@
     X(str__run_once, "_run_once")                           \
     X(str__source_traceback, "_source_traceback")           \
     X(str__thread_id, "_thread_id")                         \
+    X(str__virtual_time, "_virtual_time")                   \
     FL_TYPES_STATE_NAMES(X)                                 \
     FL_NET_STATE_NAMES(X)                                   \
     FL_TLS_STATE_NAMES(X)                                   \

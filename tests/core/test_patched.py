@@ -269,3 +269,28 @@ def test_nothing_is_left_on_the_class(fast_loop):
     kind = type(fast_loop)
     for name in ("call_soon", "_ready", "_csock", "_scheduled", "_close_self_pipe"):
         assert name not in vars(kind)
+
+
+def test_a_subclass_in_the_place_of_asyncios(fast_kind):
+    """Its methods are its own, and no patch of what they call."""
+    import fastloop
+
+    class Own(fastloop.Loop):
+        def call_soon_threadsafe(self, callback, *args, **keywords):
+            calls.append(callback)
+            return super().call_soon_threadsafe(callback, *args, **keywords)
+
+    calls = []
+    before = set(vars(fastloop.Loop))
+    same = asyncio.BaseEventLoop.call_at  # put there anew it has us look again
+    with (
+        mock.patch("asyncio.SelectorEventLoop", Own),
+        mock.patch.object(asyncio.BaseEventLoop, "call_at", same),
+    ):
+        loop = Own()
+        loop.call_soon_threadsafe(loop.stop)
+        loop.run_forever()
+        loop.close()
+    fastloop.new_event_loop().close()
+    assert calls == [loop.stop]
+    assert set(vars(fastloop.Loop)) == before

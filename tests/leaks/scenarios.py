@@ -790,6 +790,7 @@ from tests.leaks import (  # noqa: E402 (they add their own)
     scenarios_aio,  # noqa: F401
     scenarios_metrics,  # noqa: F401
     scenarios_nested,  # noqa: F401
+    scenarios_testing,  # noqa: F401
     scenarios_tls,  # noqa: F401
     scenarios_watch,  # noqa: F401
 )
