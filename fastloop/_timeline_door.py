@@ -2,7 +2,7 @@
 
 It is written when the interpreter ends, whatever ended the program. What ends the
 process without that, os._exit() and the exec functions, is made to write it first; a
-process that is killed leaves an empty file.
+process that is killed leaves a short file that says so.
 """
 
 import atexit
