@@ -187,7 +187,8 @@ go_to(LoopObject *self, double when_s, bool wakes)
 {
     struct fl_virtual *clock = self->virtual;
     bool ends = when_s > clock->end_s;
-    clock->now_s = fmax(clock->now_s, ends ? clock->end_s : when_s);
+    double then_s = ends ? clock->end_s : when_s;
+    clock->now_s = then_s > clock->now_s ? then_s : clock->now_s;
     if (!ends && !wakes) {
         return 0;
     }
@@ -202,7 +203,7 @@ jump(LoopObject *self, PyThreadState *thread)
     struct fl_virtual *clock = self->virtual;
     double next_s = self->timers.count > 0 ? fl_timers_next(&self->timers) : INFINITY;
     double wait_s = clock->wait_s;
-    double until_s = fmin(next_s, wait_s);
+    double until_s = wait_s < next_s ? wait_s : next_s;
     bool stays = clock->frozen != 0.0 && wait_s == INFINITY;
     if (until_s == INFINITY || stays) {
         return wait_for_outside(self, thread); /* escapes */
