@@ -126,10 +126,6 @@ FAILS = [
         "puts a mock in asyncio.coroutines for _is_debug_mode",
     ),
     Fails(
-        "test_tasks.CoroutineGatherTests.test_issue46672",
-        "puts a mock in BaseEventLoop for call_exception_handler",
-    ),
-    Fails(
         "test_unix_events.SelectorEventLoopSignalTests.test_add_signal_handler_"
         "install_error*",
         SIGNAL,

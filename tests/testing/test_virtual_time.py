@@ -371,7 +371,10 @@ def test_an_idle_server_costs_one_grace(run_virtually):
 @pytest.mark.parametrize("grace", [0.0, 0.01])
 def test_streams_within_the_loop(run_virtually, grace):
     async def main():
+        handlers = []
+
         async def handle(reader, writer):
+            handlers.append(asyncio.current_task())
             while line := await reader.readline():
                 await asyncio.sleep(0.5)
                 writer.write(line)
@@ -388,6 +391,7 @@ def test_streams_within_the_loop(run_virtually, grace):
                 assert await reader.readline() == b"%d\n" % i
         writer.close()
         await writer.wait_closed()
+        await asyncio.gather(*handlers)
         server.close()
         await server.wait_closed()
         return loop_time()
