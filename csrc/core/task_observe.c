@@ -151,9 +151,10 @@ void
 fl_observe_settle(struct fl_state *state)
 {
     struct fl_types_state *types = &state->types;
-    bool any = types->observe_created != NULL || has_observers_of_steps(state) ||
-               state->lookout != NULL;
-    types->plain_coroutine = any ? NULL : &PyCoro_Type;
+    bool any = types->observe_created != NULL || has_observers_of_steps(state);
+    PyTypeObject *coroutine = any ? NULL : &PyCoro_Type;
+    types->plain_coroutine = state->lookout == NULL ? coroutine : NULL;
+    types->noted_coroutine = state->lookout == NULL ? NULL : coroutine;
     struct fl_list *link = state->loops.next;
     for (; link != &state->loops; link = link->next) {
         FL_CONTAINER_OF(link, LoopObject, live_loops)->run_task =

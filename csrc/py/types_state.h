@@ -82,6 +82,7 @@ struct fl_types_state {
     struct fl_task_name task_name;
     struct fl_list pending;         /* tasks not done, where threads keep none */
     PyTypeObject *plain_coroutine;  /* Python's, borrowed; NULL: tasks are observed */
+    PyTypeObject *noted_coroutine;  /* the same if only the lookout does; else NULL */
     Py_ssize_t running_loop_offset; /* in a thread state */
     Py_ssize_t running_task_offset;
     Py_ssize_t tasks_head_offset;
