@@ -162,7 +162,7 @@ find_generator(PyObject *op, void *found)
     return 0;
 }
 
-/* What one of Python's own steps is of, else op. Borrowed from op. */
+/* What one of Python's own steps is of, else op. Steals op. */
 static PyObject *
 behind_step(PyObject *op)
 {
@@ -170,29 +170,47 @@ behind_step(PyObject *op)
         "async_generator_asend", "async_generator_athrow", "coroutine_wrapper"
     };
     const PyTypeObject *type = Py_TYPE(op);
-    if (PyCoro_CheckExact(op) || (type->tp_flags & Py_TPFLAGS_HEAPTYPE) ||
-        type->tp_traverse == NULL) {
+    if (PyCoro_CheckExact(op) || PyGen_CheckExact(op) ||
+        (type->tp_flags & Py_TPFLAGS_HEAPTYPE) || type->tp_traverse == NULL) {
         return op;
     }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(steps); i++) {
         if (strcmp(type->tp_name, steps[i]) == 0) {
-            (void)type->tp_traverse(op, find_generator, &op);
-            break;
+            PyObject *found = op;
+            (void)type->tp_traverse(op, find_generator, &found);
+            Py_INCREF(found);
+            Py_DECREF(op); /* whoever awaits it has it */
+            return found;
         }
     }
     return op;
 }
 
-PyObject *
-fl_suspended_awaits(const struct fl_suspended_kind *kind, PyObject *op)
+static PyObject *
+awaited_by(const struct fl_suspended_kind *kind, PyObject *op)
 {
     PyObject *awaited = kind->awaited == NULL ? NULL : kind->awaited(op, NULL);
     if (awaited == NULL || awaited == Py_None) {
         Py_XDECREF(awaited);
         return NULL;
     }
-    Py_DECREF(awaited); /* it has it, while it is suspended */
     return behind_step(awaited);
+}
+
+bool
+fl_suspended_step(const struct fl_suspended *self, PyObject *op, PyObject **awaited)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    /* fast: whoever awaits something is suspended; before, this may not be asked */
+    const struct fl_suspended_kind *any = kind_of(self, op);
+    *awaited = any == NULL ? NULL : awaited_by(any, op);
+    if (*awaited != NULL) {
+        return true;
+    }
+#endif
+    const struct fl_suspended_kind *kind = fl_suspended_kind(self, op);
+    *awaited = kind == NULL ? NULL : awaited_by(kind, op);
+    return kind != NULL;
 }
 
 PyObject *

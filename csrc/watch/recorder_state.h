@@ -116,6 +116,9 @@ bool fl_record_woken(
     const PyObject *own
 );
 
+/* A ring of a loop's: its time is now, whoever is woken by what is queued next. */
+void fl_record_push(struct fl_ring *ring);
+
 /* A task's number, given now if it has none; 0 without memory. */
 uint32_t fl_record_task(struct fl_recorder *self, PyObject *task);
 
