@@ -162,7 +162,7 @@ find_generator(PyObject *op, void *found)
     return 0;
 }
 
-/* What one of Python's own steps is of, else op. Steals op. */
+/* What one of Python's own steps is of, else op. Borrowed from op. */
 static PyObject *
 behind_step(PyObject *op)
 {
@@ -176,16 +176,14 @@ behind_step(PyObject *op)
     }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(steps); i++) {
         if (strcmp(type->tp_name, steps[i]) == 0) {
-            PyObject *found = op;
-            (void)type->tp_traverse(op, find_generator, &found);
-            Py_INCREF(found);
-            Py_DECREF(op); /* whoever awaits it has it */
-            return found;
+            (void)type->tp_traverse(op, find_generator, &op);
+            break;
         }
     }
     return op;
 }
 
+/* Borrowed, or NULL. */
 static PyObject *
 awaited_by(const struct fl_suspended_kind *kind, PyObject *op)
 {
@@ -194,6 +192,7 @@ awaited_by(const struct fl_suspended_kind *kind, PyObject *op)
         Py_XDECREF(awaited);
         return NULL;
     }
+    Py_DECREF(awaited); /* it has it, while it is suspended */
     return behind_step(awaited);
 }
 

@@ -34,9 +34,9 @@ int fl_suspended_learn(struct fl_suspended *self, PyObject *probes);
 const struct fl_suspended_kind *
 fl_suspended_kind(const struct fl_suspended *self, PyObject *op);
 
-/* Whether op is such a one, and what it awaits: new, or NULL. It has another reference:
- * giving this one up runs nobody's code. What lies in between and is Python's own, such
- * as a step of an asynchronous generator, is passed by. */
+/* Whether op is such a one, and what it awaits: borrowed from it, or NULL. What lies in
+ * between and is Python's own, such as a step of an asynchronous generator, is passed
+ * by. */
 bool
 fl_suspended_step(const struct fl_suspended *self, PyObject *op, PyObject **awaited);
 

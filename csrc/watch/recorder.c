@@ -198,7 +198,9 @@ fl_record_push(struct fl_ring *ring)
     if (recorded == NULL || recorded->at_poll != 0) {
         return; /* what a poll queues is told of behind it */
     }
-    (void)fl_record_woken(self, loop, recorded, NULL);
+    if (recorded->seen != ring->tail || recorded->kept != 0) {
+        (void)fl_record_woken(self, loop, recorded, NULL);
+    }
     if (self->count < self->room) {
         fl_record(self, FL_EVENT_NONE, 0, 0, 0);
         recorded->kept = self->count;
@@ -250,7 +252,8 @@ outcome_now(const TaskObject *task)
 
 void
 fl_record_end(
-    struct fl_recorder *self, LoopObject *loop, TaskObject *task, uint32_t number
+    struct fl_recorder *self, LoopObject *loop, TaskObject *task, uint32_t number,
+    int64_t ticks
 )
 {
     struct fl_recorded *recorded = &loop->recorded;
@@ -262,19 +265,20 @@ fl_record_end(
     if (outcome == FL_OUTCOME_NONE) {
         wait = fl_record_wait(self, loop->state, task);
     }
-    fl_record(self, FL_EVENT_END, number, wait.name, wait.place);
+    fl_record_at(self, ticks, FL_EVENT_END, number, wait.name, wait.place);
     if (outcome != FL_OUTCOME_NONE) {
-        fl_record(self, FL_EVENT_DONE, number, outcome, 0);
+        fl_record_at(self, ticks, FL_EVENT_DONE, number, outcome, 0);
         recorded_task(self, number)->outcome = (uint8_t)outcome;
     }
     else if (wakes_own) {
-        fl_record(self, FL_EVENT_WOKEN, number, number, 0);
+        fl_record_at(self, ticks, FL_EVENT_WOKEN, number, number, 0);
     }
 }
 
 void
 fl_record_step_ended(
-    const struct fl_state *state, PyObject *op, const struct fl_recorded_turn *turn
+    const struct fl_state *state, PyObject *op, const struct fl_recorded_turn *turn,
+    int64_t ticks
 )
 {
     struct fl_recorder *self = state->recorder;
@@ -283,7 +287,7 @@ fl_record_step_ended(
         loop->recorded.run != self->run) {
         return; /* another recording, if any, or its loop was put in its place */
     }
-    fl_record_end(self, loop, (TaskObject *)(void *)op, turn->task);
+    fl_record_end(self, loop, (TaskObject *)(void *)op, turn->task, ticks);
     loop->recorded.task = turn->outer_task;
     loop->recorded.cause = turn->outer_cause;
 }

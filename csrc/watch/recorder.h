@@ -61,14 +61,15 @@ struct fl_recorded_turn {
 
 /* ---- tasks: recorder.c ---- */
 
-/* A task of ours, as observers see it: made; a step of it begins, and has ended. The
- * second of the last two keeps the exception that is set. */
+/* A task of ours, as observers see it: made; a step of it begins, and has ended at a
+ * time. The second of the last two keeps the exception that is set. */
 FL_SLOW void fl_record_made(struct fl_state *state, PyObject *task);
 FL_SLOW void fl_record_step(
     const struct fl_state *state, PyObject *task, struct fl_recorded_turn *turn
 );
 FL_SLOW void fl_record_step_ended(
-    const struct fl_state *state, PyObject *task, const struct fl_recorded_turn *turn
+    const struct fl_state *state, PyObject *task, const struct fl_recorded_turn *turn,
+    int64_t ticks
 );
 
 /* ---- a loop's iteration: recorder_loop.c ---- */

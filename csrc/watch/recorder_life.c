@@ -125,7 +125,8 @@ settle_opened(struct fl_recorder *self, LoopObject *loop, struct fl_recorded *re
     }
     recorded->has_opened = false;
     if (task != NULL) {
-        fl_record_end(self, loop, (TaskObject *)(void *)task, of->opened_task);
+        int64_t ticks = fl_clock_ticks();
+        fl_record_end(self, loop, (TaskObject *)(void *)task, of->opened_task, ticks);
     }
     else { /* it is done, and who knows how */
         (void)fl_record_woken(self, loop, recorded, NULL);

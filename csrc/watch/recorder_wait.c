@@ -64,14 +64,14 @@ pass_ours(struct walk *self, PyObject *op)
     return false;
 }
 
-/* What it awaits: new, or NULL. Whether it is suspended: else nothing is known. */
+/* What it awaits: borrowed, or NULL. Whether it is suspended: else nothing is known. */
 static bool
 step_in(const struct fl_suspended *suspended, PyObject *op, PyObject **awaited)
 {
     if (!PyCoro_CheckExact(op) && fl_is_coroutine(op)) {
         struct fl_coroutine_look look = {NULL, NULL, NULL};
         fl_coroutine_look(op, &look);
-        *awaited = Py_XNewRef(look.inner);
+        *awaited = look.inner;
         return true;
     }
     return fl_suspended_step(suspended, op, awaited);
@@ -90,29 +90,20 @@ look_at(struct walk *self, PyObject *op)
            pass(self, code, fl_suspended_instruction(suspended, op, code));
 }
 
-/* fast: references are given up on the way out; at once, each would have to wait for
- * its own making (7 ns a coroutine) */
 static void
 walk(struct walk *self, PyObject *op)
 {
-    const struct fl_suspended *suspended = &self->recorder->suspended;
     PyObject *kept[N_KEPT], *awaited;
     size_t depth = 0;
-    Py_INCREF(op);
-    while (op != NULL && depth < DEEPEST && step_in(suspended, op, &awaited)) {
-        if (depth >= N_KEPT) {
-            Py_DECREF(kept[depth % N_KEPT]); /* all of them have others */
-        }
+    while (op != NULL && depth < DEEPEST &&
+           step_in(&self->recorder->suspended, op, &awaited)) {
         kept[depth++ % N_KEPT] = op;
         op = awaited;
     }
-    Py_XDECREF(op);
     size_t end = depth > N_KEPT ? depth - N_KEPT : 0;
     bool found = false;
-    while (depth > end) {
-        op = kept[--depth % N_KEPT];
-        found = found || look_at(self, op);
-        Py_DECREF(op);
+    while (depth > end && !found) {
+        found = look_at(self, kept[--depth % N_KEPT]);
     }
 }
 
