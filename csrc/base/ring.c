@@ -62,13 +62,16 @@ fl_ring_tell(struct fl_ring *ring, void (*told)(struct fl_ring *ring))
 int
 fl_ring_make_room(struct fl_ring *ring)
 {
-    size_t capacity = ring->mask + 1;
     if (ring->told != NULL) {
         ring->told(ring);
     }
-    if (fl_ring_count(ring) < capacity) {
-        return 0;
-    }
+    return fl_ring_count(ring) > ring->mask ? fl_ring_grow(ring) : 0;
+}
+
+int
+fl_ring_grow(struct fl_ring *ring)
+{
+    size_t capacity = ring->mask + 1;
     if (capacity > SIZE_MAX / 2 / sizeof(*ring->slots)) {
         return -ENOMEM;
     }

@@ -34,8 +34,11 @@ int fl_ring_init(struct fl_ring *ring, size_t capacity);
  * first. Safe on a zeroed ring and when called twice. */
 void fl_ring_deinit(struct fl_ring *ring);
 
-/* What is behind fl_ring_reserve: tells, and doubles the capacity if that is needed,
- * keeping the order. Returns 0 or -ENOMEM (the ring is then unchanged). */
+/* Doubles the capacity, keeping the order. Returns 0 or -ENOMEM (the ring is
+ * then unchanged). */
+FL_SLOW int fl_ring_grow(struct fl_ring *ring);
+
+/* What is behind fl_ring_reserve: tells, and grows if that is needed. */
 FL_SLOW int fl_ring_make_room(struct fl_ring *ring);
 
 /* told(ring) is called wherever room for a word is made, before the push; it leaves the

@@ -199,7 +199,7 @@ awaited_by(const struct fl_suspended_kind *kind, PyObject *op)
 bool
 fl_suspended_step(const struct fl_suspended *self, PyObject *op, PyObject **awaited)
 {
-#if PY_VERSION_HEX >= 0x030D0000
+#if FL_ASKS_WHAT_IS_AWAITED
     /* fast: whoever awaits something is suspended; before, this may not be asked */
     const struct fl_suspended_kind *any = kind_of(self, op);
     *awaited = any == NULL ? NULL : awaited_by(any, op);

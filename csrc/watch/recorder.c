@@ -153,7 +153,7 @@ write_woken(struct fl_recorder *self, struct fl_recorded *recorded, uint32_t num
 
 /* It wakes nobody. If others lie behind it the event stays, as none. */
 static void
-give_up(struct fl_recorder *self, struct fl_recorded *recorded)
+forget_kept(struct fl_recorder *self, struct fl_recorded *recorded)
 {
     if (recorded->kept != 0 && recorded->kept == self->count && self->n_lost == 0) {
         self->count--;
@@ -171,7 +171,7 @@ fl_record_woken(
     bool wakes_own = false;
     ptrdiff_t n_run = (ptrdiff_t)(ring->head - recorded->seen);
     if (n_run > 0) {
-        give_up(self, recorded);
+        forget_kept(self, recorded);
         recorded->seen = ring->head;
     }
     for (; (ptrdiff_t)(ring->tail - recorded->seen) > 0; recorded->seen++) {
@@ -183,9 +183,9 @@ fl_record_woken(
         if (number != 0) {
             write_woken(self, recorded, number);
         }
-        give_up(self, recorded);
+        forget_kept(self, recorded);
     }
-    give_up(self, recorded); /* nothing was queued */
+    forget_kept(self, recorded); /* nothing was queued */
     return wakes_own;
 }
 

@@ -79,7 +79,7 @@ step_in(const struct fl_suspended *suspended, PyObject *op, PyObject **awaited)
 
 /* Whether it is the program's. */
 static bool
-look_at(struct walk *self, PyObject *op)
+ask_who(struct walk *self, PyObject *op)
 {
     const struct fl_suspended *suspended = &self->recorder->suspended;
     if (fl_is_coroutine(op)) {
@@ -91,7 +91,7 @@ look_at(struct walk *self, PyObject *op)
 }
 
 static void
-walk(struct walk *self, PyObject *op)
+walk_in(struct walk *self, PyObject *op)
 {
     PyObject *kept[N_KEPT], *awaited;
     size_t depth = 0;
@@ -103,7 +103,7 @@ walk(struct walk *self, PyObject *op)
     size_t end = depth > N_KEPT ? depth - N_KEPT : 0;
     bool found = false;
     while (depth > end && !found) {
-        found = look_at(self, kept[--depth % N_KEPT]);
+        found = ask_who(self, kept[--depth % N_KEPT]);
     }
 }
 
@@ -131,7 +131,7 @@ fl_record_wait(
     struct walk found = {.recorder = self};
     PyObject *future = task->base.fut_waiter;
     if (task->base.coro != NULL) {
-        walk(&found, task->base.coro);
+        walk_in(&found, task->base.coro);
     }
     struct fl_recorded_wait wait = {0, 0};
     if (found.code != NULL) {
