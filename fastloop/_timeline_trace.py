@@ -50,8 +50,9 @@ class _Trace:
         self.polls: dict[int, float] = {}
         self.alive: dict[int, int] = {}
         self.flows = 0
-        # The arrow that ends where the task's next step begins.
+        # The arrow that ends where the task's next step begins, or its step has begun.
         self.flow: dict[int, int] = {}
+        self.ended_flow: dict[int, int] = {}
 
     def events(self) -> Iterator[_Event]:
         """Yield them: the names of the tracks, then what was recorded."""
@@ -113,6 +114,8 @@ class _Trace:
                 kept = {**kept, "block": True, "cname": "terrible"}
             if time > since or name == "runs":
                 yield _complete(since, time, name, self._track(task), kept)
+            if name == "runs":
+                yield from self._arrow_end(since, task)
         self.state[task] = (time, what, args) if what else None
 
     def _count(self, time: float, task: int, by: int) -> _Event:
@@ -126,25 +129,27 @@ class _Trace:
         args = self._where(place)
         if maker:
             args = {"made by": self._title(maker), **args}
-            yield from self._arrow(time, maker, task, "made")
+            yield from self._arrow(time, maker, task)
         yield from self._become(time, task, "before its first step", args)
 
-    def _arrow(
-        self, time: float, source: int, task: int, name: str
-    ) -> Iterator[_Event]:
+    def _arrow(self, time: float, source: int, task: int) -> Iterator[_Event]:
         if task in self.flow:
             return
         self.flows += 1
         self.flow[task] = self.flows
-        start = {"ph": "s", "cat": "wake", "name": name, "id": self.flows}
+        start = {"ph": "s", "cat": "wake", "name": "wake", "id": self.flows}
         yield {**start, "ts": time / 1e3, **self._track(source)}
 
-    def _begin(self, time: float, task: int, _: int, __: int) -> Iterator[_Event]:
-        yield from self._become(time, task, "runs", {})
-        flow = self.flow.pop(task, 0)
+    def _arrow_end(self, time: float, task: int) -> Iterator[_Event]:
+        """Behind the step that it belongs to: of one time, the first is the outer."""
+        flow = self.ended_flow.pop(task, 0)
         if flow:
             end = {"ph": "f", "bp": "e", "cat": "wake", "name": "wake", "id": flow}
             yield {**end, "ts": time / 1e3, **self._track(task)}
+
+    def _begin(self, time: float, task: int, _: int, __: int) -> Iterator[_Event]:
+        yield from self._become(time, task, "runs", {})
+        self.ended_flow[task] = self.flow.pop(task, 0)
 
     def _end(self, time: float, task: int, name: int, place: int) -> Iterator[_Event]:
         if task not in self.state:
@@ -171,7 +176,7 @@ class _Trace:
         mark = {"ph": "i", "s": "t", "cat": "wake", "name": f"woken by {by}"}
         yield {**mark, "ts": time / 1e3, **self._track(task)}
         if waker:
-            yield from self._arrow(time, waker, task, "wake")
+            yield from self._arrow(time, waker, task)
         state = self.state.get(task)
         if state is not None and state[1] == "runs":
             state[2]["woken"] = True

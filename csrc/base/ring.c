@@ -27,6 +27,7 @@ fl_ring_init(struct fl_ring *ring, size_t capacity)
     }
     ring->slots = slots;
     ring->mask = rounded - 1;
+    ring->full = rounded;
     return 0;
 }
 
@@ -48,6 +49,23 @@ ring_move(struct fl_ring *ring, uintptr_t *slots, size_t capacity)
     free(ring->slots);
     ring->slots = slots;
     ring->mask = mask;
+    ring->full = ring->told == NULL ? capacity : 0;
+}
+
+void
+fl_ring_tell(struct fl_ring *ring, void (*told)(struct fl_ring *ring))
+{
+    ring->told = told;
+    ring->full = told == NULL ? ring->mask + 1 : 0;
+}
+
+int
+fl_ring_make_room(struct fl_ring *ring)
+{
+    if (ring->told != NULL) {
+        ring->told(ring);
+    }
+    return fl_ring_count(ring) > ring->mask ? fl_ring_grow(ring) : 0;
 }
 
 int
@@ -84,7 +102,8 @@ fl_ring_check(const struct fl_ring *ring)
     if (ring->slots == NULL || (capacity & ring->mask) != 0 || capacity == 0) {
         return -EINVAL;
     }
-    if (ring->tail - ring->head > capacity) {
+    if (ring->tail - ring->head > capacity ||
+        ring->full != (ring->told == NULL ? capacity : 0)) {
         return -EINVAL;
     }
     return 0;

@@ -5,6 +5,8 @@
  * power of two; head and tail count up for ever and are masked on access, so
  * `tail - head` is the number of entries even after the counters wrap.
  *
+ * Somebody may have each push told: such a ring looks full, and the others pay nothing.
+ *
  * One thread at a time (the GIL, in the loop's use).
  */
 #ifndef FASTLOOP_BASE_RING_H
@@ -20,6 +22,9 @@ struct fl_ring {
     size_t mask; /* capacity - 1 */
     size_t head; /* next to pop */
     size_t tail; /* next to push */
+    size_t
+        full; /* how many words are too many: the capacity, or 0 if pushes are told */
+    void (*told)(struct fl_ring *ring);
 };
 
 /* Returns 0 or -ENOMEM. capacity is rounded up to a power of two. */
@@ -32,6 +37,13 @@ void fl_ring_deinit(struct fl_ring *ring);
 /* Doubles the capacity, keeping the order. Returns 0 or -ENOMEM (the ring is
  * then unchanged). */
 FL_SLOW int fl_ring_grow(struct fl_ring *ring);
+
+/* What is behind fl_ring_reserve: tells, and grows if that is needed. */
+FL_SLOW int fl_ring_make_room(struct fl_ring *ring);
+
+/* told(ring) is called wherever room for a word is made, before the push; it leaves the
+ * ring alone. NULL ends it. */
+void fl_ring_tell(struct fl_ring *ring, void (*told)(struct fl_ring *ring));
 
 /* Gives memory back down to capacity, a power of two, if the words fit. Never fails. */
 FL_SLOW void fl_ring_shrink(struct fl_ring *ring, size_t capacity);
@@ -50,7 +62,8 @@ fl_ring_count(const struct fl_ring *ring)
 static inline int
 fl_ring_reserve(struct fl_ring *ring)
 {
-    return FL_UNLIKELY(ring->tail - ring->head > ring->mask) ? fl_ring_grow(ring) : 0;
+    return FL_UNLIKELY(ring->tail - ring->head >= ring->full) ? fl_ring_make_room(ring)
+                                                              : 0;
 }
 
 /* Returns 0 or -ENOMEM (word not queued). */

@@ -43,7 +43,6 @@ loop_set_defaults(LoopObject *self)
 {
     self->may_skip_polls = 1;
     self->run_task = fl_observe_runner(self->state);
-    fl_recorder_take_loop(self);
     self->may_defer_writes = 1;
     self->clock_resolution = 1e-9; /* time.get_clock_info('monotonic') on Linux */
     self->slow_callback_duration = PyFloat_FromDouble(0.1);
@@ -92,6 +91,7 @@ loop_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwar
         Py_DECREF(self);
         return NULL;
     }
+    fl_recorder_take_loop(self);
     return (PyObject *)self;
 }
 

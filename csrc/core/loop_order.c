@@ -161,6 +161,9 @@ fl_virtual_shuffle(LoopObject *self)
 {
     struct fl_virtual *clock = self->virtual;
     size_t count = fl_ring_count(&self->ready);
+    if (self->state->recorder != NULL) {
+        fl_record_looked(self); /* while it can be told who queued what */
+    }
     if (clock->random_of != clock->seed) {
         clock->random_of = clock->seed;
         clock->random = (uint64_t)clock->seed;

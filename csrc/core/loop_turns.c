@@ -194,6 +194,9 @@ put_off_queued(struct fl_nested *self)
 {
     struct fl_ring *ready = &self->loop->ready;
     int status = 0;
+    if (ready->told != NULL) {
+        ready->told(ready); /* who looks at what is queued must not find it gone */
+    }
     for (size_t n = fl_ring_count(ready); n > 0 && fl_ring_count(ready) > 0; n--) {
         uintptr_t word = fl_ring_pop(ready);
         if (waits(self, word)) { /* escapes */

@@ -81,14 +81,15 @@ fl_observe_end(
     int status
 )
 {
-    note(task, fl_clock_ticks());
+    int64_t ticks = fl_clock_ticks();
+    note(task, ticks);
     if (!has_observers_of_steps(state)) {
         return status;
     }
     PyObject *exc = fl_error_take();
     PyObject *op = (PyObject *)task;
     if (state->recorder != NULL) {
-        fl_record_step_ended(state, op, &self->recorded);
+        fl_record_step_ended(state, op, &self->recorded, ticks);
     }
     if (tell_step(self, state->types.observe_step, task) < 0) { /* escapes */
         exc = fl_error_first(exc);

@@ -75,6 +75,13 @@ fl_error_restore(PyObject *exc)
 }
 #endif
 
+/* 3.13: what a coroutine awaits may be asked also while it runs: nothing. */
+#if PY_VERSION_HEX >= 0x030D0000
+#define FL_ASKS_WHAT_IS_AWAITED 1
+#else
+#define FL_ASKS_WHAT_IS_AWAITED 0
+#endif
+
 /* 3.12: throw(type, value, traceback) is deprecated. */
 #if PY_VERSION_HEX >= 0x030C0000
 #define FL_THROW_WARNS true

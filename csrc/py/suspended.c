@@ -170,8 +170,8 @@ behind_step(PyObject *op)
         "async_generator_asend", "async_generator_athrow", "coroutine_wrapper"
     };
     const PyTypeObject *type = Py_TYPE(op);
-    if (PyCoro_CheckExact(op) || (type->tp_flags & Py_TPFLAGS_HEAPTYPE) ||
-        type->tp_traverse == NULL) {
+    if (PyCoro_CheckExact(op) || PyGen_CheckExact(op) ||
+        (type->tp_flags & Py_TPFLAGS_HEAPTYPE) || type->tp_traverse == NULL) {
         return op;
     }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(steps); i++) {
@@ -183,8 +183,9 @@ behind_step(PyObject *op)
     return op;
 }
 
-PyObject *
-fl_suspended_awaits(const struct fl_suspended_kind *kind, PyObject *op)
+/* Borrowed, or NULL. */
+static PyObject *
+awaited_by(const struct fl_suspended_kind *kind, PyObject *op)
 {
     PyObject *awaited = kind->awaited == NULL ? NULL : kind->awaited(op, NULL);
     if (awaited == NULL || awaited == Py_None) {
@@ -193,6 +194,22 @@ fl_suspended_awaits(const struct fl_suspended_kind *kind, PyObject *op)
     }
     Py_DECREF(awaited); /* it has it, while it is suspended */
     return behind_step(awaited);
+}
+
+bool
+fl_suspended_step(const struct fl_suspended *self, PyObject *op, PyObject **awaited)
+{
+#if FL_ASKS_WHAT_IS_AWAITED
+    /* fast: whoever awaits something is suspended; before, this may not be asked */
+    const struct fl_suspended_kind *any = kind_of(self, op);
+    *awaited = any == NULL ? NULL : awaited_by(any, op);
+    if (*awaited != NULL) {
+        return true;
+    }
+#endif
+    const struct fl_suspended_kind *kind = fl_suspended_kind(self, op);
+    *awaited = kind == NULL ? NULL : awaited_by(kind, op);
+    return kind != NULL;
 }
 
 PyObject *

@@ -34,9 +34,11 @@ int fl_suspended_learn(struct fl_suspended *self, PyObject *probes);
 const struct fl_suspended_kind *
 fl_suspended_kind(const struct fl_suspended *self, PyObject *op);
 
-/* What such a one awaits: borrowed from it, or NULL. What lies in between and is
- * Python's own, such as a step of an asynchronous generator, is passed by. */
-PyObject *fl_suspended_awaits(const struct fl_suspended_kind *kind, PyObject *op);
+/* Whether op is such a one, and what it awaits: borrowed from it, or NULL. What lies in
+ * between and is Python's own, such as a step of an asynchronous generator, is passed
+ * by. */
+bool
+fl_suspended_step(const struct fl_suspended *self, PyObject *op, PyObject **awaited);
 
 /* Its code, borrowed, also of one in another state, or NULL if that is not known; the
  * offset of its instruction. (The getter of the code tells audit hooks.) */

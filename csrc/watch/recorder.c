@@ -105,7 +105,11 @@ fl_record_made(struct fl_state *state, PyObject *op)
     }
     uint32_t place = find_maker(state); /* escapes */
     struct fl_recorder *self = state->recorder;
-    uint32_t number = self == NULL ? 0 : enter_task(self, task);
+    struct fl_recorded *of = self == NULL ? NULL : fl_record_loop(self, loop);
+    if (of != NULL) {
+        (void)fl_record_woken(self, loop, of, NULL);
+    }
+    uint32_t number = of == NULL ? 0 : enter_task(self, task);
     if (number == 0) {
         if (self != NULL) {
             self->n_lost++;
@@ -133,6 +137,30 @@ woken_by(uintptr_t word)
     return callback == NULL ? NULL : fl_task_woken_by(callback);
 }
 
+/* The event that was kept for the entry at seen, or a new one. */
+static void
+write_woken(struct fl_recorder *self, struct fl_recorded *recorded, uint32_t number)
+{
+    uint32_t waker = recorded->task, cause = waker != 0 ? 0 : recorded->cause;
+    if (recorded->kept == 0) {
+        fl_record(self, FL_EVENT_WOKEN, number, waker, cause);
+        return;
+    }
+    struct fl_event *event = &self->events[recorded->kept - 1];
+    *event = (struct fl_event){event->ticks, number, waker, cause, FL_EVENT_WOKEN};
+    recorded->kept = 0;
+}
+
+/* It wakes nobody. If others lie behind it the event stays, as none. */
+static void
+forget_kept(struct fl_recorder *self, struct fl_recorded *recorded)
+{
+    if (recorded->kept != 0 && recorded->kept == self->count && self->n_lost == 0) {
+        self->count--;
+    }
+    recorded->kept = 0;
+}
+
 bool
 fl_record_woken(
     struct fl_recorder *self, LoopObject *loop, struct fl_recorded *recorded,
@@ -142,27 +170,41 @@ fl_record_woken(
     struct fl_ring *ring = &loop->ready;
     bool wakes_own = false;
     ptrdiff_t n_run = (ptrdiff_t)(ring->head - recorded->seen);
-    recorded->seen = n_run > 0 ? ring->head : recorded->seen;
+    if (n_run > 0) {
+        forget_kept(self, recorded);
+        recorded->seen = ring->head;
+    }
     for (; (ptrdiff_t)(ring->tail - recorded->seen) > 0; recorded->seen++) {
         uintptr_t word = fl_ring_peek(ring, recorded->seen - ring->head);
         PyObject *task = woken_by(word);
-        if (task == NULL) {
-            continue;
-        }
-        if (task == own) {
-            wakes_own = true;
-            continue;
-        }
-        uint32_t number = fl_record_task(self, task);
+        bool is_own = task != NULL && task == own;
+        uint32_t number = task == NULL || is_own ? 0 : fl_record_task(self, task);
+        wakes_own |= is_own;
         if (number != 0) {
-            bool by_task = recorded->task != 0;
-            fl_record(
-                self, FL_EVENT_WOKEN, number, recorded->task,
-                by_task ? 0 : recorded->cause
-            );
+            write_woken(self, recorded, number);
         }
+        forget_kept(self, recorded);
     }
+    forget_kept(self, recorded); /* nothing was queued */
     return wakes_own;
+}
+
+void
+fl_record_push(struct fl_ring *ring)
+{
+    LoopObject *loop = FL_CONTAINER_OF(ring, LoopObject, ready);
+    struct fl_recorder *self = loop->state->recorder;
+    struct fl_recorded *recorded = self == NULL ? NULL : fl_record_loop(self, loop);
+    if (recorded == NULL || recorded->at_poll != 0) {
+        return; /* what a poll queues is told of behind it */
+    }
+    if (recorded->seen != ring->tail || recorded->kept != 0) {
+        (void)fl_record_woken(self, loop, recorded, NULL);
+    }
+    if (self->count < self->room) {
+        fl_record(self, FL_EVENT_NONE, 0, 0, 0);
+        recorded->kept = self->count;
+    }
 }
 
 /* ---- steps ---- */
@@ -210,7 +252,8 @@ outcome_now(const TaskObject *task)
 
 void
 fl_record_end(
-    struct fl_recorder *self, LoopObject *loop, TaskObject *task, uint32_t number
+    struct fl_recorder *self, LoopObject *loop, TaskObject *task, uint32_t number,
+    int64_t ticks
 )
 {
     struct fl_recorded *recorded = &loop->recorded;
@@ -222,19 +265,20 @@ fl_record_end(
     if (outcome == FL_OUTCOME_NONE) {
         wait = fl_record_wait(self, loop->state, task);
     }
-    fl_record(self, FL_EVENT_END, number, wait.name, wait.place);
+    fl_record_at(self, ticks, FL_EVENT_END, number, wait.name, wait.place);
     if (outcome != FL_OUTCOME_NONE) {
-        fl_record(self, FL_EVENT_DONE, number, outcome, 0);
+        fl_record_at(self, ticks, FL_EVENT_DONE, number, outcome, 0);
         recorded_task(self, number)->outcome = (uint8_t)outcome;
     }
     else if (wakes_own) {
-        fl_record(self, FL_EVENT_WOKEN, number, number, 0);
+        fl_record_at(self, ticks, FL_EVENT_WOKEN, number, number, 0);
     }
 }
 
 void
 fl_record_step_ended(
-    const struct fl_state *state, PyObject *op, const struct fl_recorded_turn *turn
+    const struct fl_state *state, PyObject *op, const struct fl_recorded_turn *turn,
+    int64_t ticks
 )
 {
     struct fl_recorder *self = state->recorder;
@@ -243,7 +287,7 @@ fl_record_step_ended(
         loop->recorded.run != self->run) {
         return; /* another recording, if any, or its loop was put in its place */
     }
-    fl_record_end(self, loop, (TaskObject *)(void *)op, turn->task);
+    fl_record_end(self, loop, (TaskObject *)(void *)op, turn->task, ticks);
     loop->recorded.task = turn->outer_task;
     loop->recorded.cause = turn->outer_cause;
 }

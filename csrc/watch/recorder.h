@@ -7,7 +7,8 @@
  * It keeps none of the program's objects but what cannot notice: code objects, names,
  * types. It runs none of the program's code: what a task waits for is read from its
  * coroutines as they are, at the end of a step. Who woke whom is found in the ready
- * ring: what a step has queued lies behind what was there at its beginning.
+ * ring, which tells of each push: that is the time. The word is there when somebody
+ * looks next, and if it wakes nobody the event that was kept for it is given up.
  *
  * Events that find no room, or no memory for what they name, are counted, or name
  * nothing; none of this fails. Under the GIL.
@@ -23,7 +24,8 @@ struct fl_state;
 
 /* As _timeline.py has them. */
 enum fl_event_kind {
-    FL_EVENT_MADE = 1,   /* task: its maker or 0, place */
+    FL_EVENT_NONE,       /* given up */
+    FL_EVENT_MADE,       /* task: its maker or 0, place */
     FL_EVENT_BEGIN,      /* task: a step begins */
     FL_EVENT_END,        /* task: name of what it waits for, place */
     FL_EVENT_WOKEN,      /* task: who woke it, else 0 and the name of what did */
@@ -43,6 +45,7 @@ struct fl_recorded {
     uint32_t task;  /* whose step it is, or 0: then */
     uint32_t cause; /* the name of what it is, or 0 */
     size_t seen;    /* up to this place in the ring it is known who queued what */
+    size_t kept;    /* that event, from 1, is kept for what is queued at seen; or 0 */
     size_t at_poll; /* how many events there were before the poll */
     uint64_t n_polls;
     bool has_name;   /* its thread's is known */
@@ -58,14 +61,15 @@ struct fl_recorded_turn {
 
 /* ---- tasks: recorder.c ---- */
 
-/* A task of ours, as observers see it: made; a step of it begins, and has ended. The
- * second of the last two keeps the exception that is set. */
+/* A task of ours, as observers see it: made; a step of it begins, and has ended at a
+ * time. The second of the last two keeps the exception that is set. */
 FL_SLOW void fl_record_made(struct fl_state *state, PyObject *task);
 FL_SLOW void fl_record_step(
     const struct fl_state *state, PyObject *task, struct fl_recorded_turn *turn
 );
 FL_SLOW void fl_record_step_ended(
-    const struct fl_state *state, PyObject *task, const struct fl_recorded_turn *turn
+    const struct fl_state *state, PyObject *task, const struct fl_recorded_turn *turn,
+    int64_t ticks
 );
 
 /* ---- a loop's iteration: recorder_loop.c ---- */

@@ -13,6 +13,7 @@ fl_recorder_take_loop(LoopObject *loop)
 {
     if (loop->state->recorder != NULL) {
         loop->instance_overrides |= FL_OVERRIDES_RECORDED;
+        fl_ring_tell(&loop->ready, fl_record_push);
     }
 }
 
@@ -23,6 +24,7 @@ lead_loops(struct fl_state *state)
     for (; link != &state->loops; link = link->next) {
         LoopObject *loop = FL_CONTAINER_OF(link, LoopObject, live_loops);
         loop->instance_overrides &= ~(uint32_t)FL_OVERRIDES_RECORDED;
+        fl_ring_tell(&loop->ready, NULL);
         fl_recorder_take_loop(loop);
     }
     fl_observe_settle(state);
@@ -123,7 +125,8 @@ settle_opened(struct fl_recorder *self, LoopObject *loop, struct fl_recorded *re
     }
     recorded->has_opened = false;
     if (task != NULL) {
-        fl_record_end(self, loop, (TaskObject *)(void *)task, of->opened_task);
+        int64_t ticks = fl_clock_ticks();
+        fl_record_end(self, loop, (TaskObject *)(void *)task, of->opened_task, ticks);
     }
     else { /* it is done, and who knows how */
         (void)fl_record_woken(self, loop, recorded, NULL);
@@ -146,6 +149,31 @@ fl_record_settle(
 }
 
 /* ---- end ---- */
+
+/* What was queued last. */
+static void
+look_at_rings(struct fl_recorder *self)
+{
+    struct fl_list *link = self->state->loops.next;
+    for (; link != &self->state->loops; link = link->next) {
+        LoopObject *loop = FL_CONTAINER_OF(link, LoopObject, live_loops);
+        if (loop->recorded.run == self->run && loop->recorded.at_poll == 0) {
+            (void)fl_record_woken(self, loop, &loop->recorded, NULL);
+        }
+    }
+}
+
+static void
+leave_out_none(struct fl_recorder *self)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < self->count; i++) {
+        if (self->events[i].kind != FL_EVENT_NONE) {
+            self->events[n++] = self->events[i];
+        }
+    }
+    self->count = n;
+}
 
 /* What begins, of a loop: what it ends with; 0 for other events. */
 static uint8_t
@@ -199,8 +227,10 @@ fl_recorder_stop(struct fl_state *state)
 {
     struct fl_recorder *self = state->recorder;
     if (self != NULL) {
+        look_at_rings(self);
         state->recorder = NULL;
         lead_loops(state);
+        leave_out_none(self);
         end_all(self);
     }
     return self;

@@ -116,12 +116,16 @@ bool fl_record_woken(
     const PyObject *own
 );
 
+/* A ring of a loop's: its time is now, whoever is woken by what is queued next. */
+void fl_record_push(struct fl_ring *ring);
+
 /* A task's number, given now if it has none; 0 without memory. */
 uint32_t fl_record_task(struct fl_recorder *self, PyObject *task);
 
-/* The end of a task's step; it may be done. */
+/* The end of a task's step, at a time; it may be done. */
 void fl_record_end(
-    struct fl_recorder *self, struct LoopObject *loop, TaskObject *task, uint32_t number
+    struct fl_recorder *self, struct LoopObject *loop, TaskObject *task,
+    uint32_t number, int64_t ticks
 );
 
 /* Writes the end of a step that was under way when recording began, if it is over. */

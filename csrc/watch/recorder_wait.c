@@ -2,12 +2,15 @@
  *
  * The innermost function of the program's says where; what it calls of asyncio's says
  * for what, by the innermost of those that has a public name: `async with lock` is
- * Lock.acquire. If it awaits a future itself that says what it is.
+ * Lock.acquire. If it awaits a future itself that says what it is. So the way in only
+ * finds the innermost; what they are is asked on the way out, to the first that is the
+ * program's.
  */
 #include "py/awaitable.h"
 #include "watch/recorder_state.h"
 
-#define DEEPEST 10000 /* of coroutines; nobody has a circle of them */
+#define DEEPEST 10000u /* of coroutines; nobody has a circle of them */
+#define N_KEPT 32u     /* of the innermost; the library's own are few */
 
 struct walk {
     struct fl_recorder *recorder;
@@ -17,66 +20,90 @@ struct walk {
     uint32_t public; /* of the innermost one that is public */
 };
 
-/* A function on the way in. instruction: -1 if there is no frame. */
 static void
+pass_library(struct walk *self, uint32_t number, bool is_private)
+{
+    self->outer = number;
+    self->public = self->public != 0 || is_private ? self->public : number;
+}
+
+/* A function on the way out. instruction: -1 if there is no frame. Whether it is the
+ * program's. */
+static bool
 pass(struct walk *self, PyObject *code, int instruction)
 {
     struct fl_recorder *recorder = self->recorder;
     uint32_t number = fl_record_name(recorder, code);
     if (number == 0) {
-        return;
+        return false;
     }
     const struct fl_recorded_name *name =
         FL_RECORDED(recorder->names, fl_recorded_name, number);
-    if (!name->is_librarys) {
-        self->outer = self->public = 0;
-        self->code = code;
-        self->instruction = instruction;
-        return;
-    }
-    if (self->code == NULL && instruction >= 0) {
+    if (!name->is_librarys || instruction >= 0) {
         self->code = code;
         self->instruction = instruction;
     }
-    self->outer = self->outer == 0 ? number : self->outer;
-    self->public = name->is_private ? self->public : number;
+    if (name->is_librarys) {
+        pass_library(self, number, name->is_private);
+    }
+    return !name->is_librarys;
 }
 
-/* A coroutine in C of ours: what it awaits, borrowed, or NULL. */
-static PyObject *
+/* A coroutine in C of ours. As pass. */
+static bool
 pass_ours(struct walk *self, PyObject *op)
 {
     struct fl_coroutine_look look = {NULL, NULL, NULL};
     fl_coroutine_look(op, &look);
     if (look.function != NULL) {
-        pass(self, PyFunction_GET_CODE(look.function), -1);
+        return pass(self, PyFunction_GET_CODE(look.function), -1);
     }
-    else if (look.text != NULL) {
-        uint32_t number = fl_record_text(self->recorder, look.text);
-        self->outer = self->outer == 0 ? number : self->outer;
-        self->public = number;
+    if (look.text != NULL) {
+        pass_library(self, fl_record_text(self->recorder, look.text), false);
     }
-    return look.inner;
+    return false;
+}
+
+/* What it awaits: borrowed, or NULL. Whether it is suspended: else nothing is known. */
+static bool
+step_in(const struct fl_suspended *suspended, PyObject *op, PyObject **awaited)
+{
+    if (!PyCoro_CheckExact(op) && fl_is_coroutine(op)) {
+        struct fl_coroutine_look look = {NULL, NULL, NULL};
+        fl_coroutine_look(op, &look);
+        *awaited = look.inner;
+        return true;
+    }
+    return fl_suspended_step(suspended, op, awaited);
+}
+
+/* Whether it is the program's. */
+static bool
+ask_who(struct walk *self, PyObject *op)
+{
+    const struct fl_suspended *suspended = &self->recorder->suspended;
+    if (fl_is_coroutine(op)) {
+        return pass_ours(self, op);
+    }
+    PyObject *code = fl_suspended_code(suspended, op);
+    return code != NULL &&
+           pass(self, code, fl_suspended_instruction(suspended, op, code));
 }
 
 static void
 walk_in(struct walk *self, PyObject *op)
 {
-    const struct fl_suspended *suspended = &self->recorder->suspended;
-    for (int depth = 0; op != NULL && depth < DEEPEST; depth++) {
-        if (fl_is_coroutine(op)) {
-            op = pass_ours(self, op);
-            continue;
-        }
-        const struct fl_suspended_kind *kind = fl_suspended_kind(suspended, op);
-        if (kind == NULL) {
-            return;
-        }
-        PyObject *code = fl_suspended_code(suspended, op);
-        if (code != NULL) {
-            pass(self, code, fl_suspended_instruction(suspended, op, code));
-        }
-        op = fl_suspended_awaits(kind, op);
+    PyObject *kept[N_KEPT], *awaited;
+    size_t depth = 0;
+    while (op != NULL && depth < DEEPEST &&
+           step_in(&self->recorder->suspended, op, &awaited)) {
+        kept[depth++ % N_KEPT] = op;
+        op = awaited;
+    }
+    size_t end = depth > N_KEPT ? depth - N_KEPT : 0;
+    bool found = false;
+    while (depth > end && !found) {
+        found = ask_who(self, kept[--depth % N_KEPT]);
     }
 }
 
@@ -101,19 +128,19 @@ fl_record_wait(
     struct fl_recorder *self, const struct fl_state *state, const TaskObject *task
 )
 {
-    struct walk walk = {.recorder = self};
+    struct walk found = {.recorder = self};
     PyObject *future = task->base.fut_waiter;
     if (task->base.coro != NULL) {
-        walk_in(&walk, task->base.coro);
+        walk_in(&found, task->base.coro);
     }
     struct fl_recorded_wait wait = {0, 0};
-    if (walk.code != NULL) {
-        wait.place = fl_record_place(self, walk.code, walk.instruction);
+    if (found.code != NULL) {
+        wait.place = fl_record_place(self, found.code, found.instruction);
     }
     if (future == NULL) {
         return wait; /* its turn comes again by itself */
     }
-    wait.name = walk.public != 0 ? walk.public : walk.outer;
+    wait.name = found.public != 0 ? found.public : found.outer;
     if (wait.name == 0) {
         wait.name = name_of_future(self, state, future);
     }

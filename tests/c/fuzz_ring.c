@@ -12,6 +12,7 @@ struct model {
     size_t words[N_WORDS_MAX]; /* what is in the ring, from its front */
     size_t n_words;
     size_t n_pushed;
+    size_t n_told; /* since the last push, or SIZE_MAX if pushes are not told */
     struct fl_list head;
     struct fl_list node[N_NODES];
     size_t order[N_NODES]; /* nodes that are in the list, from its front */
@@ -19,10 +20,28 @@ struct model {
 };
 
 static void
+told(struct fl_ring *ring)
+{
+    struct model *model = (struct model *)(void *)ring; /* its first field */
+    model->n_told++;
+    HOLDS(fl_ring_count(ring) == model->n_words);
+}
+
+/* From now on, or no longer. */
+static void
+tell(struct model *model, bool on)
+{
+    fl_ring_tell(&model->ring, on ? told : NULL);
+    model->n_told = on ? 0 : SIZE_MAX;
+}
+
+static void
 push(struct model *model, size_t n)
 {
     for (size_t i = 0; i < n && model->n_words < N_WORDS_MAX; i++) {
         HOLDS(fl_ring_push(&model->ring, model->n_pushed) == 0);
+        HOLDS(model->n_told == SIZE_MAX || model->n_told == 1);
+        model->n_told = model->n_told == SIZE_MAX ? SIZE_MAX : 0;
         model->words[model->n_words++] = model->n_pushed++;
     }
 }
@@ -54,7 +73,7 @@ static void
 operate(struct model *model, struct fuzz_program *program)
 {
     size_t node;
-    switch (fuzz_below(program, 6)) {
+    switch (fuzz_below(program, 7)) {
     case 0:
         push(model, 1);
         return;
@@ -76,11 +95,15 @@ operate(struct model *model, struct fuzz_program *program)
         fl_list_append(&model->head, &model->node[node]);
         model->order[model->n_nodes++] = node;
         return;
+    case 5:
+        tell(model, fuzz_byte(program) % 2 == 0);
+        return;
     default:
         HOLDS(fl_ring_grow(&model->ring) == 0 || model->ring.mask > SIZE_MAX / 2);
         if (model->ring.mask > N_WORDS_MAX) {
             fl_ring_deinit(&model->ring);
             HOLDS(fl_ring_init(&model->ring, 1) == 0);
+            model->n_told = SIZE_MAX;
             model->n_words = 0;
         }
     }
@@ -110,6 +133,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct model *model = calloc(1, sizeof(*model));
     HOLDS(model != NULL);
     HOLDS(fl_ring_init(&model->ring, fuzz_below(&program, 40)) == 0);
+    model->n_told = SIZE_MAX;
     /* counters that are about to wrap, as after years */
     model->ring.head = model->ring.tail = SIZE_MAX - fuzz_byte(&program);
     fl_list_init(&model->head);

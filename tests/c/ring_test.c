@@ -126,6 +126,31 @@ CASE(a_ring_too_large_to_double_is_refused)
     CHECK(huge.slots == &word);
 }
 
+static size_t n_told;
+
+static void
+count_told(struct fl_ring *of)
+{
+    CHECK(of == &ring);
+    n_told++;
+}
+
+CASE(pushes_are_told)
+{
+    CHECK(fl_ring_init(&ring, 2) == 0);
+    fl_ring_tell(&ring, count_told);
+    n_told = 0;
+    push_many(1, 9); /* it grows, and tells of the next ones still */
+    CHECK(n_told == 9);
+    CHECK(fl_ring_check(&ring) == 0);
+    fl_ring_tell(&ring, NULL);
+    push_many(10, 40);
+    CHECK(n_told == 9);
+    CHECK(fl_ring_check(&ring) == 0);
+    pop_many(1, 40);
+    fl_ring_deinit(&ring);
+}
+
 CASE(deinit_twice)
 {
     CHECK(fl_ring_init(&ring, 4) == 0);

@@ -1,7 +1,13 @@
 """The timeline in Chrome's form."""
 
+import asyncio
 import json
+import math
 
+import pytest
+
+import fastloop
+from fastloop import _core
 from fastloop._timeline_trace import trace
 from tests.timeline.recordings import BEGIN, END, MS, Builder, locks, many
 
@@ -138,3 +144,109 @@ def test_a_recording_of_nothing():
     made = Builder()
     made.loops.clear()
     assert loaded(made.recording(0))["traceEvents"] == []
+
+
+# ---- the rules of the form ----
+
+NEEDED = {
+    "X": {"name", "cat", "ts", "dur", "pid", "tid", "args"},
+    "M": {"name", "pid", "tid", "args"},
+    "i": {"name", "cat", "ts", "pid", "tid", "s"},
+    "C": {"name", "ts", "pid", "args"},
+    "s": {"name", "cat", "ts", "pid", "tid", "id"},
+    "f": {"name", "cat", "ts", "pid", "tid", "id", "bp"},
+}
+
+
+def check_rules(document):
+    """Assert what a reader of trace events asks of them."""
+    events = document["traceEvents"]
+    end = max((e["ts"] + e.get("dur", 0) for e in events if "ts" in e), default=0)
+    for event in events:
+        phase = event["ph"]
+        assert event.keys() - {"ph", "cname", "args"} == NEEDED[phase] - {"args"}
+        assert isinstance(event["name"], str) and event["name"]
+        assert isinstance(event["pid"], int) and isinstance(event.get("tid", 0), int)
+        assert phase == "M" or (math.isfinite(event["ts"]) and 0 <= event["ts"] <= end)
+        assert phase != "X" or (math.isfinite(event["dur"]) and event["dur"] >= 0)
+        assert phase != "i" or event["s"] == "t"
+    tracks = {(e["pid"], e["tid"]) for e in events if e["name"] == "thread_name"}
+    assert {(e["pid"], e["tid"]) for e in events if e.get("tid")} <= tracks
+    check_slices(events)
+    check_arrows(events)
+
+
+def check_slices(events):
+    """Those of a track follow each other or nest."""
+    of_track = {}
+    for event in named(events, "X"):
+        span = event["ts"], event["ts"] + event["dur"]
+        of_track.setdefault((event["pid"], event["tid"]), []).append(span)
+    for spans in of_track.values():
+        open_ends = []
+        for begin, end in sorted(spans, key=lambda span: (span[0], -span[1])):
+            while open_ends and open_ends[-1] <= begin + 1e-3:
+                open_ends.pop()
+            assert all(end <= one + 1e-3 for one in open_ends)
+            open_ends.append(end)
+
+
+def check_arrows(events):
+    """Each end has one beginning, of its name, no later; both lie in a slice."""
+    starts = {event["id"]: event for event in named(events, "s")}
+    assert len(starts) == len(named(events, "s"))
+    ended = [event["id"] for event in named(events, "f")]
+    assert len(set(ended)) == len(ended)
+    for event in named(events, "f"):
+        start = starts[event["id"]]
+        assert (start["cat"], start["name"]) == (event["cat"], event["name"])
+        assert start["ts"] <= event["ts"]
+    slices = {}
+    for n, event in enumerate(events):
+        if event["ph"] == "X" and event["name"] == "runs":
+            begin, end = event["ts"], event["ts"] + event["dur"]
+            slices.setdefault((event["pid"], event["tid"]), []).append((begin, end, n))
+    for n, event in enumerate(events):
+        if event["ph"] in "sf":
+            # what begins at one time is taken in the order of the file
+            assert any(
+                begin <= event["ts"] <= end + 1e-3 and (at < n or begin < event["ts"])
+                for begin, end, at in slices[event["pid"], event["tid"]]
+            )
+
+
+def test_the_rules():
+    check_rules(loaded(locks()))
+
+
+@pytest.mark.skipif(_core.Task is asyncio.Task, reason="no tasks are told")
+@pytest.mark.parametrize("events", [1_000_000, 200])
+def test_the_rules_of_a_real_recording(tmp_path, events):
+    async def worker(queue, lock):
+        while await queue.get() is not None:
+            async with lock:
+                await asyncio.sleep(0)
+
+    async def main():
+        queue, lock = asyncio.Queue(), asyncio.Lock()
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(5):
+                group.create_task(worker(queue, lock))
+            never = group.create_task(asyncio.sleep(60))
+            for n in range(50):
+                queue.put_nowait(n)
+                loop.call_soon(len, "")
+                if n % 10 == 0:
+                    await asyncio.sleep(0.001)
+            loop.run_nested(asyncio.sleep(0.001))
+            never.cancel()
+            for _ in range(5):
+                queue.put_nowait(None)
+
+    path = tmp_path / "out.json"
+    with fastloop.timeline(path, events=events):
+        fastloop.run(main())
+    document = json.loads(path.read_text())
+    check_rules(document)
+    assert len(named(document["traceEvents"], "f")) > 10
