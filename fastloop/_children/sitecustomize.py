@@ -21,4 +21,4 @@ if sys.version_info >= (3, 11) and os.environ.get("FASTLOOP_CHILDREN"):
     imports.open_door_with_asyncio(os.path.dirname(package))
 
 del sys.modules["sitecustomize"]
-import sitecustomize  # noqa: E402, F401
+import sitecustomize  # type: ignore[import-not-found] # noqa: E402, F401
