@@ -45,7 +45,7 @@ loop_set_defaults(LoopObject *self)
     self->run_task = fl_observe_runner(self->state);
     fl_recorder_take_loop(self);
     self->may_defer_writes = 1;
-    self->clock_resolution = 1e-9; /* time.get_clock_info('monotonic') on Linux */
+    self->clock_resolution = FL_CLOCK_RESOLUTION;
     self->slow_callback_duration = PyFloat_FromDouble(0.1);
     if (self->slow_callback_duration == NULL) {
         return -1;
