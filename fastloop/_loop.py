@@ -67,8 +67,6 @@ class _SelectorView:
     """What others ask of loop._selector: which events an fd has, by asyncio's
     transports; and clocks of tests put their own select() in front of this one."""
 
-    _EVENT = [(None, 1)]
-
     def __init__(self, loop: "Loop") -> None:
         self._loop = loop
 
@@ -85,7 +83,7 @@ class _SelectorView:
     def select(self, timeout: float | None = None) -> list[Any]:
         """Wait for an fd that is ready, or a call from another thread, for so many
         seconds. Their callbacks are queued; the list is empty if there are none."""
-        return self._EVENT if self._loop._poll_for(timeout) else []
+        return [(None, 1)] if self._loop._poll_for(timeout) else []
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

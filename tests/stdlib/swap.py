@@ -18,8 +18,8 @@ class UnderTest(NamedTuple):
 
 
 def load(name):
-    """ "asyncio", for a proof of the runner itself, or a module with a class Loop or, in
-    virtual time, TestLoop."""
+    """ "asyncio", for a proof of the runner itself, or a module with a class Loop, or
+    with TestLoop, whose time is virtual."""
     if name == "asyncio":
         return UnderTest(
             name, asyncio.SelectorEventLoop, asyncio.Task, asyncio.Future, asyncio
