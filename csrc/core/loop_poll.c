@@ -342,6 +342,10 @@ fl_loop_poll_for(PyObject *op, PyObject *timeout)
     if (fl_loop_poll_within(self, thread, timeout_ns) < 0) { /* escapes */
         return NULL;
     }
-    self->polled = fl_ring_count(&self->ready) > before ? FOUND : POLLED;
-    return PyBool_FromLong(self->polled == FOUND);
+    if (fl_ring_count(&self->ready) > before) {
+        self->polled = FOUND;
+        Py_RETURN_TRUE;
+    }
+    self->polled = POLLED;
+    Py_RETURN_FALSE;
 }
