@@ -124,7 +124,9 @@ def replaced_select():
         select = loop._selector.select
         loop._selector.select = lambda timeout: select(0)
         with contextlib.suppress(TypeError):
-            select("a")
+            loop._poll_for("a")
+        loop._poll_timeout()
+        loop._poll_for(0)
         await asyncio.sleep(0.001)
         loop.call_soon_threadsafe(object)
         await asyncio.sleep(0)
