@@ -53,15 +53,27 @@ fl_loop_may_stay(const LoopObject *self)
            self->may_skip_polls && !self->stopping && polled_lately(self);
 }
 
-/* Seconds from now_s to the next timer; there is one. */
+/* A poll takes neither less than nothing nor more than this. */
 static double
-seconds_to_timer(LoopObject *self, double now_s)
+clamp(double timeout_s)
 {
-    double timeout_s = fl_timers_next(&self->timers) - now_s;
     if (!(timeout_s > 0.0)) {
         return 0.0;
     }
     return timeout_s > MAX_TIMEOUT_S ? MAX_TIMEOUT_S : timeout_s;
+}
+
+static int64_t
+to_nanoseconds(double timeout_s)
+{
+    return (int64_t)ceil(clamp(timeout_s) * 1e9);
+}
+
+/* Seconds from now_s to the next timer; there is one. */
+static double
+seconds_to_timer(LoopObject *self, double now_s)
+{
+    return clamp(fl_timers_next(&self->timers) - now_s);
 }
 
 /* Nanoseconds from now_s to the next timer; -1 for ever. */
@@ -71,7 +83,7 @@ time_to_timer(LoopObject *self, double now_s)
     if (self->timers.count == 0) {
         return -1;
     }
-    return (int64_t)ceil(seconds_to_timer(self, now_s) * 1e9);
+    return to_nanoseconds(fl_timers_next(&self->timers) - now_s);
 }
 
 /* Drops what only a busy loop needs. escapes. Whether anything escaped. */
@@ -336,7 +348,7 @@ fl_loop_poll_for(PyObject *op, PyObject *timeout)
     if (self->polled == FOUND) {
         Py_RETURN_TRUE;
     }
-    int64_t timeout_ns = (int64_t)ceil(fmin(fmax(timeout_s, 0.0), MAX_TIMEOUT_S) * 1e9);
+    int64_t timeout_ns = to_nanoseconds(timeout_s);
     size_t before = fl_ring_count(&self->ready);
     PyThreadState *thread = PyThreadState_Get();
     if (fl_loop_poll_within(self, thread, timeout_ns) < 0) { /* escapes */
