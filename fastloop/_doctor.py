@@ -32,6 +32,7 @@ ENVIRONMENT = {
     "FASTLOOP_STOCK_TYPES": "1: tasks and futures are asyncio's own",
     "FASTLOOP_ACCELERATE": "1: asyncio's locks and queues are in C",
     "FASTLOOP_TLS": "stdlib: TLS is asyncio's own",
+    "FASTLOOP_CHILDREN": "from `python -m fastloop --children`",
     "PYTHONASYNCIODEBUG": "debug mode: slower",
     "PYTHONDEVMODE": "debug mode: slower",
 }

@@ -20,27 +20,37 @@ from . import _core, _frames, _run
 from ._accelerate import accelerate
 from ._imports import after_import
 from ._loop import Loop
-from ._options import Settings
+from ._options import Settings, parse, words_of
 from ._watch import watch
 
 _AsyncioLoop: Any = asyncio.SelectorEventLoop
 # The classes of the loops that ran and are not ours.
 _others: dict[type, None] = {}
+_is_open = False
 
 
 def open_door(settings: Settings) -> None:
-    """Make the loops of this process ours, and those of children by multiprocessing."""
+    """Make the loops of this process ours, and those of children by multiprocessing.
+
+    In a child that the environment and its parent lead here it is called twice.
+    """
+    global _is_open
     _run._debug_loops = settings.debug
     if settings.accelerate:
         accelerate()
     if settings.watch is not None:
         watch(settings.watch)
+    if settings.children:
+        _lead_children(settings)
+    if _is_open:
+        return
+    _is_open = True
     _take_calls_of_asyncios_class()
     _frames.hide_the_door()
     _watch_other_loops()
     atexit.register(_tell_of_other_loops, settings)
-    # the file is this process's
-    settings = dataclasses.replace(settings, timeline=None)
+    # the file is this process's, and the environment leads on by itself
+    settings = dataclasses.replace(settings, timeline=None, children=False)
     after_import("multiprocessing.spawn", functools.partial(_take_children, settings))
     if not settings.keep_uvloop:
         after_import("uvloop", _take_uvloop)
@@ -152,6 +162,29 @@ def _take_children(settings: Settings, spawn: ModuleType) -> None:
         return data
 
     spawn.get_preparation_data = with_door  # type: ignore[attr-defined]
+
+
+# ---- children that start afresh by other ways ----
+
+
+def _lead_children(settings: Settings) -> None:
+    """Have children that are Pythons begin with our sitecustomize."""
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_children")
+    paths = os.environ.get("PYTHONPATH", "")
+    if paths.split(os.pathsep)[0] != folder:
+        folder = f"{folder}{os.pathsep}{paths}" if paths else folder
+        os.environ["PYTHONPATH"] = folder
+    os.environ["FASTLOOP_CHILDREN"] = " ".join(words_of(settings))
+
+
+def open_as_environment_says() -> None:
+    """Open the door with the options of FASTLOOP_CHILDREN, whose first is --children.
+
+    The environment stays as the program has left it: its own children follow by that.
+    """
+    words = os.environ.get("FASTLOOP_CHILDREN", "").split()
+    if words:
+        open_door(parse(words[1:]).settings)
 
 
 # ---- what ran instead ----

@@ -1,12 +1,20 @@
-"""Do something to a module as soon as a program has imported it."""
+"""Do something to a module as soon as a program has imported it.
+
+Each child of `python -m fastloop --children` begins with this file: it imports little.
+"""
+
+from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any
 
-_Change = Callable[[ModuleType], None]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
+    _Change = Callable[[ModuleType], None]
 
 
 class _Finder:
@@ -52,3 +60,32 @@ def after_import(name: str, change: _Change) -> None:
     if module is not None:
         change(module)
     sys.meta_path.insert(0, _Finder(name, change))
+
+
+def open_door_with_asyncio(folder: str) -> None:
+    """Have asyncio's import, or fastloop's, open the door as the environment says.
+
+    folder: where fastloop is, if the child does not know it by itself.
+    """
+
+    def import_fastloop(_: ModuleType) -> None:
+        known = folder in sys.path
+        if not known:
+            sys.path.append(folder)
+        try:
+            import fastloop  # noqa: F401
+        except ImportError:
+            pass  # it is not built for this Python
+        finally:
+            if not known:
+                sys.path.remove(folder)
+
+    def open_door(_: ModuleType) -> None:
+        try:
+            from fastloop._door import open_as_environment_says
+        except ImportError:
+            return  # another module of that name
+        open_as_environment_says()
+
+    after_import("fastloop", open_door)
+    after_import("asyncio", import_fastloop)

@@ -64,7 +64,8 @@ INHERITED = {
 
 
 class _SelectorView:
-    """What asyncio's transports ask of loop._selector: which events an fd has."""
+    """What others ask of loop._selector: which events an fd has, by asyncio's
+    transports; and clocks of tests put their own select() in front of this one."""
 
     def __init__(self, loop: "Loop") -> None:
         self._loop = loop
@@ -78,6 +79,32 @@ class _SelectorView:
             raise KeyError(f"{fileobj!r} is not registered")
         fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
         return selectors.SelectorKey(fileobj, fd, events, None)
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        """Wait for an fd that is ready, or a call from another thread, for so many
+        seconds. Their callbacks are queued; the list is empty if there are none."""
+        return [(None, 1)] if self._loop._poll_for(timeout) else []
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "select":
+            attributes = self._loop.__dict__
+            attributes["_replaced_selector"] = self
+            if type(self._loop)._run_once is _core.EventLoop._run_once:
+                self._loop._run_once = self._run_once  # type: ignore[method-assign]
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        if name == "select":
+            attributes = self._loop.__dict__
+            attributes.pop("_replaced_selector", None)
+            if attributes.get("_run_once") == self._run_once:
+                del self._loop._run_once
+
+    def _run_once(self) -> None:
+        """An iteration in which the poll is by select(), as in asyncio's loop."""
+        self.select(self._loop._poll_timeout())
+        _core.EventLoop._run_once(self._loop)
 
 
 class Loop(
@@ -221,7 +248,9 @@ class Loop(
 
     @property
     def _selector(self) -> _SelectorView | None:
-        return None if self.is_closed() else _SelectorView(self)
+        if self.is_closed():
+            return None
+        return self.__dict__.get("_replaced_selector") or _SelectorView(self)
 
     if sys.version_info >= (3, 14):
 

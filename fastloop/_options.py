@@ -24,6 +24,7 @@ class Settings:
     accelerate: bool = False
     watch: float | None = None
     timeline: str | None = None
+    children: bool = False
 
 
 class Option(NamedTuple):
@@ -76,6 +77,13 @@ OPTIONS = (
         value="FILE",
     ),
     Option(
+        ("--children",),
+        "Python processes that the program starts, in whatever way, and\n"
+        "theirs, are on fastloop too, with these options but --timeline;\n"
+        "those started with -I, -E or -S are not",
+        setting="children",
+    ),
+    Option(
         ("--doctor",),
         "say what is found here: Python, build, checks, kernel, neighbours",
         report="_doctor:report",
@@ -113,8 +121,9 @@ asyncio, or through uvloop's functions, made by fastloop.
   -X dev, -u, -i, -W error, ...   options of `python` itself
 
 What follows the program is the program's. Processes that it starts by multiprocessing
-are on fastloop too; loops of classes of its own are left as they are. If loops ran and
-none was fastloop's, a line on standard error says so at the end.
+are on fastloop too, others with --children; loops of classes of its own are left as
+they are. If loops ran and none was fastloop's, a line on standard error says so at the
+end.
 """
 
 
@@ -190,6 +199,16 @@ def parse(words: list[str]) -> CommandLine:
         line.words = []
     line.settings = Settings(**settings)
     return line
+
+
+def words_of(settings: Settings) -> list[str]:
+    """Return the options for the children of --children, which is the first."""
+    words = ["--children"]
+    for option in OPTIONS:
+        value = getattr(settings, option.setting) if option.setting else None
+        if value and option.setting not in ("children", "timeline"):
+            words.append(option.names[0] + (f"={value}" if option.value else ""))
+    return words
 
 
 def _seconds(option: Option, text: str) -> float:

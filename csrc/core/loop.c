@@ -44,7 +44,7 @@ loop_set_defaults(LoopObject *self)
     self->may_skip_polls = 1;
     self->run_task = fl_observe_runner(self->state);
     self->may_defer_writes = 1;
-    self->clock_resolution = 1e-9; /* time.get_clock_info('monotonic') on Linux */
+    self->clock_resolution = FL_CLOCK_RESOLUTION;
     self->slow_callback_duration = PyFloat_FromDouble(0.1);
     if (self->slow_callback_duration == NULL) {
         return -1;

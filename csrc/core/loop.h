@@ -144,6 +144,7 @@ typedef struct LoopObject {
     char asyncgens_shutdown_called;
     char coroutine_origin_tracking_enabled;
     char took_wakeup_fd;
+    char polled;           /* by _poll_for, so that the iteration need not */
     char may_skip_polls;   /* switch: poll in every iteration if false */
     char skips_freely;     /* may skip polls, and nobody's clock is to be asked */
     char may_defer_writes; /* switch: send inside write() if false */
@@ -287,6 +288,9 @@ fl_loop_has_plain_clock(LoopObject *self)
     return !(fl_loop_overrides(self) & FL_OVERRIDES_ANY_TIME) &&
            !fl_time_is_replaced(self->state);
 }
+
+/* time.get_clock_info('monotonic') on Linux */
+#define FL_CLOCK_RESOLUTION 1e-9
 
 /* loop.time(). escapes. -1.0 with an exception set on failure. */
 FL_SLOW double fl_loop_ask_time(LoopObject *self);
@@ -477,6 +481,8 @@ fl_loop_skips_poll(LoopObject *self, PyThreadState *thread)
 }
 
 PyObject *fl_loop_process_events(PyObject *op, PyObject *events);
+PyObject *fl_loop_poll_for(PyObject *op, PyObject *timeout);
+PyObject *fl_loop_poll_timeout(PyObject *op, PyObject *ignored);
 /* Whether a turn may do its next one's work at once: nothing else waits, and the last
  * poll is as recent as in a busy streak. */
 bool fl_loop_may_stay(const LoopObject *self);

@@ -203,7 +203,7 @@ get_clock_resolution(PyObject *op, void *Py_UNUSED(closure))
 static int
 set_clock_resolution(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
 {
-    double resolution_s = value == NULL ? 0.0 : PyFloat_AsDouble(value);
+    double resolution_s = value == NULL ? FL_CLOCK_RESOLUTION : PyFloat_AsDouble(value);
     if (resolution_s == -1.0 && PyErr_Occurred()) {
         return -1;
     }

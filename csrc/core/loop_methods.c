@@ -30,12 +30,30 @@ PyDoc_STRVAR(
     "Return the loop's clock: seconds, of virtual time if it has that."
 );
 
+/* Who replaces time.monotonic may replace asyncio's loop.time() too, to have the loop
+ * go on by the true one: from then on that stands before this. escapes. */
+static FL_SLOW PyObject *
+replaced_time(PyObject *op)
+{
+    struct fl_state *state = ((LoopObject *)op)->state;
+    unsigned int before = state->base_version;
+    if (fl_loop_show_patches(state) < 0) { /* escapes */
+        return NULL;
+    }
+    if (state->base_version == before) {
+        return fl_time_call(state); /* escapes */
+    }
+    return PyObject_CallMethodOneArg(
+        state->SelectorEventLoop, state->str_time, op
+    ); /* escapes */
+}
+
 static PyObject *
 loop_time(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     struct fl_state *state = ((LoopObject *)op)->state;
     if (fl_time_is_replaced(state)) {
-        return fl_time_call(state); /* escapes */
+        return replaced_time(op); /* escapes */
     }
     return PyFloat_FromDouble(fl_clock_monotonic_s());
 }
@@ -309,6 +327,8 @@ PyMethodDef fl_loop_methods[] = {
     {"_handle_signal", fl_loop_handle_signal, METH_O, NULL},
     {"_make_handle", FL_FASTCALL(fl_loop_make_handle), METH_FASTCALL, NULL},
     {"_make_self_pipe", loop_nothing, METH_NOARGS, NULL},
+    {"_poll_for", fl_loop_poll_for, METH_O, NULL},
+    {"_poll_timeout", fl_loop_poll_timeout, METH_NOARGS, NULL},
     {"_process_events", fl_loop_process_events, METH_O, NULL},
     {"_read_from_self", fl_loop_read_from_self, METH_NOARGS, NULL},
     {"_remove_reader", fl_loop__remove_reader, METH_O, NULL},

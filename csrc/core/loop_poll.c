@@ -22,6 +22,8 @@
 /* asyncio.base_events.MAXIMUM_SELECT_TIMEOUT: some kernels dislike more. */
 #define MAX_TIMEOUT_S (24.0 * 3600.0)
 
+enum { NOT_POLLED, POLLED, FOUND };
+
 static bool
 polled_lately(const LoopObject *self)
 {
@@ -51,6 +53,29 @@ fl_loop_may_stay(const LoopObject *self)
            self->may_skip_polls && !self->stopping && polled_lately(self);
 }
 
+/* A poll takes neither less than nothing nor more than this. */
+static double
+clamp(double timeout_s)
+{
+    if (!(timeout_s > 0.0)) {
+        return 0.0;
+    }
+    return timeout_s > MAX_TIMEOUT_S ? MAX_TIMEOUT_S : timeout_s;
+}
+
+static int64_t
+to_nanoseconds(double timeout_s)
+{
+    return (int64_t)ceil(clamp(timeout_s) * 1e9);
+}
+
+/* Seconds from now_s to the next timer; there is one. */
+static double
+seconds_to_timer(LoopObject *self, double now_s)
+{
+    return clamp(fl_timers_next(&self->timers) - now_s);
+}
+
 /* Nanoseconds from now_s to the next timer; -1 for ever. */
 static int64_t
 time_to_timer(LoopObject *self, double now_s)
@@ -58,14 +83,7 @@ time_to_timer(LoopObject *self, double now_s)
     if (self->timers.count == 0) {
         return -1;
     }
-    double timeout_s = fl_timers_next(&self->timers) - now_s;
-    if (!(timeout_s > 0.0)) {
-        return 0;
-    }
-    if (timeout_s > MAX_TIMEOUT_S) {
-        timeout_s = MAX_TIMEOUT_S;
-    }
-    return (int64_t)ceil(timeout_s * 1e9);
+    return to_nanoseconds(fl_timers_next(&self->timers) - now_s);
 }
 
 /* Drops what only a busy loop needs. escapes. Whether anything escaped. */
@@ -234,6 +252,10 @@ int
 fl_loop_poll(LoopObject *self, PyThreadState *thread, double *looked_s)
 {
     *looked_s = NAN;
+    if (FL_UNLIKELY(self->polled)) {
+        self->polled = NOT_POLLED;
+        return 0;
+    }
     if (fl_loop_ensure_own(self) < 0) { /* escapes */
         return -1;
     }
@@ -289,4 +311,53 @@ PyObject *
 fl_loop_process_events(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(events))
 {
     Py_RETURN_NONE;
+}
+
+/* ---- for a program that has put something in front of loop._selector.select ---- */
+
+/* Seconds to sleep, or None: asked at the start of an iteration. */
+PyObject *
+fl_loop_poll_timeout(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    LoopObject *self = (LoopObject *)op;
+    self->polled = NOT_POLLED;
+    if (fl_loop_is_busy(self)) {
+        return PyFloat_FromDouble(0.0);
+    }
+    if (self->timers.count == 0) {
+        Py_RETURN_NONE;
+    }
+    double now_s = fl_loop_now(self); /* escapes */
+    if (now_s == -1.0 && PyErr_Occurred()) {
+        return NULL;
+    }
+    bool any = self->timers.count > 0; /* loop.time() may be anybody's */
+    return PyFloat_FromDouble(any ? seconds_to_timer(self, now_s) : 0.0);
+}
+
+/* Polls, and queues what it finds, which no other poll of this iteration may find
+ * again. Tells whether that was anything. */
+PyObject *
+fl_loop_poll_for(PyObject *op, PyObject *timeout)
+{
+    LoopObject *self = (LoopObject *)op;
+    double timeout_s = timeout == Py_None ? MAX_TIMEOUT_S : PyFloat_AsDouble(timeout);
+    if (timeout_s == -1.0 && PyErr_Occurred()) {
+        return NULL;
+    }
+    if (self->polled == FOUND) {
+        Py_RETURN_TRUE;
+    }
+    int64_t timeout_ns = to_nanoseconds(timeout_s);
+    size_t before = fl_ring_count(&self->ready);
+    PyThreadState *thread = PyThreadState_Get();
+    if (fl_loop_poll_within(self, thread, timeout_ns) < 0) { /* escapes */
+        return NULL;
+    }
+    if (fl_ring_count(&self->ready) > before) {
+        self->polled = FOUND;
+        Py_RETURN_TRUE;
+    }
+    self->polled = POLLED;
+    Py_RETURN_FALSE;
 }

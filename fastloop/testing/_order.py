@@ -56,6 +56,8 @@ def _schedule(main: Any, seed: int, options: dict[str, Any]) -> str:
             mains.append(task)  # the first to run
         elif mains[0].done() and task is not mains[0]:
             return
+        if task.get_loop()._has_failed:
+            return
         place = "its end" if task.done() else place_of(task)
         steps.append(f"{task.get_name()} {coroutine_name(task)}, to {place}")
 

@@ -52,6 +52,7 @@ class TestLoop(Loop):
     __test__ = False  # not for pytest to collect
 
     time = _core.EventLoop._virtual_time
+    _has_failed = False  # what follows is cleaning up
 
     def __init__(
         self,
@@ -98,6 +99,7 @@ class TestLoop(Loop):
         try:
             return super().run_until_complete(future)
         except Exception as exc:
+            self._has_failed = True
             if self._seed is not None:
                 note = f"order={self._seed}; FASTLOOP_SEED={self._seed} is the same one"
                 if note not in getattr(exc, "__notes__", ()):

@@ -113,3 +113,43 @@ def looked_for_leaks():
             await task
 
     run(main())
+
+
+@scenario
+def replaced_select():
+    import fastloop
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        select = loop._selector.select
+        loop._selector.select = lambda timeout: select(0)
+        with contextlib.suppress(TypeError):
+            loop._poll_for("a")
+        loop._poll_timeout()
+        loop._poll_for(0)
+        await asyncio.sleep(0.001)
+        loop.call_soon_threadsafe(object)
+        await asyncio.sleep(0)
+
+    fastloop.run(main())
+
+
+@scenario
+def replaced_clock_of_asyncio():
+    import time
+    from unittest import mock
+
+    import fastloop
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        true_time = time.monotonic
+        with (
+            mock.patch("time.monotonic", lambda: 5.0),
+            mock.patch.object(
+                asyncio.SelectorEventLoop, "time", lambda self: true_time()
+            ),
+        ):
+            loop.time()
+
+    fastloop.run(main())

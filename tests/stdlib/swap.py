@@ -18,7 +18,8 @@ class UnderTest(NamedTuple):
 
 
 def load(name):
-    """ "asyncio", for a proof of the runner itself, or a module with a class Loop."""
+    """ "asyncio", for a proof of the runner itself, or a module with a class Loop, or
+    with TestLoop, whose time is virtual."""
     if name == "asyncio":
         return UnderTest(
             name, asyncio.SelectorEventLoop, asyncio.Task, asyncio.Future, asyncio
@@ -28,7 +29,8 @@ def load(name):
     future = getattr(module, "Future", asyncio.Future)
     if task is asyncio.Task and future is asyncio.Future:
         task = future = None
-    return UnderTest(name, module.Loop, task, future, module)
+    loop = module.Loop if hasattr(module, "Loop") else module.TestLoop
+    return UnderTest(name, loop, task, future, module)
 
 
 def install(loop_class):

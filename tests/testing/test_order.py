@@ -1,6 +1,7 @@
 """Seeded order: what it shuffles and what it keeps, replays, planted bugs."""
 
 import asyncio
+import re
 import socket
 
 import pytest
@@ -9,6 +10,7 @@ from fastloop.testing import StuckError, explore, new_test_loop, run
 from tests.support import child_says
 
 SEEDS = range(30)
+REPLAYS = 1000
 
 
 def orders(main, **options):
@@ -390,6 +392,30 @@ def test_planted_bugs(fast_kind, main):
     for _ in range(100):
         with pytest.raises(PLANTED[main]):
             run(main(), order=seed)
+
+
+def failure_of(main, seed):
+    """All that is said of it, with tasks numbered from the first."""
+    with pytest.raises(PLANTED[main]) as caught:
+        explore(main, seeds=1, first=seed)
+    text = "\n".join([str(caught.value), *caught.value.__notes__])
+    numbers = sorted({int(number) for number in re.findall(r"Task-(\d+)", text)})
+    return re.sub(
+        r" *Task-(\d+)", lambda found: f" task {numbers.index(int(found[1]))}", text
+    )
+
+
+def test_a_failure_is_the_same_a_thousand_times(fast_kind):
+    """To the last step and word."""
+    for main in PLANTED:
+        with pytest.raises(PLANTED[main]) as caught:
+            explore(main, seeds=1000)
+        text = "".join(caught.value.__notes__)
+        seed = int(re.search(r"order=(\d+);", text)[1])
+        expected = failure_of(main, seed)
+        assert main.__name__ in expected
+        for _ in range(REPLAYS):
+            assert failure_of(main, seed) == expected
 
 
 def test_nothing_to_find(fast_kind):
