@@ -4,7 +4,8 @@ UNSEEN = {
     f"csrc/{file} {function}": reason
     for reason, places in {
         "the loop's own method is then found by its name, as an overridden one": """
-            core/loop_attrs.c fl_loop_read_overrides""",
+            core/loop_attrs.c fl_loop_read_overrides
+            core/loop_virtual.c fl_virtual_is_time""",
         "still ready at the next poll, which tries again": """
             core/source.c queue_debug  core/source.c source_on_ready
             core/reader_watch.c queue_handle""",
