@@ -22,8 +22,7 @@ struct fl_ring {
     size_t mask; /* capacity - 1 */
     size_t head; /* next to pop */
     size_t tail; /* next to push */
-    size_t
-        full; /* how many words are too many: the capacity, or 0 if pushes are told */
+    size_t full; /* so many words need room: the capacity, or 0 if pushes are told */
     void (*told)(struct fl_ring *ring);
 };
 

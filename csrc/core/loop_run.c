@@ -415,6 +415,16 @@ iterate_inside(LoopObject *self)
     return status;
 }
 
+/* By itself, whatever _run_once is. escapes. 0, or -1 with an exception. */
+static FL_SLOW int
+iterate_as_its_own(LoopObject *self)
+{
+    if (self->instance_overrides & FL_OVERRIDES_RECORDED) {
+        return iterate_recorded(self);
+    }
+    return self->n_nested > 0 ? iterate_inside(self) : iterate_once(self);
+}
+
 PyObject *
 fl_loop_run_once(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
@@ -428,11 +438,8 @@ fl_loop_run_once(PyObject *op, PyObject *Py_UNUSED(ignored))
     else {
         fl_run_take_drain(self);
     }
-    int status = self->instance_overrides & FL_OVERRIDES_RECORDED
-                     ? iterate_recorded(self)
-                 : self->n_nested == 0 ? iterate_once(self)
-                                       : iterate_inside(self);
-    fl_current_retract(self); /* escapes */
+    int status = iterate_as_its_own(self); /* escapes */
+    fl_current_retract(self);              /* escapes */
     return status < 0 ? NULL : Py_NewRef(Py_None);
 }
 
@@ -441,12 +448,8 @@ fl_loop_run_once(PyObject *op, PyObject *Py_UNUSED(ignored))
 static FL_SLOW int
 iterate_apart(LoopObject *self)
 {
-    uint32_t overrides = fl_loop_overrides(self);
-    if (overrides & FL_OVERRIDES_RECORDED && !(overrides & FL_OVERRIDES_RUN_ONCE)) {
-        return iterate_recorded(self);
-    }
-    if (!(overrides & FL_OVERRIDES_RUN_ONCE)) {
-        return self->n_nested > 0 ? iterate_inside(self) : iterate_once(self);
+    if (!(fl_loop_overrides(self) & FL_OVERRIDES_RUN_ONCE)) {
+        return iterate_as_its_own(self);
     }
     return fl_call_status(
         PyObject_CallMethodNoArgs((PyObject *)self, self->state->str__run_once)

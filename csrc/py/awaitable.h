@@ -20,10 +20,10 @@ enum fl_coroutine_phase {
     FL_COROUTINE_ENDED,
 };
 
-/* What a step answers: PYGEN_NEXT with what it yields, once its phase is another than
- * NEW; PYGEN_RETURN with its result; PYGEN_ERROR with an exception. */
 struct fl_coroutine_look;
 
+/* What a step answers: PYGEN_NEXT with what it yields, once its phase is another than
+ * NEW; PYGEN_RETURN with its result; PYGEN_ERROR with an exception. */
 struct fl_coroutine_kind {
     /* The first step. escapes. */
     PySendResult (*start)(PyObject *op, PyObject **result);
