@@ -77,7 +77,7 @@ class Timeline:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
-        self.end(_ended(kind))
+        self.end(how_ended(kind))
 
     def end(self, ended: str) -> None:
         """Write the file, once, and in the process that began it."""
@@ -176,7 +176,8 @@ def write(recording: Recording, path: str) -> None:
             file.write(data)
 
 
-def _ended(kind: type[BaseException] | None) -> str:
+def how_ended(kind: type[BaseException] | None) -> str:
+    """Return how a program has ended that such an exception has left, or none."""
     if kind is None:
         return "finished"
     if issubclass(kind, KeyboardInterrupt):

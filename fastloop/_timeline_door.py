@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from ._timeline import Timeline, timeline
+from ._timeline import Timeline, how_ended, timeline
 
 _ended = ""
 
@@ -75,8 +75,4 @@ def _finish(recording: Timeline, ended: str) -> None:
 def _how() -> str:
     """Return how the program has ended, as far as the interpreter has noted it."""
     kind = getattr(sys, "last_type", None)
-    if kind is None:
-        return _ended or "finished"
-    if issubclass(kind, KeyboardInterrupt):
-        return "interrupted"
-    return f"failed: {kind.__name__}"
+    return _ended if kind is None and _ended else how_ended(kind)

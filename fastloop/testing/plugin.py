@@ -17,7 +17,7 @@ import pytest
 
 from ._blocks import blocks
 from ._leaks import leaks
-from ._test_loop import TestLoop, run
+from ._test_loop import TestLoop
 
 _MARKS = (
     "virtual_time(start=0.0, *, end=None, grace=0.01, patience=None, order=None,"
@@ -44,13 +44,13 @@ def _factory(*args: Any, **options: Any) -> Callable[[], TestLoop]:
     return functools.partial(TestLoop, *args, **options)
 
 
-def _options(node: Any) -> Any:
-    """Return the arguments of the mark that counts, or None."""
+def _mark_of(node: Any) -> Any:
+    """Return the mark that counts, or None."""
     return node.get_closest_marker("virtual_time")
 
 
 def _factory_of(node: Any) -> Callable[[], TestLoop]:
-    mark = _options(node)
+    mark = _mark_of(node)
     return _factory() if mark is None else _factory(*mark.args, **mark.kwargs)
 
 
@@ -59,7 +59,7 @@ def pytest_asyncio_loop_factories(
     config: pytest.Config, item: Any
 ) -> Mapping[str, _Factory] | None:
     """Called by pytest-asyncio, from 1.4 on."""
-    return None if _options(item) is None else {"virtual": _factory_of(item)}
+    return None if _mark_of(item) is None else {"virtual": _factory_of(item)}
 
 
 class _Fallback:
@@ -77,18 +77,15 @@ def pytest_pyfunc_call(pyfuncitem: Any) -> object | None:
     """Run a marked coroutine function that is no other plugin's."""
     function = pyfuncitem.obj
     if (
-        _options(pyfuncitem) is None
+        _mark_of(pyfuncitem) is None
         or not inspect.iscoroutinefunction(function)
         or any(pyfuncitem.get_closest_marker(name) for name in ("asyncio", "anyio"))
     ):
         return None
     names = pyfuncitem._fixtureinfo.argnames
-    mark = _options(pyfuncitem)
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
-    if mark.args:
-        run(function(**arguments), start=mark.args[0], **mark.kwargs)
-    else:
-        run(function(**arguments), **mark.kwargs)
+    with asyncio.Runner(loop_factory=_factory_of(pyfuncitem)) as runner:
+        runner.run(function(**arguments))
     return True
 
 
