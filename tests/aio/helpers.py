@@ -27,3 +27,16 @@ async def reversed_by_a_child(text):
     )  # fmt: skip
     out, _ = await process.communicate(text + b"\n")
     return process, out.strip()
+
+
+async def pauses_at_its_limit(reader, writer, out):
+    """Assert that a reader whose limit is 100 holds up who writes more to it."""
+    out.write(bytes(201))
+    while len(reader._buffer) < 201:
+        await asyncio.sleep(0)
+    assert reader._paused
+    assert not writer.transport.is_reading()
+    assert await reader.readexactly(101) == bytes(101)
+    assert not reader._paused
+    out.write(bytes(500))
+    assert await reader.readexactly(600) == bytes(600)

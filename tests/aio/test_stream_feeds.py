@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import fastloop
-from tests.aio.helpers import turns
+from tests.aio.helpers import pauses_at_its_limit, turns
 
 
 @pytest.fixture(params=["asyncio", "accelerated"], autouse=True)
@@ -99,15 +99,7 @@ def test_no_call_is_made_on_ours(run, loop):
 def test_a_limit_pauses(run):
     async def main():
         async with connected(limit=100) as (reader, writer, out):
-            out.write(bytes(201))
-            while len(reader._buffer) < 201:
-                await asyncio.sleep(0)
-            assert reader._paused
-            assert not writer.transport.is_reading()
-            assert await reader.readexactly(101) == bytes(101)
-            assert not reader._paused
-            out.write(bytes(500))
-            assert await reader.readexactly(600) == bytes(600)
+            await pauses_at_its_limit(reader, writer, out)
 
     run(main())
 

@@ -13,7 +13,7 @@ import pytest
 
 import fastloop
 from fastloop import aio
-from tests.aio.helpers import turns
+from tests.aio.helpers import pauses_at_its_limit, turns
 
 WAYS = ["tcp", "unix", "tls"]
 
@@ -139,15 +139,7 @@ def test_a_limit_pauses(connect, run, way):
 
         async with connect(way, accept, limit=100) as (_, out):
             reader, writer = await accepted
-            out.write(bytes(201))
-            while len(reader._buffer) < 201:
-                await asyncio.sleep(0)
-            assert reader._paused
-            assert not writer.transport.is_reading()
-            assert await reader.readexactly(101) == bytes(101)
-            assert not reader._paused
-            out.write(bytes(500))
-            assert await reader.readexactly(600) == bytes(600)
+            await pauses_at_its_limit(reader, writer, out)
             writer.close()
 
     run(main())

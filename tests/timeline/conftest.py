@@ -5,7 +5,9 @@ import re
 import chromium
 import pytest
 
+import fastloop
 from fastloop._timeline_page import page
+from tests.timeline.recorded import recorded
 
 
 def parts(colour):
@@ -114,3 +116,15 @@ def look(tmp_path):
     (browser,) = shared
     browser.renew()
     return Looking(browser, tmp_path)
+
+
+@pytest.fixture
+def story_of(tmp_path, monkeypatch):
+    """Runs a coroutine function, recorded: its Story."""
+
+    def run(main, **options):
+        with recorded(tmp_path, monkeypatch, **options) as stories:
+            fastloop.run(main())
+        return stories[0]
+
+    return run

@@ -1,5 +1,6 @@
 """What a program's timeline has, in words."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -7,8 +8,15 @@ import subprocess
 import sys
 import types
 
-import fastloop
+import pytest
 
+import fastloop
+from fastloop import _core
+
+needs_own_tasks = pytest.mark.skipif(
+    _core.Task is asyncio.Task, reason="tasks of asyncio's own types are not told"
+)
+SHORT_S = 0.05
 KINDS = (
     "",
     "made",
@@ -92,6 +100,11 @@ class Story:
                 loop = self.task(subject)[3] if kind == 3 else subject
                 assert open_of[loop].pop() == (kind, subject)
         assert not any(open_of.values())
+
+
+def named(name):
+    """Name the current task, as main's is by chance."""
+    asyncio.current_task().set_name(name)
 
 
 @contextlib.contextmanager

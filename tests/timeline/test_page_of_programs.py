@@ -1,6 +1,5 @@
 """The pages of real programs, however these end."""
 
-import asyncio
 import json
 import os
 import pathlib
@@ -9,13 +8,11 @@ import sys
 
 import pytest
 
-from fastloop import _core
+from tests.timeline.recorded import needs_own_tasks
 
 pytestmark = [
     pytest.mark.timeout(120),
-    pytest.mark.skipif(
-        _core.Task is asyncio.Task, reason="tasks of asyncio's own types are not told"
-    ),
+    needs_own_tasks,
 ]
 DEMO = pathlib.Path(__file__).resolve().parents[2] / "examples" / "demo.py"
 SCRIPT = """

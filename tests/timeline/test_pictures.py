@@ -1,6 +1,5 @@
 """The programs of docs/timeline.md: their pictures show what the page says they do."""
 
-import asyncio
 import re
 import subprocess
 import sys
@@ -9,13 +8,11 @@ import chromium
 import pytest
 import timeline_pictures
 
-from fastloop import _core
+from tests.timeline.recorded import needs_own_tasks
 
 pytestmark = [
     pytest.mark.timeout(180),
-    pytest.mark.skipif(
-        _core.Task is asyncio.Task, reason="tasks of asyncio's own types are not told"
-    ),
+    needs_own_tasks,
 ]
 PROGRAMS = timeline_pictures.programs()
 FACTS = """(() => {

@@ -15,29 +15,9 @@ import pytest
 
 import fastloop
 from fastloop import _core
-from tests.timeline.recorded import recorded
+from tests.timeline.recorded import SHORT_S, named, needs_own_tasks, recorded
 
-pytestmark = pytest.mark.skipif(
-    _core.Task is asyncio.Task, reason="tasks of asyncio's own types are not told"
-)
-SHORT_S = 0.05
-
-
-@pytest.fixture
-def story_of(tmp_path, monkeypatch):
-    """Runs a coroutine function, recorded: its Story."""
-
-    def run(main, **options):
-        with recorded(tmp_path, monkeypatch, **options) as stories:
-            fastloop.run(main())
-        return stories[0]
-
-    return run
-
-
-def named(name):
-    """Name the current task, as main's is by chance."""
-    asyncio.current_task().set_name(name)
+pytestmark = needs_own_tasks
 
 
 # ---- tasks and what they wait for ----

@@ -6,18 +6,10 @@ import time
 import pytest
 
 import fastloop
-from fastloop import _core, testing
-from tests.timeline.recorded import recorded
+from fastloop import testing
+from tests.timeline.recorded import SHORT_S, named, needs_own_tasks, recorded
 
-pytestmark = pytest.mark.skipif(
-    _core.Task is asyncio.Task, reason="tasks of asyncio's own types are not told"
-)
-SHORT_S = 0.05
-
-
-def named(name):
-    """Name the current task, as main's is by chance."""
-    asyncio.current_task().set_name(name)
+pytestmark = needs_own_tasks
 
 
 async def relay():

@@ -1,6 +1,5 @@
 """The ways to a timeline: --timeline, FASTLOOP_TIMELINE, fastloop.top --timeline."""
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -11,7 +10,7 @@ import pytest
 
 import fastloop
 from fastloop import _core
-from tests.timeline.recorded import environment, read, run
+from tests.timeline.recorded import environment, needs_own_tasks, read, run
 from tests.watch.outside import Program
 
 SCRIPT = """
@@ -38,11 +37,6 @@ def script(tmp_path):
         return path
 
     return write
-
-
-needs_own_tasks = pytest.mark.skipif(
-    _core.Task is asyncio.Task, reason="tasks of asyncio's own types are not told"
-)
 
 
 @needs_own_tasks

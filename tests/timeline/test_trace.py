@@ -7,8 +7,8 @@ import math
 import pytest
 
 import fastloop
-from fastloop import _core
 from fastloop._timeline_trace import trace
+from tests.timeline.recorded import needs_own_tasks
 from tests.timeline.recordings import BEGIN, END, MS, Builder, locks, many
 
 
@@ -219,7 +219,7 @@ def test_the_rules():
     check_rules(loaded(locks()))
 
 
-@pytest.mark.skipif(_core.Task is asyncio.Task, reason="no tasks are told")
+@needs_own_tasks
 @pytest.mark.parametrize("events", [1_000_000, 200])
 def test_the_rules_of_a_real_recording(tmp_path, events):
     async def worker(queue, lock):
