@@ -17,7 +17,7 @@
 #ifndef FASTLOOP_AIO_AIO_H
 #define FASTLOOP_AIO_AIO_H
 
-#include "py/state.h"
+#include "py/state/state.h"
 
 /* 0 or -1. */
 int fl_aio_add_types(PyObject *module, struct fl_state *state);

@@ -3,7 +3,7 @@
 
 #include "aio/call_look.h"
 #include "py/error.h"
-#include "py/tables.h"
+#include "py/state/tables.h"
 
 /* ---- the coroutine ---- */
 

@@ -8,9 +8,9 @@
 #ifndef FASTLOOP_AIO_CALL_H
 #define FASTLOOP_AIO_CALL_H
 
-#include "core/alarm.h"
-#include "core/task.h"
-#include "py/awaitable.h"
+#include "core/handle/alarm.h"
+#include "core/task/task.h"
+#include "py/await/awaitable.h"
 
 #define FL_AIO_N_ARGS 4
 

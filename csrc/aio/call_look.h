@@ -7,7 +7,7 @@
 #ifndef FASTLOOP_AIO_CALL_LOOK_H
 #define FASTLOOP_AIO_CALL_LOOK_H
 
-#include "py/awaitable.h"
+#include "py/await/awaitable.h"
 
 /* __name__, __qualname__, cr_running; cr_await, cr_code, cr_frame, cr_origin and
  * cr_suspended. */

@@ -10,8 +10,8 @@
 #ifndef FASTLOOP_AIO_CLASS_H
 #define FASTLOOP_AIO_CLASS_H
 
-#include "core/task.h"
-#include "py/tables.h"
+#include "core/task/task.h"
+#include "py/state/tables.h"
 
 /* What each object begins with. The collector goes by the types' tables of members,
  * as for a class with __slots__. */

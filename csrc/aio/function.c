@@ -1,7 +1,7 @@
 /* Coroutine functions in C, but for their calls: call.c. */
 #include "aio/call.h"
 
-#include "py/tables.h"
+#include "py/state/tables.h"
 
 PyObject *
 fl_aio_function_new(

@@ -1,8 +1,8 @@
 /* What functions above the loop ask futures of any kind, and tell them. */
 #include "aio/futures.h"
 
-#include "core/task_registry.h"
-#include "core/task_step.h"
+#include "core/task/task_registry.h"
+#include "core/task/task_step.h"
 
 /* ---- asking ---- */
 

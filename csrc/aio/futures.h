@@ -8,8 +8,8 @@
 #ifndef FASTLOOP_AIO_FUTURES_H
 #define FASTLOOP_AIO_FUTURES_H
 
-#include "core/task.h"
-#include "py/call.h"
+#include "core/task/task.h"
+#include "py/args/call.h"
 
 /* future.done(), future.cancelled(): 1, 0 or -1. escapes for futures not ours. */
 int fl_aio_is_done(const struct fl_state *state, PyObject *future);

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <sys/un.h>
 
-#include "py/args.h"
+#include "py/args/args.h"
 
 bool
 fl_address_knows(int family)

@@ -10,7 +10,7 @@
 #ifndef FASTLOOP_NET_AUDIT_H
 #define FASTLOOP_NET_AUDIT_H
 
-#include "core/loop.h"
+#include "core/loop/loop.h"
 
 struct fl_audit {
     struct fl_state *state; /* NULL once the module is gone; the hook stays */

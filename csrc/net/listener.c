@@ -12,10 +12,10 @@
 
 #include "net/address.h"
 #include "net/socket.h"
-#include "net/stream.h"
-#include "py/call.h"
+#include "net/stream/stream.h"
+#include "py/args/call.h"
 #include "py/error.h"
-#include "py/tables.h"
+#include "py/state/tables.h"
 
 #include <errno.h>
 #include <unistd.h>

@@ -3,7 +3,7 @@
 #ifndef FASTLOOP_NET_LISTENER_H
 #define FASTLOOP_NET_LISTENER_H
 
-#include "core/source.h"
+#include "core/io/source.h"
 
 int fl_listener_add_type(PyObject *module, struct fl_state *state);
 

@@ -2,7 +2,7 @@
 #ifndef FASTLOOP_NET_SOCKET_H
 #define FASTLOOP_NET_SOCKET_H
 
-#include "py/state.h"
+#include "py/state/state.h"
 
 /* Whether its type is socket.socket itself, which nobody has patched; kept by the
  * type's version tag. So nobody can see that C code makes the system calls of its

@@ -10,7 +10,7 @@
 #ifndef FASTLOOP_PY_CONTEXT_H
 #define FASTLOOP_PY_CONTEXT_H
 
-#include "py/state.h"
+#include "py/state/state.h"
 
 /* Probes whether a context's map lies where we read it; sets
  * state->context_layout_known (if it does not, every handle gets a copy). 0, or

@@ -8,7 +8,7 @@
 #ifndef FASTLOOP_PY_TIME_WATCH_H
 #define FASTLOOP_PY_TIME_WATCH_H
 
-#include "py/state.h"
+#include "py/state/state.h"
 
 /* 0, or -1 with an exception. */
 int fl_time_watch_begin(struct fl_state *state);

@@ -1,6 +1,6 @@
 /* Flow control, and what is left to asyncio's methods. */
-#include "net/stream.h"
-#include "py/call.h"
+#include "net/stream/stream.h"
+#include "py/args/call.h"
 #include "py/error.h"
 #include "tls/traffic.h"
 

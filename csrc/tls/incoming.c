@@ -1,5 +1,5 @@
 /* Records from the peer: what asyncio.sslproto does per record that comes. */
-#include "py/call.h"
+#include "py/args/call.h"
 #include "py/error.h"
 #include "tls/traffic.h"
 

@@ -1,7 +1,7 @@
 /* Plain text to the peer: what asyncio.sslproto does per record that is written. */
-#include "net/stream.h"
-#include "py/call.h"
-#include "py/keywords.h"
+#include "net/stream/stream.h"
+#include "py/args/call.h"
+#include "py/args/keywords.h"
 #include "tls/traffic.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* The type of TLS protocols: attributes, and what asyncio's classes give. */
 #include "tls/protocol.h"
 
-#include "py/tables.h"
+#include "py/state/tables.h"
 
 /* asyncio's: what it reads at once. Its __init__ makes a buffer of that size, which
  * transports of ours do not need: until one is adopted it is said to be 0. */

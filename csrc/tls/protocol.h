@@ -18,7 +18,7 @@
 #ifndef FASTLOOP_TLS_PROTOCOL_H
 #define FASTLOOP_TLS_PROTOCOL_H
 
-#include "net/protocol.h"
+#include "net/transport/protocol.h"
 #include "tls/engine.h"
 
 /* Attributes of asyncio's, each with an underscore before it; and reads_later: a

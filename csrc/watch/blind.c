@@ -6,7 +6,7 @@
  * writer of tracebacks is called, where this Python lets it be found, if it sleeps with
  * the GIL: one that waits for that could go on meanwhile.
  */
-#include "core/loop.h"
+#include "core/loop/loop.h"
 #include "os/thread_look.h"
 #include "watch/lookout_state.h"
 

@@ -6,7 +6,7 @@
  * that is in proportion to what Python did for it; whoever does not ask, or does not
  * read, is dropped.
  */
-#include "core/loop.h"
+#include "core/loop/loop.h"
 #include "os/thread_look.h"
 #include "watch/lookout_state.h"
 

@@ -1,9 +1,9 @@
 /* The thread that looks, and who calls it. */
 #include "watch/lookout.h"
 
-#include "core/loop.h"
+#include "core/loop/loop.h"
 #include "os/thread_look.h"
-#include "py/call.h"
+#include "py/args/call.h"
 #include "py/error.h"
 #include "watch/lookout_state.h"
 

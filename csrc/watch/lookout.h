@@ -108,7 +108,8 @@ struct fl_watched_now {
     double over_s;
 };
 
-/* Seconds since a task noted that moment (core/task_observe.h), exactly or at least. */
+/* Seconds since a task noted that moment (core/task/task_observe.h), exactly or at
+ * least. */
 double fl_lookout_since(
     struct fl_lookout *self, const struct LoopObject *loop, uint32_t moment, bool *exact
 );

@@ -1,6 +1,6 @@
 /* How a lookout begins, with its threads, and ends. */
-#include "core/loop.h"
-#include "core/task_observe.h"
+#include "core/loop/loop.h"
+#include "core/task/task_observe.h"
 #include "watch/lookout_state.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 /* What a step is called, for people. */
 #include "watch/names.h"
 
-#include "core/handle.h"
-#include "core/source.h"
-#include "core/task.h"
+#include "core/handle/handle.h"
+#include "core/io/source.h"
+#include "core/task/task.h"
 
 #include <string.h>
 

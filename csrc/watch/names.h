@@ -5,7 +5,7 @@
 #ifndef FASTLOOP_WATCH_NAMES_H
 #define FASTLOOP_WATCH_NAMES_H
 
-#include "core/loop.h"
+#include "core/loop/loop.h"
 
 /* The name of an entry of the ready ring that is being run, or that has been and is not
  * given up yet; 0 is what is between steps. New, a str, or NULL with an exception. */

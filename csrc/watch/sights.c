@@ -1,8 +1,8 @@
 /* What was seen, on its way to Python, and the thread that takes it there. */
-#include "core/loop.h"
-#include "core/task_observe.h"
+#include "core/loop/loop.h"
+#include "core/task/task_observe.h"
 #include "os/thread_look.h"
-#include "py/call.h"
+#include "py/args/call.h"
 #include "watch/lookout_state.h"
 
 #include <unistd.h>

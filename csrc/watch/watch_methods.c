@@ -1,8 +1,8 @@
 /* The lookout as the module's functions. */
 #include "watch/watch_methods.h"
 
-#include "core/future.h"
-#include "core/loop.h"
+#include "core/future/future.h"
+#include "core/loop/loop.h"
 #include "watch/lookout.h"
 #include "watch/names.h"
 

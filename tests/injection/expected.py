@@ -4,64 +4,64 @@ UNSEEN = {
     f"csrc/{file} {function}": reason
     for reason, places in {
         "the loop's own method is then found by its name, as an overridden one": """
-            core/loop_attrs.c fl_loop_read_overrides
-            core/loop_virtual.c fl_virtual_is_time""",
+            core/loop/loop_attrs.c fl_loop_read_overrides
+            core/run/loop_virtual.c fl_virtual_is_time""",
         "still ready at the next poll, which tries again": """
-            core/source.c queue_debug  core/source.c source_on_ready
-            core/reader_watch.c queue_handle""",
+            core/io/source.c queue_debug  core/io/source.c source_on_ready
+            core/io/reader_watch.c queue_handle""",
         "asyncio's own code then does it, and finds the words": """
             net/address.c text_of  net/address.c path_bytes
             net/socket.c is_inherited  net/socket.c is_the_modules
-            net/socket.c fl_socket_class_is_plain  net/transport_receive.c is_usual
-            net/sock_op.c fl_sock_int  net/sock_op.c fl_sock_size
-            net/sock_receive.c borrow_buffer
-            net/sock_sendfile.c attempt_sendfile
+            net/socket.c fl_socket_class_is_plain  net/transport/transport_receive.c is_usual
+            net/sock/sock_op.c fl_sock_int  net/sock/sock_op.c fl_sock_size
+            net/sock/sock_receive.c borrow_buffer
+            net/sock/sock_sendfile.c attempt_sendfile
             tls/control.c bytes_of  tls/openssl.c fl_openssl_find
-            py/args.c fl_plain_seconds""",
+            py/args/args.c fl_plain_seconds""",
         "each answer is then received into an object of its own": """
-            net/receive.c fl_receive_buffer""",
+            net/transport/receive.c fl_receive_buffer""",
         "connection_lost() is then called in the context of whoever ends it": """
             tls/control.c fl_tls_connection_lost""",
         "asyncio tells of connections that came to nothing in debug mode only": """
             net/listener.c connection_failed""",
         "a closed file is looked for by the very object": """
-            core/loop_watch.c find_by_object""",
+            core/io/loop_watch.c find_by_object""",
         "a pipe whose number cannot be had is one that was closed": """
-            net/pipe.c fl_pipe_fd""",
+            net/pipe/pipe.c fl_pipe_fd""",
         "its turn comes at once, and meets the failure": """
-            core/loop_turns.c fl_nested_is_entered  core/loop_turns.c is_old
-            core/loop_turns.c task_of""",
+            core/run/loop_turns.c fl_nested_is_entered  core/run/loop_turns.c is_old
+            core/run/loop_turns.c task_of""",
         "what nobody can hear of does not wait for others": """
             net/audit.c fl_audit_listen  net/audit.c fl_audit_add_hook""",
         "a slow step stays without a name, or is called after its type": """
-            core/loop_metrics.c fl_loop_note_slow
+            core/loop/loop_metrics.c fl_loop_note_slow
             watch/names.c qualname  watch/names.c task_of_callback""",
         "a timeline then names nothing there": """
-            base/keys.c grow_keys  watch/recorder_names.c fl_recorded_add
-            watch/recorder_names.c fl_record_method
-            watch/recorder_loop.c unwrapped
+            base/keys.c grow_keys  watch/recorder/recorder_names.c fl_recorded_add
+            watch/recorder/recorder_names.c fl_record_method
+            watch/recorder/recorder_loop.c unwrapped
             watch/names.c fl_callback_coroutine""",
         "the watch then answers without Python": """
             watch/hatch.c fl_hatch_answer""",
         "asyncio's own class then does it": """
-            aio/semaphore.c plain_value  py/args.c fl_plain_int
-            aio/queue_items.c fl_queue_is_plain
-            aio/stream_writer.c writer_init
-            aio/stream_protocol.c protocol_init""",
+            aio/lock/semaphore.c plain_value  py/args/args.c fl_plain_int
+            aio/queue/queue_items.c fl_queue_is_plain
+            aio/stream/stream_writer.c writer_init
+            aio/stream/stream_protocol.c protocol_init""",
         "what fails already is not made worse": """
-            net/sock_sendfile.c abandon_sendfile""",
+            net/sock/sock_sendfile.c abandon_sendfile""",
         "importing: an answer that cannot be had is a no": """
-            py/mirror.c succeeds  py/mirror.c refuses_bad_context
-            py/mirror.c learn_behaviour  py/mirror.c probe_drop
-            py/mirror.c tell_stock_types
-            py/layout.c fl_layout_matches
-            net/sock_methods.c read_sendfile_habit""",
+            py/mirror/mirror.c succeeds  py/mirror/mirror.c refuses_bad_context
+            py/mirror/mirror.c learn_behaviour  py/mirror/mirror.c probe_drop
+            py/mirror/mirror.c tell_stock_types
+            py/mirror/layout.c fl_layout_matches
+            net/sock/sock_methods.c read_sendfile_habit""",
         "the replaced clock is then looked for at each call": """
             py/time_watch.c fl_time_watch_begin  py/time_watch.c find""",
         "memory that is not given back is kept": """
             base/timer_heap.c heap_give_back  base/ring.c fl_ring_shrink""",
         "the wake-up fd is set; there was none before": """
-            core/loop_signals.c set_wakeup_fd""",
+            core/loop/loop_signals.c set_wakeup_fd""",
     }.items()
     for file, function in zip(*[iter(places.split())] * 2, strict=True)
 }

@@ -2,7 +2,7 @@
 
     FASTLOOP_DEBUG=1 tools/on_python.sh 3.14 python tests/injection/walk.py
     ... walk.py --list                      what is not walked, without walking
-    ... walk.py --only core/task_step.c     the sites whose name has this in it
+    ... walk.py --only core/task/task_step.c     the sites whose name has this in it
     ... walk.py --every 10                  one site in ten
 
 The debug build counts its own sites (csrc/base/fault.h). Programs that use the whole

@@ -35,17 +35,21 @@ def write(tmp_path):
     ("name", "line", "complaint"),
     [
         ("os/clock.c", "#include <Python.h>", "os/ does not see Python.h"),
-        ("base/ring.c", '#include "py/state.h"', "py/state.h is on a floor above"),
-        ("core/loop.c", '#include "module.h"', "name a header with its room"),
-        ("core/loop.c", '#include "state.h"', "name a header with its room"),
-        ("core/loop.c", '#include "core/task.c"', "includes the source file"),
-        ("core/loop.c", "#if PY_VERSION_HEX > 0", "py/compat.h's affair"),
-        ("core/loop.c", "int x = PY_MINOR_VERSION;", "py/compat.h's affair"),
+        (
+            "base/ring.c",
+            '#include "py/state/state.h"',
+            "py/state/state.h is on a floor above",
+        ),
+        ("core/loop/loop.c", '#include "module.h"', "name a header with its room"),
+        ("core/loop/loop.c", '#include "state.h"', "name a header with its room"),
+        ("core/loop/loop.c", '#include "core/task/task.c"', "includes the source file"),
+        ("core/loop/loop.c", "#if PY_VERSION_HEX > 0", "py/compat.h's affair"),
+        ("core/loop/loop.c", "int x = PY_MINOR_VERSION;", "py/compat.h's affair"),
         ("attic/loop.c", "", "attic/ is not one of"),
     ],
 )
 def test_broken_layers_are_found(write, name, line, complaint):
-    write("py/state.h", "")
+    write("py/state/state.h", "")
     (found,) = check("layers", write(name, line + "\n"))
     assert found.startswith(f"csrc/{name}") and complaint in found
 
@@ -53,17 +57,17 @@ def test_broken_layers_are_found(write, name, line, complaint):
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("net/stream.c", '#include "py/state.h"'),
-        ("py/error.c", '#include "py/state.h"'),
-        ("module.c", '#include "py/state.h"'),
-        ("core/task.c", "#include <Python.h>"),
+        ("net/stream/stream.c", '#include "py/state/state.h"'),
+        ("py/error.c", '#include "py/state/state.h"'),
+        ("module.c", '#include "py/state/state.h"'),
+        ("core/task/task.c", "#include <Python.h>"),
         ("os/clock.c", "#include <time.h>"),
         ("py/compat.h", "#if PY_VERSION_HEX > 0"),
         ("core/task_mirror.h", "#if PY_VERSION_HEX > 0"),
     ],
 )
 def test_layers_that_hold_are_not_complained_of(write, name, line):
-    write("py/state.h", "")
+    write("py/state/state.h", "")
     assert check("layers", write(name, line + "\n")) == []
 
 
@@ -101,8 +105,8 @@ def test_forbidden_words_are_found(write, line):
 )
 def test_calls_that_no_fault_reaches_are_found(write, line, complaint):
     write("py/fault.h", "#define PyList_New(...) wrapped\n")
-    (found,) = check("faults", write("core/loop.c", line + "\n"))
-    assert found.startswith("csrc/core/loop.c:") and complaint in found
+    (found,) = check("faults", write("core/loop/loop.c", line + "\n"))
+    assert found.startswith("csrc/core/loop/loop.c:") and complaint in found
 
 
 @pytest.mark.parametrize(
@@ -120,7 +124,7 @@ def test_calls_that_no_fault_reaches_are_found(write, line, complaint):
 )
 def test_calls_that_a_fault_reaches_are_not_complained_of(write, line):
     write("py/fault.h", "#define PyList_New(...) wrapped\n")
-    assert check("faults", write("core/loop.c", line + "\n")) == []
+    assert check("faults", write("core/loop/loop.c", line + "\n")) == []
 
 
 def test_an_allocation_below_python_includes_the_faults(write):
