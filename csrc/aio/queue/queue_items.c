@@ -60,31 +60,48 @@ has_plain_methods(QueueObject *self)
            (!self->base.replaced && has_own_items(self)); /* it has been looked at */
 }
 
+/* For one of a subclass with items of its own, or whose methods were not looked at yet. */
+static FL_APART bool
+is_plain_at_second_sight(QueueObject *self, Py_ssize_t *n_items)
+{
+    if (!has_plain_methods(self) || !are_items(self)) {
+        return false;
+    }
+    *n_items = self->queue == NULL ? 0 : PyObject_Size(self->queue);
+    if (*n_items < 0) {
+        PyErr_Clear();
+        return false;
+    }
+    return true;
+}
+
 bool
 fl_queue_is_plain(PyObject *op, struct fl_queue_sizes *sizes)
 {
     QueueObject *self = (QueueObject *)(void *)op;
     const struct fl_state *state = self->base.state;
-    if (!has_plain_methods(self) || self->is_shutdown != Py_False || !are_items(self) ||
+    if (self->base.replaced || self->is_shutdown != Py_False ||
         self->unfinished == NULL || !PyLong_CheckExact(self->unfinished) ||
         self->getters == Py_None || self->putters == Py_None ||
         !fl_aio_are_waiters(state, self->getters) ||
-        !fl_aio_are_waiters(state, self->putters) ||
+        !fl_aio_are_waiters(state, self->putters)) {
+        return false;
+    }
+    if (!fl_small_int(self->maxsize, &sizes->max) &&
         !fl_queue_is_size(self->maxsize, &sizes->max)) {
         return false;
     }
-    sizes->n_items = 0;
-    if (self->queue != NULL && !has_own_items(self)) {
-        sizes->n_items = Py_SIZE(self->queue); /* fast: a deque or a list: no call */
+    unsigned int version = Py_TYPE(self)->tp_version_tag;
+    PyTypeObject *deque = (PyTypeObject *)state->deque;
+    if (FL_LIKELY(
+            version != 0 && version == state->aio.versions[FL_AIO_queue] &&
+            self->queue != NULL && Py_IS_TYPE(self->queue, deque)
+        )) {
+        /* fast: a Queue is looked at four times an item when both sides wait */
+        sizes->n_items = Py_SIZE(self->queue);
+        return true;
     }
-    else if (self->queue != NULL) {
-        sizes->n_items = PyObject_Size(self->queue);
-        if (sizes->n_items < 0) {
-            PyErr_Clear();
-            return false;
-        }
-    }
-    return true;
+    return is_plain_at_second_sight(self, &sizes->n_items);
 }
 
 /* ---- putting and taking ---- */

@@ -4,6 +4,7 @@
 #include "aio/call.h"
 #include "aio/futures.h"
 #include "core/handle/handle.h"
+#include "py/args/args.h"
 
 #include <math.h>
 
@@ -355,8 +356,9 @@ fl_timeout_new(struct fl_state *state, PyObject *loop, PyObject *delay)
         return make(state, Py_None);
     }
     PyObject *when;
-    if (PyFloat_CheckExact(delay) && fl_alarm_loop(loop) != NULL) {
-        when = PyFloat_FromDouble(fl_clock_monotonic_s() + PyFloat_AS_DOUBLE(delay));
+    double delay_s;
+    if (fl_alarm_loop(loop) != NULL && fl_plain_seconds(delay, &delay_s)) {
+        when = PyFloat_FromDouble(fl_clock_monotonic_s() + delay_s);
     }
     else {
         PyObject *now = PyObject_CallMethodNoArgs(loop, state->str_time);
