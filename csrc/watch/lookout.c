@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -82,6 +83,12 @@ look_at(struct fl_lookout *self, struct fl_watched *watched, int64_t now)
     if (is_at_rest(watched->loop)) {
         watched->stage = FRESH;
         watched->stamp = 0;
+        /* One that polled since the last look will be awake at once, and calling this
+         * thread then is a system call for both: 4 % of an echo. */
+        if (watched->looked_polls != watched->loop->n_polls) {
+            watched->looked_polls = watched->loop->n_polls;
+            return ticks_of(self, self->settings.limit_s) / 2;
+        }
         return REST;
     }
     int64_t stamp = __atomic_load_n(&watched->loop->last_step_ticks, __ATOMIC_RELAXED);
@@ -255,6 +262,15 @@ all_at_rest(const struct fl_lookout *self)
     return true;
 }
 
+/* Makes it a barrier of memory for all threads, so that a loop that wakes needs none: a
+ * fence there was 2 % of an echo. False where the kernel has none or forbids it: then
+ * this thread looks from time to time. */
+static bool
+membarrier(int command)
+{
+    return syscall(SYS_membarrier, command, 0, 0) == 0;
+}
+
 /* Unless it has been called more often than that. */
 static void
 wait_for_call(struct fl_lookout *self, uint32_t n_calls, int64_t ns)
@@ -348,6 +364,7 @@ void *
 fl_lookout_look(void *arg)
 {
     struct fl_lookout *self = arg;
+    bool sure = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
     while (!__atomic_load_n(&self->stop, __ATOMIC_ACQUIRE)) {
         uint32_t n_calls = __atomic_load_n(&self->n_calls, __ATOMIC_SEQ_CST);
         pthread_mutex_lock(&self->lock);
@@ -356,11 +373,15 @@ fl_lookout_look(void *arg)
             /* a loop that wakes looks at this after it is awake, this thread at
              * whether it is after this: one of them sees the other */
             __atomic_store_n(&self->resting, true, __ATOMIC_SEQ_CST);
+            sure = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
             if (!all_at_rest(self)) {
                 ns = 0;
             }
         }
         ns = wait_for_check(self, ns);
+        if (ns == REST && !sure) {
+            ns = (int64_t)(self->settings.limit_s * 1e9);
+        }
         pthread_mutex_unlock(&self->lock);
         if (ns != 0) {
             wait_for_call(self, n_calls, ns);
@@ -375,7 +396,7 @@ fl_lookout_look(void *arg)
 void
 fl_lookout_call(struct fl_lookout *self)
 {
-    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* it is awake, and then looks */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* it is awake, and then looks */
     if (__atomic_load_n(&self->resting, __ATOMIC_RELAXED) &&
         __atomic_exchange_n(&self->resting, false, __ATOMIC_SEQ_CST)) {
         fl_lookout_wake(self);

@@ -39,6 +39,7 @@ struct fl_watched {
     int64_t half_ticks; /* when it was first found to be long, */
     int64_t half_awake_ns; /* and how long the thread had not slept */
     uint64_t polls;        /* at which it was last found with nothing to wait for */
+    uint64_t looked_polls; /* when it was last found asleep */
     int stage;             /* how far the step has come: lookout.c */
     int64_t noted_ticks;   /* steps that ended since then are noted by their tasks;
                             * 0: the one that was under way may not be over */
