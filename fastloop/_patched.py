@@ -100,11 +100,14 @@ _names = _hidden_names()
 
 
 def _is_replaced(name: str) -> bool:
+    classes = _Asyncio.__mro__[:-1]
     return any(
-        not _is_asyncios(cls, cls.__dict__[name])
+        not _is_asyncios(cls, method)
         and not (name in _NESTING and "_nest_patched" in cls.__dict__)
-        for cls in _Asyncio.__mro__[:-1]
-        if name in cls.__dict__
+        # one that was inherited is put back on the class that was patched
+        and all(base.__dict__.get(name) is not method for base in cls.__mro__[1:])
+        for cls in classes
+        if (method := cls.__dict__.get(name)) is not None
     )
 
 
@@ -128,12 +131,22 @@ def _put_back(name: str) -> None:
         setattr(Loop, name, own)
 
 
+def _replaced_time(loop: Any) -> Any:
+    """Call asyncio's loop.time() while it is replaced: clocks end within a run, too."""
+    if not _is_replaced("time"):
+        _put_back("time")
+        return loop.time()
+    method = _unbound("time")
+    bind = getattr(method, "__get__", None)
+    return method() if bind is None else bind(loop, type(loop))()
+
+
 def show_patches() -> None:
     """Make Loop have asyncio's methods where, and as long as, they are replaced."""
     wanted: dict[str, Any] = {}
     for name in _names:
         if _is_replaced(name):
-            wanted[name] = _unbound(name)
+            wanted[name] = _replaced_time if name == "time" else _unbound(name)
             for attribute in _NEEDS_ATTRIBUTES.get(name, ()):
                 wanted.setdefault(attribute, _ATTRIBUTES[attribute])
     for name in _own_attributes.keys() - wanted.keys():

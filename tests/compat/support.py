@@ -29,6 +29,8 @@ TASKS = {
 NOT_TRIED = {
     "psycopg": "wants a PostgreSQL server; asyncpg has a stub of one",
     "aiokafka, aio-pika, motor": "want a broker or a database",
+    "looptime": "its plugin fails each pytest without pytest-asyncio; its mixin's way "
+    "is tested in tests/core/test_virtual_clocks.py",
     "pytest-aiohttp": "its plugin stops a pytest that has left out pytest-asyncio's",
 }
 

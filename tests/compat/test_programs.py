@@ -17,6 +17,7 @@ PROGRAMS = {
     "aiojobs_scheduler": (["aiojobs"], [1, 2, True]),
     "aiomonitor_tasks": (["aiomonitor"], True),
     "aiosqlite_query": (["aiosqlite"], [[1, "one"], [2, "two"]]),
+    "aiotools_clock": (["aiotools"], [86400, True]),
     "anyio_asyncios_eager": (["anyio"], [0, 1, 2]),
     "anyio_eager": (["anyio"], ["1", "1", "2", "True", "started"]),
     "anyio_run": (["anyio"], ["ping", "in a thread", "cancelled"]),
@@ -33,6 +34,10 @@ PROGRAMS = {
     "django_view": (["django"], ["async", "sync"]),
     "fastapi_testclient": (["fastapi", "httpx"], {"name": "you", "doubled": 42}),
     "faulthandler_stack": ([], True),
+    "freezegun_clock": (
+        ["freezegun"],
+        ["2030-01-01T00:00:00", "2030-01-01T00:01:00", "moved", 61.0],
+    ),
     "grpc_echo": (["grpc"], ["echo: hi", "012"]),
     "httpx_client": (["httpx"], "hello httpx"),
     "hypercorn_serve": (["hypercorn"], "hello hypercorn"),
@@ -77,6 +82,10 @@ PROGRAMS = {
         ["aiosmtpd", "asyncpg", "trustme"],
         [[["me@here", 30_018]], ["SELECT 1", "SELECT 'xxxxxxxxxxxx"]],
     ),
+    "time_machine_clock": (
+        ["time_machine"],
+        ["2030-01-01T00:00:00+00:00", "2030-01-01T01:00:00+00:00", True],
+    ),
     "tornado_pair": (["tornado"], "hello tornado"),
     "viztracer_log": (["viztracer"], [True, 2]),
     "websockets_echo": (["websockets"], "echo: hi"),
@@ -95,6 +104,7 @@ NEW_IN_3_12 = {"anyio_asyncios_eager", "anyio_eager", "monitoring_events"}
 # Programs in which the package makes the task, by a class that it names itself.
 TASKS_OF_THEIR_OWN = {
     "aiomonitor_tasks": "aiomonitor.task.TracedTask",
+    "aiotools_clock": (["aiotools"], [86400, True]),
     "anyio_asyncios_eager": "_asyncio.Task",
     "sentry_error": "_asyncio.Task",
 }

@@ -277,3 +277,36 @@ def test_a_clock_that_is_moved_by_hand(run):
 
     late = sys.version_info < (3, 12)  # no sign of a change but by looking
     assert run(main())[late:] == [(False, 5.0), (False, 14.9), (True, 15.1)][late:]
+
+
+def test_a_clock_put_back_and_another_within_a_run(loop_factory):
+    """The first keeps asyncio's loop.time() true, as freezegun's real_asyncio does."""
+    kind = asyncio.SelectorEventLoop
+    true = time.monotonic
+
+    async def main(loop):
+        inherited = kind.time
+        with mock.patch("time.monotonic", lambda: 5.0):
+            kind.time = lambda loop: true()
+            try:
+                assert loop.time() > 5.0
+                await asyncio.sleep(0.05)
+            finally:
+                kind.time = inherited
+            assert loop.time() == 5.0
+        now = [7.0]
+        with mock.patch("time.monotonic", lambda: now[0]):
+            assert loop.time() == 7.0
+            moved = loop.create_future()
+            loop.call_later(LONG_S, moved.set_result, None)
+            loop.call_soon(now.__setitem__, 0, 7.0 + LONG_S)
+            await moved
+        assert abs(loop.time() - true()) < LONG_S / 2
+
+    loop = loop_factory()
+    try:
+        loop.run_until_complete(main(loop))
+    finally:
+        if "time" in kind.__dict__:
+            del kind.time
+        loop.close()

@@ -12,7 +12,8 @@ UNSEEN = {
         "asyncio's own code then does it, and finds the words": """
             net/address.c text_of  net/address.c path_bytes
             net/socket.c is_inherited  net/socket.c is_the_modules
-            net/socket.c fl_socket_class_is_plain  net/transport/transport_receive.c is_usual
+            net/socket.c fl_socket_class_is_plain
+            net/transport/transport_receive.c is_usual
             net/sock/sock_op.c fl_sock_int  net/sock/sock_op.c fl_sock_size
             net/sock/sock_receive.c borrow_buffer
             net/sock/sock_sendfile.c attempt_sendfile
@@ -45,7 +46,7 @@ UNSEEN = {
             watch/hatch.c fl_hatch_answer""",
         "asyncio's own class then does it": """
             aio/lock/semaphore.c plain_value  py/args/args.c fl_plain_int
-            aio/queue/queue_items.c fl_queue_is_plain
+            aio/queue/queue_items.c is_plain_at_second_sight
             aio/stream/stream_writer.c writer_init
             aio/stream/stream_protocol.c protocol_init""",
         "what fails already is not made worse": """
