@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from tests.support import open_terminal
+
 from .programs import FASTLOOP, TIMEOUT_S, environment, run, start
 
 TYPED = """\
@@ -57,7 +59,7 @@ def terminal(door, *program):
 
     expect(None) waits for the program's end, which must be status 0.
     """
-    fd, terminal = os.openpty()
+    fd, terminal = open_terminal()
     variables = environment(TERM="xterm", PYTHON_HISTORY="/dev/null")
     ends = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
     seen = ""

@@ -7,6 +7,7 @@ import socket
 import tty
 
 from tests.net.helpers import Recorder
+from tests.support import open_terminal
 
 
 @contextlib.contextmanager
@@ -33,7 +34,7 @@ async def writing(pipe, factory=Recorder):
 @contextlib.contextmanager
 def terminal():
     """A pseudo-terminal's two sides, in raw mode: what is written is what is read."""
-    leader, follower = os.openpty()
+    leader, follower = open_terminal()
     tty.setraw(follower)
     with os.fdopen(leader, "rb+", 0) as ours, os.fdopen(follower, "rb+", 0) as theirs:
         yield ours, theirs

@@ -20,7 +20,7 @@ from tests.net.pipes import (
     terminal,
     writing,
 )
-from tests.support import until
+from tests.support import open_terminal, until
 
 
 def test_read_pipe(run):
@@ -143,7 +143,7 @@ def test_stream_reader_on_a_pipe(run):
 def test_a_pseudo_terminal(run):
     async def main():
         loop = asyncio.get_running_loop()
-        leader, follower = os.openpty()
+        leader, follower = open_terminal()
         transport, protocol = await loop.connect_read_pipe(
             Recorder, os.fdopen(leader, "rb", 0)
         )

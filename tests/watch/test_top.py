@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 import json
 import os
-import pty
 import select
 import signal
 import subprocess
@@ -13,6 +12,7 @@ import time
 
 import fastloop
 from fastloop import top
+from tests.support import open_terminal
 from tests.watch.outside import Program, command, keeping_the_gil
 
 PROGRAM = """
@@ -61,7 +61,7 @@ def test_once(fast_kind, capsys):
 def test_live_on_a_terminal(fast_kind):
     """The screen is drawn anew, with rates since the one before; Ctrl-C ends it."""
     with Program(PROGRAM) as program:
-        terminal, inside = pty.openpty()
+        terminal, inside = open_terminal()
         words = ["-m", "fastloop.top", str(program.pid), "--interval", "0.1"]
         shown = subprocess.Popen(
             [sys.executable, *words],
