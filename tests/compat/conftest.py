@@ -8,6 +8,8 @@ def pytest_terminal_summary(terminalreporter):
         return
     terminalreporter.section("real packages")
     names = ", ".join(sorted(support.ran)) or "none"
+    if support.talked_to:
+        names += f"; with {', '.join(sorted(support.talked_to))}"
     terminalreporter.write_line(f"{len(support.ran)} ran: {names}")
     if support.missing:
         names = ", ".join(sorted(support.missing))

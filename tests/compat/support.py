@@ -27,7 +27,6 @@ TASKS = {
 
 # What cannot be run here, and why.
 NOT_TRIED = {
-    "psycopg": "wants a PostgreSQL server; asyncpg has a stub of one",
     "aiokafka, aio-pika, motor": "want a broker or a database",
     "looptime": "its plugin fails each pytest without pytest-asyncio; its mixin's way "
     "is tested in tests/core/test_virtual_clocks.py",
@@ -36,6 +35,7 @@ NOT_TRIED = {
 
 ran = set()
 missing = set()
+talked_to = set()
 
 
 def command_path(name):
@@ -61,11 +61,17 @@ def need(*packages):
     ran.update(packages)
 
 
-def run_python(*arguments, cwd=HERE, timeout_s=TIMEOUT_S):
+def note_server(name):
+    """A program of Debian's at the other end is named in the summary."""
+    talked_to.add(name)
+
+
+def run_python(*arguments, cwd=HERE, timeout_s=TIMEOUT_S, **environment):
     """What `python *arguments` prints; fails with all output if it fails."""
     process = subprocess.Popen(
         [sys.executable, *map(str, arguments)],
         cwd=cwd,
+        env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
