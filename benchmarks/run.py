@@ -19,7 +19,7 @@ from harness.facts import collect
 from harness.rounds import measure
 from harness.venv import SetupError, clean_environment, prepare
 from loops import ACCELERATED, LOOPS, PEERS, REFERENCES
-from scenarios import CASES, ROOMS
+from scenarios import CASES, ON_DEMAND, ROOMS
 
 MIN_ROUNDS = 7
 
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     show(result, arguments.targets)
     out = arguments.out
-    if out is None and not arguments.quick and len(cases) == len(CASES):
+    if out is None and not arguments.quick and not arguments.cases:
         out = BENCHMARKS / "results" / f"python-{venv.version}.json"
     if out:
         store(result, out, venv)
@@ -86,9 +86,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def choose_cases(wanted: str | None) -> list:
-    """The cases named, singly or by room; all of them by default."""
+    """The cases named, singly or by room; by default all but those on demand."""
     if not wanted:
-        return list(CASES.values())
+        return [case for case in CASES.values() if case.room not in ON_DEMAND]
     names = wanted.split(",")
     unknown = [name for name in names if name not in CASES and name not in ROOMS]
     if unknown:

@@ -8,6 +8,7 @@ PATH then holds its key and certificate.
 """
 
 import asyncio
+import os
 import resource
 import signal
 import socket
@@ -15,6 +16,7 @@ import ssl
 import sys
 import tempfile
 
+import applications
 from loops import new_loop
 
 LIFE_S = 120
@@ -288,6 +290,10 @@ SERVERS = {
 
 def ready(port):
     """Tell the one who started us where we listen."""
+    if "BENCHMARK_SHARE" in os.environ:
+        from scenarios import _share
+
+        _share.start()
     print(port, flush=True)
 
 
@@ -307,6 +313,9 @@ async def serve(kind, size, path):
         options["ssl"], path = tls_of(path), None
     if kind in SERVERS:
         await SERVERS[kind]()
+        return
+    if kind in applications.SERVERS:
+        await applications.SERVERS[kind](ready)
         return
     if kind == "datagram":
         transport, _ = await loop.create_datagram_endpoint(

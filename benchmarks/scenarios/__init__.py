@@ -7,6 +7,7 @@ from scenarios import (
     fairness,
     memory,
     network,
+    programs,
     start,
     tasks,
     timers,
@@ -15,9 +16,14 @@ from scenarios._case import Case, Env, NotAvailable
 
 ROOMS = tuple(
     module.__name__.rpartition(".")[2]
-    for module in (callbacks, timers, tasks, start, memory, fairness, network, apps)
+    for module in (
+        *(callbacks, timers, tasks, start),
+        *(memory, fairness, network, apps, programs),
+    )
 )
+# Rooms that a run of everything leaves out.
+ON_DEMAND = ("programs",)
 
 CASES = dict(sorted(_case.CASES.items(), key=lambda named: ROOMS.index(named[1].room)))
 
-__all__ = ["CASES", "ROOMS", "Case", "Env", "NotAvailable"]
+__all__ = ["CASES", "ON_DEMAND", "ROOMS", "Case", "Env", "NotAvailable"]

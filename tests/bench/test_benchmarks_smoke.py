@@ -230,3 +230,66 @@ def test_the_readmes_table_has_what_is_lost(benchmark_modules):
     assert "| sendfile | 200 ns | 1.00 | **0.50** uvloop |" in readme.render_all(
         [result]
     )
+
+
+SAMPLED = """
+import asyncio, sys, time
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from scenarios import _share
+
+async def main():
+    loop = asyncio.get_running_loop()
+    end, done = time.process_time() + 0.7, loop.create_future()
+    def step():
+        if time.process_time() < end:
+            loop.call_soon(step)
+        else:
+            done.set_result(None)
+    if sys.argv[3] == "loop":
+        step()
+        await done
+    else:
+        while time.process_time() < end:
+            pass
+
+_share.start(sys.argv[2])
+asyncio.run(main())
+print(_share.read(Path(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize("what", ["loop", "program"])
+def test_the_share_of_the_loop(tmp_path, what):
+    path = tmp_path / "samples"
+    loop, helpers = json.loads(
+        run_python("-c", SAMPLED, str(BENCHMARKS), str(path), what)
+        .replace("(", "[")
+        .replace(")", "]")
+    )
+    assert (loop > 0.4) == (what == "loop")
+    assert loop < 0.1 or what == "loop"
+    assert helpers < 0.1
+
+
+def test_a_run_of_everything_leaves_out_the_programs(benchmark_modules):
+    from run import choose_cases
+
+    assert {case.room for case in choose_cases(None)} >= {"tasks", "apps"}
+    assert "programs" not in {case.room for case in choose_cases(None)}
+    assert "django" in {case.name for case in choose_cases("programs")}
+
+
+def test_table_of_programs(benchmark_modules):
+    from programs import table
+
+    row = {
+        "asyncio": {"values": [4e-4, 2e-4, 3e-4]},
+        "uvloop": {"values": [], "reason": "not there"},
+        "fastloop": {"values": [2e-4, 1e-4, 2e-4]},
+        "accelerated": {"values": [1e-4]},
+    }
+    facts = {"python": "3.13.0", "cpu": "some CPU", "versions": {}}
+    text = table(facts, [{"name": "django"}], {"django": row}, {"django": (0.4, 0)}, 3)
+    assert "| django | 300 | n/a | 200 | 100 | 0.50 | 40 % | 0 % |" in text
+    assert "django on uvloop: not there" in text

@@ -56,6 +56,7 @@ NOT_RUN = {
     "CONTRIBUTING.md make demo": "builds and tests anew; .ci/run runs it",
     "CONTRIBUTING.md tools/on_python.sh": "whole runs, which .ci/run makes",
     "benchmarks/README.md python benchmarks/run.py": "tests/bench runs it in small",
+    "benchmarks/README.md python benchmarks/programs.py": "minutes, with a database",
     "benchmarks/README.md python benchmarks/instructions.py": "needs valgrind",
     "benchmarks/README.md python benchmarks/tls.py": "minutes, with peers to install",
     "benchmarks/README.md python benchmarks/seeing.py": "tests/watch measures so",
