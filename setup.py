@@ -154,6 +154,7 @@ SOURCES = {
     "aio/stream": [
         "stream_connect.c",
         "stream_feed.c",
+        "stream_flow.c",
         "stream_protocol.c",
         "stream_read.c",
         "stream_read_line.c",

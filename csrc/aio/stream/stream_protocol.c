@@ -1,9 +1,9 @@
 /* StreamReaderProtocol: asyncio's in C.
  *
  * Between a transport and a StreamReader, and what drain() and wait_closed() of a
- * StreamWriter wait for. stream_connect.c has its beginning. What is rare (replacing
- * the transport, a connection that is rejected) is asyncio's own, on the same
- * attributes.
+ * StreamWriter wait for. stream_connect.c has its beginning, stream_flow.c what pauses
+ * it. What is rare (replacing the transport, a connection that is rejected) is
+ * asyncio's own, on the same attributes.
  */
 #include "aio/stream/stream_protocol.h"
 
@@ -71,21 +71,6 @@ bool
 fl_stream_protocol_has_room(const StreamProtocolObject *self)
 {
     return self->lost == Py_False && self->paused == Py_False;
-}
-
-/* Whether asyncio's would write to its log: 1, 0 or -1. escapes. */
-static int
-is_debugging(const StreamProtocolObject *self)
-{
-    const LoopObject *own = fl_loop_of(self->base.loop);
-    if (own != NULL) {
-        return own->debug != 0;
-    }
-    PyObject *loop = Py_NewRef(self->base.loop);
-    int debug =
-        fl_call_truth(PyObject_CallMethodNoArgs(loop, self->base.state->str_get_debug));
-    Py_DECREF(loop);
-    return debug;
 }
 
 /* ---- from the transport ---- */
@@ -258,125 +243,16 @@ PyDoc_STRVAR(
     "Give the reader its transport, and a server's callback both streams."
 );
 
-/* ---- flow control ---- */
-
-/* Whether pause_writing() and resume_writing() do without asyncio's: paused is how it
- * must be. 1, 0 or -1. escapes. */
-static int
-may_turn(StreamProtocolObject *self, PyObject *paused)
-{
-    if (!fl_stream_protocol_is_plain(self) || self->paused != paused) {
-        return 0;
-    }
-    int debug = is_debugging(self); /* escapes */
-    return debug < 0 ? -1 : debug == 0 && self->paused == paused;
-}
-
 PyDoc_STRVAR(
     pause_writing_doc, "pause_writing($self, /)\n--\n\nHave drain() wait for room."
 );
-
-static PyObject *
-protocol_pause_writing(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    StreamProtocolObject *self = protocol_of(op);
-    int plain = may_turn(self, Py_False); /* escapes */
-    if (plain <= 0) {
-        return plain < 0 ? NULL : stock_noargs(op, self->base.state->str_pause_writing);
-    }
-    Py_XSETREF(self->paused, Py_NewRef(Py_True));
-    Py_RETURN_NONE;
-}
 
 PyDoc_STRVAR(
     resume_writing_doc, "resume_writing($self, /)\n--\n\nLet all go on that drain."
 );
 
-static PyObject *
-protocol_resume_writing(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    StreamProtocolObject *self = protocol_of(op);
-    const struct fl_state *state = self->base.state;
-    int plain = may_turn(self, Py_True); /* escapes */
-    if (plain <= 0) {
-        return plain < 0 ? NULL : stock_noargs(op, state->str_resume_writing);
-    }
-    Py_XSETREF(self->paused, Py_NewRef(Py_False));
-    if (fl_aio_wake(state, self->drain_waiters, PY_SSIZE_T_MAX, Py_None) < 0) {
-        return NULL; /* escaped */
-    }
-    Py_RETURN_NONE;
-}
-
-/* Waits in the deque of those that drain. */
-static PySendResult
-queue_up(AioCallObject *call, StreamProtocolObject *self, PyObject **result)
-{
-    const struct fl_state *state = self->base.state;
-    PyObject *loop = Py_NewRef(self->base.loop);
-    PyObject *future = fl_aio_new_future(state, loop); /* escapes */
-    Py_DECREF(loop);
-    PyObject *waiters =
-        future == NULL ? NULL
-                       : PyObject_GetAttr(call->args[0], state->str__drain_waiters);
-    int status = -1;
-    if (waiters != NULL) {
-        status = fl_call_status(
-            PyObject_CallMethodOneArg(waiters, state->str_append, future)
-        ); /* escapes */
-        Py_DECREF(waiters);
-    }
-    if (status < 0) {
-        Py_XDECREF(future);
-        return PYGEN_ERROR;
-    }
-    return fl_aio_wait(call, future, result);
-}
-
-static PySendResult
-drain_start(AioCallObject *call, PyObject **result)
-{
-    StreamProtocolObject *self = protocol_of(call->args[0]);
-    if (!fl_stream_protocol_is_plain(self) || self->lost == NULL) {
-        return fl_aio_delegate(call, result);
-    }
-    int lost = PyObject_IsTrue(self->lost); /* escapes */
-    if (lost != 0) {
-        if (lost > 0) {
-            PyErr_SetString(PyExc_ConnectionResetError, "Connection lost");
-        }
-        return PYGEN_ERROR;
-    }
-    if (self->paused == Py_True) {
-        return queue_up(call, self, result);
-    }
-    *result = Py_NewRef(Py_None);
-    return PYGEN_RETURN;
-}
-
-static PySendResult
-drain_after(AioCallObject *call, PyObject *future, PyObject *value, PyObject **result)
-{
-    const StreamProtocolObject *self = protocol_of(call->args[0]);
-    PyObject *exc = value == NULL ? fl_error_take() : NULL;
-    if (fl_aio_remove_waiter(self->base.state, self->drain_waiters, future) < 0) {
-        fl_aio_raise_over(exc); /* escaped */
-        return PYGEN_ERROR;
-    }
-    if (exc != NULL) {
-        fl_error_restore(exc);
-        return PYGEN_ERROR;
-    }
-    *result = Py_NewRef(Py_None);
-    return PYGEN_RETURN;
-}
-
-static const struct fl_aio_call drain_call = {
-    offsetof(struct fl_state, stream_protocol_type), 1, 1, drain_start, drain_after
-};
-
 static const struct fl_aio_named protocol_coroutines[] = {
-    {"_drain_helper", &drain_call},
+    {"_drain_helper", &fl_stream_drain_call},
     {NULL, NULL},
 };
 
@@ -554,8 +430,8 @@ static PyMethodDef protocol_methods[] = {
     {"data_received", FL_FASTCALL(protocol_data_received),
      METH_FASTCALL | METH_KEYWORDS, data_received_doc},
     {"eof_received", protocol_eof_received, METH_NOARGS, eof_received_doc},
-    {"pause_writing", protocol_pause_writing, METH_NOARGS, pause_writing_doc},
-    {"resume_writing", protocol_resume_writing, METH_NOARGS, resume_writing_doc},
+    {"pause_writing", fl_stream_pause_writing, METH_NOARGS, pause_writing_doc},
+    {"resume_writing", fl_stream_resume_writing, METH_NOARGS, resume_writing_doc},
     {"_get_close_waiter", FL_FASTCALL(protocol_get_close_waiter),
      METH_FASTCALL | METH_KEYWORDS, get_close_waiter_doc},
     FL_AIO_METHODS,

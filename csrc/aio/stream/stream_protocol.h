@@ -43,6 +43,11 @@ PyObject *fl_stream_connection_made(
     PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 );
 
+/* stream_flow.c: pause_writing(), resume_writing() and _drain_helper(). */
+PyObject *fl_stream_pause_writing(PyObject *op, PyObject *ignored);
+PyObject *fl_stream_resume_writing(PyObject *op, PyObject *ignored);
+extern const struct fl_aio_call fl_stream_drain_call;
+
 /* What asyncio's connection_made() is like. 0 or -1. */
 int fl_stream_connect_find(struct fl_state *state);
 
