@@ -86,7 +86,7 @@ NO_LOOK = {
         start_task:self->task report:self->strong_reader
         tell_of_client:self->writer tell_of_client:self->strong_reader
         look_for_tls:self->over_ssl fl_stream_connection_made:self->transport
-        protocol_pause_writing:self->paused protocol_resume_writing:self->paused
+        fl_stream_pause_writing:self->paused fl_stream_resume_writing:self->paused
         use_reader:self->reader_wr protocol_init:self->base.loop
         protocol_init:self->paused protocol_init:self->lost
         protocol_init:self->strong_reader protocol_init:self->reject

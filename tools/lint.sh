@@ -40,6 +40,7 @@ types() {
 }
 
 check "floors" python tools/check_layers.py
+check "wings" python tools/check_wings.py
 check "faults" python tools/check_faults.py
 check "stores" python tools/check_stores.py
 check "file sizes" python tools/check_sizes.py

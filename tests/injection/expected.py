@@ -4,8 +4,8 @@ UNSEEN = {
     f"csrc/{file} {function}": reason
     for reason, places in {
         "the loop's own method is then found by its name, as an overridden one": """
-            core/loop/loop_attrs.c fl_loop_read_overrides
-            core/run/loop_virtual.c fl_virtual_is_time""",
+            core/ground/overrides.c fl_loop_read_overrides
+            core/ground/overrides.c is_virtual_time""",
         "still ready at the next poll, which tries again": """
             core/io/source.c queue_debug  core/io/source.c source_on_ready
             core/io/reader_watch.c queue_handle""",
@@ -35,7 +35,7 @@ UNSEEN = {
         "what nobody can hear of does not wait for others": """
             net/audit.c fl_audit_listen  net/audit.c fl_audit_add_hook""",
         "a slow step stays without a name, or is called after its type": """
-            core/loop/loop_metrics.c fl_loop_note_slow
+            watch/slow_steps.c fl_loop_note_slow
             watch/names.c qualname  watch/names.c task_of_callback""",
         "a timeline then names nothing there": """
             base/keys.c grow_keys  watch/recorder/recorder_names.c fl_recorded_add
@@ -62,7 +62,7 @@ UNSEEN = {
         "memory that is not given back is kept": """
             base/timer_heap.c heap_give_back  base/ring.c fl_ring_shrink""",
         "the wake-up fd is set; there was none before": """
-            core/loop/loop_signals.c set_wakeup_fd""",
+            core/io/loop_signals.c set_wakeup_fd""",
     }.items()
     for file, function in zip(*[iter(places.split())] * 2, strict=True)
 }

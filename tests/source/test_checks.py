@@ -14,9 +14,11 @@ def check(name, folder):
     return getattr(module, f"check_{name}")(folder)
 
 
-@pytest.mark.parametrize("name", ["faults", "layers", "sizes", "stores", "words"])
+@pytest.mark.parametrize(
+    "name", ["faults", "layers", "sizes", "stores", "wings", "words"]
+)
 def test_the_project_passes(name):
-    folder = ROOT / "csrc" if name in ("faults", "layers", "stores") else ROOT
+    folder = ROOT / "csrc" if name in ("faults", "layers", "stores", "wings") else ROOT
     assert check(name, folder) == []
 
 
@@ -229,3 +231,40 @@ def test_stores_that_need_no_look_are_there():
         or each.partition(":")[2] not in text
     ]
     assert gone == []
+
+
+WAKING = """int
+fl_wake(void)
+{
+    return 0;
+}
+"""
+INLINE = """static inline int
+fl_by_the_way(void)
+{
+    return fl_wake();
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("wing", "body", "complaints"),
+    [
+        ("future", "return fl_wake();", 1),
+        ("future", "return fl_by_the_way();", 1),
+        ("future", 'return log("fl_wake"); /* fl_wake */', 0),
+        ("loop", "return fl_by_the_way();", 0),
+        ("task", "return fl_wake();", 0),
+    ],
+)
+def test_a_call_to_a_wing_above_is_found(write, wing, body, complaints):
+    write("core/task/wake.c", WAKING)
+    write("core/loop/loop.h", INLINE)
+    folder = write(f"core/{wing}/x.c", f"int\nfl_x(void)\n{{\n    {body}\n}}\n")
+    above = f"csrc/core/{wing}/x.c: fl_wake is in core/task/wake.c, a wing above"
+    assert check("wings", folder) == [above] * complaints
+
+
+def test_a_wing_of_core_has_its_place(write):
+    (found,) = check("wings", write("core/attic/x.c", ""))
+    assert found.startswith("csrc/core/attic/x.c: core/attic is not one of")

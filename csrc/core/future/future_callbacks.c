@@ -6,13 +6,13 @@
  * entry by itself; on any other loop, or with an overridden call_soon, each goes
  * through loop.call_soon(callback, future, context=context).
  *
- * A task that waits is found by the method that wakes it, core/task/task_wakeup.h.
+ * A task that waits is found by the method that wakes it, core/future/task_wakeup.h.
  */
 #include "core/future/future.h"
 
+#include "core/future/task_wakeup.h"
 #include "core/loop/sched.h"
 #include "core/task/task_step.h"
-#include "core/task/task_wakeup.h"
 #include "py/args/call.h"
 
 /* ---- the list ---- */

@@ -299,12 +299,6 @@ fl_loop_close(PyObject *op, PyObject *Py_UNUSED(ignored))
 
 PyDoc_STRVAR(loop_doc, "The C part of fastloop.Loop.");
 
-int
-fl_loop_is_gc(PyObject *Py_UNUSED(op))
-{
-    return 1;
-}
-
 static PyType_Slot loop_slots[] = {
     {Py_tp_doc, (void *)loop_doc},
     {Py_tp_new, loop_new},

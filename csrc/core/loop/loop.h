@@ -138,8 +138,7 @@ typedef struct LoopObject {
     char debug;
     char sleeping; /* in a poll without the GIL */
     char zero;
-    char woken;  /* the eventfd was written since the poll began */
-    char forked; /* not to be polled before it is revived: loop_fork.c */
+    char woken; /* the eventfd was written since the poll began */
     char executor_shutdown_called;
     char asyncgens_shutdown_called;
     char coroutine_origin_tracking_enabled;
@@ -174,7 +173,7 @@ typedef struct LoopObject {
     struct fl_watched watched;   /* while it runs and somebody watches */
     struct fl_recorded recorded; /* while somebody records */
     uintptr_t step_word;         /* the step under way, if it is no task's; else 0 */
-    fl_task_runner run_task;     /* loop_steps.c's, or one that observes */
+    fl_task_runner run_task;     /* task_entry.c's, or one that observes */
     uint64_t n_iterations;
     uint64_t n_polls;
     uint64_t n_steps;
@@ -198,6 +197,9 @@ typedef struct LoopObject {
     PyObject *unix_server_sockets;
     double clock_resolution;
 
+    /* In a forked child, until it has fds of its own (loop_fork.c), else NULL. To be
+     * called before it polls. escapes. 0 or -1. */
+    int (*revive)(struct LoopObject *self);
     struct fl_poller poller;
     struct fl_wakeup wakeup;
     struct fl_watch event_watch;
@@ -313,7 +315,6 @@ fl_loop_end_of_due(const LoopObject *self, double now_s)
     return end_s <= now_s ? nextafter(now_s, INFINITY) : end_s;
 }
 
-/* loop_schedule.c */
 /* MemoryError; returns -1. */
 FL_SLOW int fl_loop_push_failed(void);
 
@@ -344,6 +345,8 @@ PyObject *fl_loop_make_handle(PyObject *op, PyObject *const *args, Py_ssize_t n_
 PyObject *fl_loop_add_callback(PyObject *op, PyObject *handle);
 PyObject *fl_loop_add_callback_signalsafe(PyObject *op, PyObject *handle);
 PyObject *fl_loop_timer_handle_cancelled(PyObject *op, PyObject *handle);
+
+/* loop_drop.c */
 /* Gives up what a word of the ring owns. escapes. */
 void fl_loop_drop_word(uintptr_t word);
 /* Drops every queued entry and timer: close, clear; dying: dealloc. */
@@ -358,7 +361,7 @@ PyObject *fl_loop_run_once(PyObject *op, PyObject *ignored);
 PyObject *fl_loop_run_forever_setup(PyObject *op, PyObject *ignored);
 PyObject *fl_loop_run_forever_cleanup(PyObject *op, PyObject *ignored);
 
-/* loop_steps.c */
+/* core/task/task_entry.c */
 /* Are such; for the lookout: the task notes when the step ended. */
 int fl_loop_run_task(LoopObject *self, uintptr_t word);
 int fl_loop_run_noting_task(LoopObject *self, uintptr_t word);
@@ -367,6 +370,9 @@ int fl_loop_run_noting_task(LoopObject *self, uintptr_t word);
 PyObject *fl_loop_stats(PyObject *op, PyObject *ignored);
 PyObject *fl_loop_read_metrics(PyObject *op, PyObject *ignored);
 PyObject *fl_loop_reset_metrics(PyObject *op, PyObject *ignored);
+/* watch/slow_steps.c */
+/* The rate of the clock's ticks, as known best now. */
+void fl_loop_settle_rate(LoopObject *self, int64_t now_ticks, int64_t now_ns);
 /* Counts a step, of the entry or between steps (0), that took longer than most. An
  * exception that is set stays. */
 FL_SLOW void fl_loop_note_slow(LoopObject *self, uintptr_t word, int64_t ticks);
@@ -554,15 +560,13 @@ PyObject *fl_loop_signal_fd(PyObject *op, PyObject *ignored);
 /* In a forked child: each loop lets go of what it shares with the parent's. 0, or -1
  * with an exception when that is done all the same. */
 int fl_fork_leave_parent(struct fl_state *state);
-/* What that loop needs anew. escapes. 0 or -1. */
-int fl_loop_revive(LoopObject *self);
 
 /* To be called before the poller is told or asked of something new. escapes in a
  * forked child. 0 or -1. */
 static inline int
 fl_loop_ensure_own(LoopObject *self)
 {
-    return self->forked ? fl_loop_revive(self) : 0;
+    return self->revive != NULL ? self->revive(self) : 0;
 }
 
 /* loop_tasks.c */

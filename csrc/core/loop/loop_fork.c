@@ -12,7 +12,46 @@
 #include "core/io/source.h"
 #include "py/error.h"
 
-enum { NOT_FORKED, FORKED_IDLE, FORKED_RUNNING };
+static int
+open_anew(LoopObject *self)
+{
+    if (self->revive == NULL || fl_loop_check_closed(self) < 0) { /* or was faster */
+        return self->revive == NULL ? 0 : -1;
+    }
+    fl_loop_mark_stale(self);
+    int err = fl_poller_reopen(&self->poller);
+    if (err < 0) {
+        fl_raise_errno(err);
+        return -1;
+    }
+    if (fl_loop_open_wakeup(self) < 0) { /* escapes */
+        fl_poller_disown(&self->poller);
+        fl_loop_close_wakeup(self);
+        return -1;
+    }
+    self->revive = NULL;
+    return self->running ? fl_loop_take_wakeup_fd(self) : 0; /* escapes */
+}
+
+static int
+revive_idle(LoopObject *self)
+{
+    Py_INCREF(self);
+    int status = open_anew(self); /* escapes */
+    Py_DECREF(self);
+    return status;
+}
+
+static int
+revive_running(LoopObject *self)
+{
+    Py_INCREF(self);
+    fl_loop_drop_watches(self); /* escapes */
+    fl_loop_drop_sources(self);
+    int status = open_anew(self); /* escapes */
+    Py_DECREF(self);
+    return status;
+}
 
 /* Nothing here runs Python code, so that a dying loop may be among them. */
 static void
@@ -23,8 +62,8 @@ leave_parent(LoopObject *self)
     self->may_defer_writes = 0; /* nobody would send what waits */
     self->sleeping = 0;
     self->took_wakeup_fd = 0;
-    if (self->forked == NOT_FORKED || self->running) {
-        self->forked = self->running ? FORKED_RUNNING : FORKED_IDLE;
+    if (self->revive == NULL || self->running) {
+        self->revive = self->running ? revive_running : revive_idle;
     }
 }
 
@@ -72,38 +111,4 @@ fl_fork_leave_parent(struct fl_state *state)
         (void)set_wakeup_fd(state, wakeup_fd);
     }
     return PyErr_Occurred() ? -1 : 0;
-}
-
-static int
-revive(LoopObject *self)
-{
-    if (self->forked == FORKED_RUNNING) {
-        fl_loop_drop_watches(self); /* escapes */
-        fl_loop_drop_sources(self);
-    }
-    if (!self->forked || fl_loop_check_closed(self) < 0) { /* somebody was faster */
-        return self->forked ? -1 : 0;
-    }
-    fl_loop_mark_stale(self);
-    int err = fl_poller_reopen(&self->poller);
-    if (err < 0) {
-        fl_raise_errno(err);
-        return -1;
-    }
-    if (fl_loop_open_wakeup(self) < 0) { /* escapes */
-        fl_poller_disown(&self->poller);
-        fl_loop_close_wakeup(self);
-        return -1;
-    }
-    self->forked = NOT_FORKED;
-    return self->running ? fl_loop_take_wakeup_fd(self) : 0; /* escapes */
-}
-
-int
-fl_loop_revive(LoopObject *self)
-{
-    Py_INCREF(self);
-    int status = revive(self);
-    Py_DECREF(self);
-    return status;
 }

@@ -3,23 +3,15 @@
  * Imitates asyncio.BaseEventLoop's methods of the same names. In debug mode
  * they check thread and callback first, through the inherited _check_callback.
  */
-#include "core/handle/alarm.h"
 #include "core/handle/threadsafe_handle.h"
 #include "core/handle/timer_handle.h"
 #include "core/io/source.h"
-#include "core/loop/loop.h"
+#include "core/loop/sched.h"
 #include "core/run/loop_virtual.h"
 #include "py/args/args.h"
 #include "py/args/call.h"
 #include "py/error.h"
 #include "py/time_watch.h"
-
-int
-fl_loop_push_failed(void)
-{
-    PyErr_NoMemory();
-    return -1;
-}
 
 /* Debug mode's checks; escapes. */
 static int
@@ -31,20 +23,6 @@ check_debug(LoopObject *self, PyObject *callback, const char *method, bool check
     return fl_call_status(
         PyObject_CallMethod((PyObject *)self, "_check_callback", "Os", callback, method)
     );
-}
-
-/* Queues a new handle: the ring gets its first reference, the caller another. */
-static PyObject *
-push_handle(LoopObject *self, HandleObject *handle)
-{
-    if (handle == NULL) {
-        return NULL;
-    }
-    if (fl_loop_push(self, (uintptr_t)handle | FL_ENTRY_HANDLE) < 0) {
-        Py_DECREF(handle);
-        return NULL;
-    }
-    return Py_NewRef((PyObject *)handle);
 }
 
 static FL_APART PyObject *
@@ -67,7 +45,7 @@ call_soon_parsed(
         fl_lookout_lint(self->state, "unsafe", call.leading[0]) < 0) {
         return NULL;
     }
-    return push_handle(
+    return fl_sched_handle(
         self, fl_handle_new(self, call.leading[0], call.args, call.n_args, call.context)
     );
 }
@@ -80,7 +58,7 @@ fl_loop_call_soon(
     LoopObject *self = (LoopObject *)op;
     if (kwnames == NULL && n_args > 0 && fl_loop_is_plain(self)) {
         /* fast: nearly every call, nothing to parse or to check (15 instructions) */
-        return push_handle(
+        return fl_sched_handle(
             self, fl_handle_new(self, args[0], args + 1, n_args - 1, NULL)
         );
     }
@@ -106,7 +84,7 @@ fl_loop_call_soon_threadsafe(
         check_debug(self, call.leading[0], "call_soon_threadsafe", false) < 0) {
         return NULL;
     }
-    PyObject *handle = push_handle(
+    PyObject *handle = fl_sched_handle(
         self, fl_threadsafe_handle_new(
                   self, call.leading[0], call.args, call.n_args, call.context
               )
@@ -156,7 +134,7 @@ fl_loop_make_handle(PyObject *op, PyObject *const *args, Py_ssize_t n_args)
 PyObject *
 fl_loop_call_soon_internal(PyObject *op, PyObject *const *args, Py_ssize_t n_args)
 {
-    return push_handle(
+    return fl_sched_handle(
         (LoopObject *)op, handle_from_sequence((LoopObject *)op, args, n_args)
     );
 }
@@ -290,34 +268,6 @@ fl_loop_call_later(
     return start_timer(self, fl_clock_monotonic_s() + delay_s, NULL, &call);
 }
 
-/* BaseEventLoop._add_callback(handle): queue a Handle, of any class. */
-PyObject *
-fl_loop_add_callback(PyObject *op, PyObject *handle)
-{
-    LoopObject *self = (LoopObject *)op;
-    PyTypeObject *type = Py_TYPE(handle);
-    if (type == self->state->handle_type || type == self->state->timer_handle_type ||
-        type == self->state->threadsafe_handle_type) {
-        fl_handle_settle((HandleObject *)handle); /* it may be queued already */
-        if (!((HandleObject *)handle)->cancelled &&
-            fl_loop_push(self, (uintptr_t)handle | FL_ENTRY_HANDLE) == 0) {
-            Py_INCREF(handle);
-        }
-        if (PyErr_Occurred()) {
-            return NULL;
-        }
-        Py_RETURN_NONE;
-    }
-    PyObject *run = PyObject_GetAttrString(handle, "_run");
-    if (run == NULL) {
-        return NULL;
-    }
-    PyObject *queued = push_handle(self, fl_handle_new(self, run, NULL, 0, NULL));
-    Py_DECREF(run);
-    Py_XDECREF(queued);
-    return queued == NULL ? NULL : Py_NewRef(Py_None);
-}
-
 PyObject *
 fl_loop_add_callback_signalsafe(PyObject *op, PyObject *handle)
 {
@@ -334,90 +284,4 @@ PyObject *
 fl_loop_timer_handle_cancelled(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(handle))
 {
     Py_RETURN_NONE;
-}
-
-static void
-drop_word(uintptr_t word, void (*drop_handle)(HandleObject *))
-{
-    if ((word & FL_ENTRY_KIND_MASK) == FL_ENTRY_HANDLE) {
-        drop_handle((HandleObject *)word);
-    }
-    else if ((word & FL_ENTRY_KIND_MASK) == FL_ENTRY_SOURCE) {
-        fl_source_forget_queued(word);
-    }
-    else if ((word & FL_ENTRY_KIND_MASK) == FL_ENTRY_ALARM) {
-        fl_alarm_drop_word(word);
-    }
-    else {
-        Py_DECREF((PyObject *)(word & ~FL_ENTRY_KIND_MASK));
-    }
-}
-
-void
-fl_loop_drop_word(uintptr_t word)
-{
-    drop_word(word, fl_handle_release); /* escapes */
-}
-
-/* Before anything escapes no handle knows the loop any more. */
-static void
-drop_queued_of_dying(LoopObject *self)
-{
-    struct fl_list timers;
-    fl_list_init(&timers);
-    struct fl_timer *timer;
-    while ((timer = fl_timers_any(&self->timers)) != NULL) {
-        fl_timers_remove(&self->timers, timer);
-        fl_list_append(&timers, &timer->link);
-        if (timer->kind == FL_TIMER_OF_HANDLE) {
-            fl_handle_forget_loop(&fl_timer_handle_of(timer)->base);
-        }
-        else {
-            fl_alarm_let_go(timer);
-        }
-    }
-    for (size_t i = 0; i < fl_ring_count(&self->ready); i++) {
-        uintptr_t word = fl_ring_peek(&self->ready, i);
-        if ((word & FL_ENTRY_KIND_MASK) == FL_ENTRY_HANDLE) {
-            fl_handle_forget_loop((HandleObject *)word);
-        }
-        else if ((word & FL_ENTRY_KIND_MASK) == FL_ENTRY_ALARM) {
-            fl_alarm_let_go_word(word);
-        }
-    }
-    while (fl_ring_count(&self->ready) > 0) {
-        drop_word(fl_ring_pop(&self->ready), fl_handle_orphan); /* escapes */
-    }
-    while (!fl_list_empty(&timers)) {
-        timer = FL_CONTAINER_OF(timers.next, struct fl_timer, link);
-        fl_list_unlink(&timer->link);
-        if (timer->kind == FL_TIMER_OF_HANDLE) {
-            fl_handle_orphan(&fl_timer_handle_of(timer)->base); /* escapes */
-        }
-        else {
-            fl_alarm_drop(timer); /* escapes */
-        }
-    }
-}
-
-void
-fl_loop_drop_queued(LoopObject *self, bool dying)
-{
-    if (dying) {
-        drop_queued_of_dying(self);
-        return;
-    }
-    while (fl_ring_count(&self->ready) > 0) {
-        drop_word(fl_ring_pop(&self->ready), fl_handle_release); /* escapes */
-    }
-    struct fl_timer *timer;
-    while ((timer = fl_timers_any(&self->timers)) != NULL) {
-        fl_timers_remove(&self->timers, timer);
-        if (timer->kind == FL_TIMER_OF_HANDLE) {
-            fl_handle_release(&fl_timer_handle_of(timer)->base); /* escapes */
-        }
-        else {
-            fl_alarm_drop(timer); /* escapes */
-        }
-    }
 }

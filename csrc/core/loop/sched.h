@@ -44,6 +44,21 @@ fl_sched_wakeup(LoopObject *loop, PyObject *task)
     return 0;
 }
 
+/* Queues a new handle, which may be NULL: the ring gets its first reference, the caller
+ * another. New or NULL. */
+static inline PyObject *
+fl_sched_handle(LoopObject *loop, HandleObject *handle)
+{
+    if (handle == NULL) {
+        return NULL;
+    }
+    if (fl_loop_push(loop, (uintptr_t)handle | FL_ENTRY_HANDLE) < 0) {
+        Py_DECREF(handle);
+        return NULL;
+    }
+    return Py_NewRef((PyObject *)handle);
+}
+
 /* callback(argument) in context, as loop.call_soon would. 0 or -1. */
 static inline int
 fl_sched_callback(

@@ -94,18 +94,6 @@ fl_virtual_time(PyObject *op, PyObject *Py_UNUSED(ignored))
     );
 }
 
-bool
-fl_virtual_is_time(const struct fl_state *state, const PyObject *method)
-{
-    PyObject *ours =
-        PyDict_GetItemWithError(state->loop_type->tp_dict, state->str__virtual_time);
-    if (ours == NULL) {
-        PyErr_Clear(); /* no memory: it counts as replaced */
-        return false;
-    }
-    return ours == method;
-}
-
 /* ---- where nothing is ready ---- */
 
 /* Whether a timer is due, or anything else to be done. */
@@ -121,7 +109,8 @@ is_due(LoopObject *self)
 static int
 poll_once(LoopObject *self, PyThreadState *thread)
 {
-    if (self->may_skip_polls && !self->forked && fl_loop_is_alone(self, thread)) {
+    if (self->may_skip_polls && self->revive == NULL &&
+        fl_loop_is_alone(self, thread)) {
         fl_current_retract(self);    /* escapes */
         return PyErr_CheckSignals(); /* escapes; nobody else can tell */
     }

@@ -50,8 +50,6 @@ void fl_virtual_free(LoopObject *self);
 
 /* loop._virtual_time(), which is the loop's time() then. */
 PyObject *fl_virtual_time(PyObject *op, PyObject *ignored);
-/* Whether a method, or NULL, is that one. */
-bool fl_virtual_is_time(const struct fl_state *state, const PyObject *method);
 
 /* Whether the time is virtual, and nobody has replaced loop.time. */
 static inline bool

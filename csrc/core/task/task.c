@@ -2,10 +2,10 @@
 #include "core/task/task.h"
 
 #include "core/future/future_iter.h"
+#include "core/future/task_wakeup.h"
 #include "core/task/task_observe.h"
 #include "core/task/task_registry.h"
 #include "core/task/task_step.h"
-#include "core/task/task_wakeup.h"
 #include "py/args/call.h"
 #include "py/state/tables.h"
 

@@ -1,10 +1,9 @@
-/* A step as a callable, for loops that are not ours, and what wakes a waiting task.
+/* A step as a callable, for loops that are not ours.
  *
  * As with asyncio's, __self__ is the task: debuggers, and the loop's own messages,
  * find the task by it.
  */
 #include "core/task/task_step.h"
-#include "core/task/task_wakeup.h"
 #include "py/state/tables.h"
 
 typedef struct {
@@ -109,28 +108,6 @@ static PyType_Spec step_spec = {
 int
 fl_task_callable_add_types(PyObject *module, struct fl_state *state)
 {
+    state->types.wake_task = fl_task_wakeup;
     return fl_make_type(&state->task_step_type, module, &step_spec, NULL);
-}
-
-/* ---- the bound method that futures call ---- */
-
-static PyObject *
-task_wakeup(PyObject *task, PyObject *future)
-{
-    if (fl_task_wakeup((TaskObject *)(void *)task, future) < 0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-PyMethodDef fl_task_wakeup_def = {"task_wakeup", task_wakeup, METH_O, NULL};
-
-void
-fl_task_wakeup_trim(struct fl_state *state, int max)
-{
-    struct fl_wakeups *wakeups = &state->types.wakeups;
-    while (wakeups->count > max) {
-        PyObject *op = wakeups->kept[--wakeups->count];
-        Py_DECREF(op);
-    }
 }

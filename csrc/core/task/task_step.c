@@ -263,8 +263,9 @@ awaited_exception(const struct fl_state *state, PyObject *future)
 }
 
 int
-fl_task_wakeup(TaskObject *self, PyObject *future)
+fl_task_wakeup(PyObject *op, PyObject *future)
 {
+    TaskObject *self = (TaskObject *)(void *)op;
     const struct fl_state *state = fl_future_state(fl_task_future(self));
     if (state == NULL || fl_awaited_by_discard(state, future, (PyObject *)self) < 0) {
         return -1;

@@ -12,8 +12,8 @@
 /* As a callback does it: the context is entered. exc: to be thrown in, or NULL. */
 int fl_task_step(TaskObject *self, PyObject *exc);
 
-/* The same for what the awaited future yielded. */
-int fl_task_wakeup(TaskObject *self, PyObject *future);
+/* The same for what the awaited future, of a task, yielded: state->types.wake_task. */
+int fl_task_wakeup(PyObject *op, PyObject *future);
 
 /* As the ready ring of its loop does it: enters the context. waking: the awaited future
  * is done, else it is a plain turn. */

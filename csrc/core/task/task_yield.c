@@ -5,9 +5,9 @@
  * _asyncio_future_blocking, get_loop() and add_done_callback().
  */
 #include "core/future/awaited_by.h"
+#include "core/future/task_wakeup.h"
 #include "core/loop/sched.h"
 #include "core/task/task_step.h"
-#include "core/task/task_wakeup.h"
 #include "py/args/call.h"
 #include "py/state/tables.h"
 

@@ -55,7 +55,7 @@
     X(observe_step)                                                      \
     X(observe_done)
 
-/* Bound methods that no task uses now: core/task/task_wakeup.h. */
+/* Bound methods that no task uses now: core/future/task_wakeup.h. */
 struct fl_wakeups {
 #define FL_WAKEUPS_MAX 1024
     PyObject *kept[FL_WAKEUPS_MAX]; /* owned */
@@ -92,6 +92,7 @@ struct fl_types_state {
     struct fl_freelist free_tasks;
     struct fl_freelist free_iters;
     struct fl_wakeups wakeups;
+    int (*wake_task)(PyObject *task, PyObject *future); /* core/task/task_step.h */
 };
 
 #endif

@@ -1,6 +1,6 @@
 /* The recorder: tasks and their steps. */
+#include "core/future/task_wakeup.h"
 #include "core/handle/handle.h"
-#include "core/task/task_wakeup.h"
 #include "watch/recorder/recorder_state.h"
 
 struct fl_recorded *

@@ -1,8 +1,8 @@
 /* The recorder: what a loop does beside the steps of tasks. */
+#include "core/future/task_wakeup.h"
 #include "core/handle/alarm.h"
 #include "core/handle/timer_handle.h"
 #include "core/io/source.h"
-#include "core/task/task_wakeup.h"
 #include "watch/names.h"
 #include "watch/recorder/recorder_state.h"
 

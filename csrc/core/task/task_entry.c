@@ -1,9 +1,9 @@
 /* The ready ring's entries that are tasks. */
+#include "core/future/task_wakeup.h"
 #include "core/loop/sched.h"
 #include "core/task/task_observe.h"
 #include "core/task/task_registry.h"
 #include "core/task/task_step.h"
-#include "core/task/task_wakeup.h"
 #include "py/error.h"
 
 /* A stand-in for the Handle that asyncio would have queued: new, or NULL. */
