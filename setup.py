@@ -66,6 +66,7 @@ SOURCES = {
         "handle.c",
         "handle_methods.c",
         "handle_queue.c",
+        "handle_run.c",
         "threadsafe_handle.c",
         "timer_handle.c",
     ],
@@ -80,6 +81,7 @@ SOURCES = {
         "loop_tasks.c",
     ],
     "core/run": [
+        "loop_debug.c",
         "loop_drop.c",
         "loop_nested.c",
         "loop_order.c",
@@ -109,7 +111,7 @@ SOURCES = {
         "task_step.c",
         "task_yield.c",
     ],
-    "net": ["address.c", "audit.c", "listener.c", "socket.c"],
+    "net": ["address.c", "audit.c", "listener.c", "listener_accepted.c", "socket.c"],
     "net/sock": [
         "sock_connect.c",
         "sock_methods.c",
@@ -191,6 +193,7 @@ FOR_SIZE = {
         "loop_metrics.c",
     ],
     "core/task": ["task_observe.c"],
+    "core/run": ["loop_debug.c"],
     "net/sock": ["sock_connect.c", "sock_sendfile.c"],
     "net/transport": ["transport_limits.c"],
     "net/stream": ["stream_extra.c"],

@@ -9,17 +9,33 @@
  * Up to three arguments are kept inline, with a spare word in front of them for
  * the vectorcall of a bound method.
  *
- * While a handle is queued (in the ready ring or among the timers) the garbage
- * collector does not track it, or it would walk every pending timer again and
- * again (call_soon of 100,000: 326 ns each instead of 200): the loop traverses
- * what it holds in its stead, and its loop pointer is borrowed. When it leaves
- * the queue and somebody else still holds it, it becomes an ordinary object. So
- * a pending handle does not keep a loop alive that nobody else holds; such a
- * loop closes itself with a ResourceWarning.
+ * Who owns a handle, and what it owns, by its state:
  *
- * A handle whose queue was its last owner is emptied and kept, with that one
- * reference, in the freelist of its loop: nobody else knows it, and it knows nothing.
- * fl_handle_alloc takes it out, or the loop's end. A sanitized build poisons it.
+ *   state     owned by            loop      GC     begins                 ends
+ *   queued    ring or timers,     borrowed  no     fl_handle_new,         settled,
+ *             others perhaps                       fl_handle_alloc        orphaned,
+ *                                                                         recycled
+ *   settled   others              owned     yes    fl_handle_settle       freed,
+ *                                                                         recycled
+ *   orphaned  others              NULL      yes    fl_handle_forget_loop, freed
+ *                                                  fl_handle_orphan
+ *   recycled  a freelist of its   NULL      no     handle_recycle,        queued,
+ *             loop, nobody else                    fl_handle_dealloc      freed
+ *
+ * Queued (`queued` is not 0) is one from its making to the end of its run. The garbage
+ * collector does not track it, or it would walk every pending timer again and again
+ * (call_soon of 100,000: 326 ns each instead of 200): the loop traverses what it holds
+ * in its stead. So a pending handle does not keep a loop alive that nobody else holds;
+ * such a loop closes itself with a ResourceWarning, and its handles are orphans: each
+ * forgets the loop, cancelled for good, before the first of them lets others run.
+ *
+ * Settled is one that left its queue while somebody else holds it, or that is to be
+ * shown or kept before: an ordinary object. It may be put into the ring once more
+ * (_add_callback), which then owns a reference as anybody does.
+ *
+ * Recycled is an emptied one with that one reference: nobody else knows it, and it
+ * knows nothing. Its queue was its last owner, or it died settled on an open loop.
+ * Its callback's slot leads to the next; a sanitized build poisons it.
  */
 #ifndef FASTLOOP_CORE_HANDLE_H
 #define FASTLOOP_CORE_HANDLE_H
@@ -93,27 +109,21 @@ void fl_handle_orphan(HandleObject *self);
 /* Visits what the loop owns in one queue entry. */
 int fl_handle_traverse_queued(HandleObject *self, visitproc visit, void *arg);
 
-/* Runs the callback in its context; its exception goes to the loop's exception
- * handler. escapes. 0, or -1 if SystemExit or KeyboardInterrupt was raised, or
- * if the handler itself raised. */
-int fl_handle_run(HandleObject *self);
-
-/* Tells the loop's exception handler of exc, as if the callback of made had raised it:
- * for what has no handle unless it fails. Steals exc and made, a new handle, or NULL
- * with an exception set. escapes. 0, or -1 with an exception. */
-int fl_handle_report_as(HandleObject *made, LoopObject *loop, PyObject *exc);
-
-/* Makes the handle's context one that nobody else has and that may be handed out. 0, or
- * -1 with an exception. */
-int fl_handle_own_context(HandleObject *self);
-
-/* As handle.cancel() on a Handle that waits for nothing but its turn. -1 if the
- * repr kept in debug mode raised. */
-int fl_handle_cancel(HandleObject *self);
-
 /* Tell a thread-safe handle that its callback runs, and has ended. */
 void fl_handle_run_begins(HandleObject *self);
 void fl_handle_run_ended(HandleObject *self);
+
+/* Gives up callback and arguments. escapes. */
+FL_APART void fl_handle_drop_args(HandleObject *self);
+
+FL_INLINE void
+fl_handle_drop_call(HandleObject *self)
+{
+    Py_CLEAR(self->callback); /* escapes */
+    if (self->args != NULL || self->n_inline != 0) {
+        fl_handle_drop_args(self); /* escapes */
+    }
+}
 
 /* Leaves a loop's freelists what a quiet one needs. escapes. Whether there was more. */
 bool fl_handle_trim_lists(LoopObject *loop);
@@ -131,6 +141,26 @@ fl_handle_alloc(PyTypeObject *type, LoopObject *loop, struct fl_handle_freelist 
 int fl_handle_traverse(PyObject *op, visitproc visit, void *arg);
 int fl_handle_clear(PyObject *op);
 void fl_handle_dealloc(PyObject *op);
+
+/* ---- handle_run.c ---- */
+
+/* Runs the callback in its context; its exception goes to the loop's exception
+ * handler. escapes. 0, or -1 if SystemExit or KeyboardInterrupt was raised, or
+ * if the handler itself raised. */
+int fl_handle_run(HandleObject *self);
+
+/* Tells the loop's exception handler of exc, as if the callback of made had raised it:
+ * for what has no handle unless it fails. Steals exc and made, a new handle, or NULL
+ * with an exception set. escapes. 0, or -1 with an exception. */
+int fl_handle_report_as(HandleObject *made, LoopObject *loop, PyObject *exc);
+
+/* Makes the handle's context one that nobody else has and that may be handed out. 0, or
+ * -1 with an exception. */
+int fl_handle_own_context(HandleObject *self);
+
+/* As handle.cancel() on a Handle that waits for nothing but its turn. -1 if the
+ * repr kept in debug mode raised. */
+int fl_handle_cancel(HandleObject *self);
 
 /* handle_methods.c */
 extern PyGetSetDef fl_handle_getset[];

@@ -79,6 +79,8 @@ PyObject *fl_run_prepare(LoopObject *self, PyObject *awaitable, bool *new_task);
 int fl_run_mark_retrieved(PyObject *future);
 /* asyncio's _set_running_loop. 0 or -1. */
 int fl_run_set_running_loop(LoopObject *self, PyObject *loop);
+/* loop_debug.c: fl_handle_run, and a warning if it is slow. escapes. 0 or -1. */
+int fl_run_handle_debug(LoopObject *self, PyObject *handle);
 /* loop_setup.c: may it run? *other: the loop in whose step, new, or NULL. escapes. 0,
  * or -1 with an exception. */
 int fl_run_check_not_running(LoopObject *self, PyObject **other);

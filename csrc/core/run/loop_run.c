@@ -44,46 +44,6 @@ queue_due_timers(LoopObject *self, double now_s)
     return 0;
 }
 
-static int
-warn_if_slow(LoopObject *self, HandleObject *handle, double took_s)
-{
-    double limit_s = PyFloat_AsDouble(self->slow_callback_duration);
-    if (limit_s == -1.0 && PyErr_Occurred()) {
-        return -1;
-    }
-    if (took_s < limit_s) {
-        return 0;
-    }
-    PyObject *text =
-        PyObject_CallOneArg(self->state->format_handle, (PyObject *)handle);
-    PyObject *result = text == NULL ? NULL
-                                    : PyObject_CallMethod(
-                                          self->state->logger, "warning", "sOd",
-                                          "Executing %s took %.3f seconds", text, took_s
-                                      );
-    Py_XDECREF(text);
-    return fl_call_status(result);
-}
-
-static int
-run_handle_debug(LoopObject *self, HandleObject *handle)
-{
-    Py_XSETREF(self->current_handle, Py_NewRef(handle));
-    int status = -1;
-    double start_s = fl_loop_now(self);
-    if (start_s != -1.0 || !PyErr_Occurred()) {
-        status = fl_handle_run(handle); /* escapes */
-    }
-    if (status == 0) {
-        double end_s = fl_loop_now(self);
-        status = end_s == -1.0 && PyErr_Occurred()
-                     ? -1
-                     : warn_if_slow(self, handle, end_s - start_s);
-    }
-    Py_CLEAR(self->current_handle);
-    return status;
-}
-
 /* What a step leaves behind is given up when the step has been counted: while there was
  * somebody to name. */
 static int
@@ -92,7 +52,7 @@ run_handle(LoopObject *self, HandleObject *handle)
     int status = 0;
     if (!handle->cancelled) {
         self->n_steps++;
-        status = self->debug ? run_handle_debug(self, handle)
+        status = self->debug ? fl_run_handle_debug(self, (PyObject *)handle)
                  : Py_IS_TYPE(handle, self->state->timer_handle_type)
                      ? fl_timer_handle_run((TimerHandleObject *)(void *)handle)
                      : fl_handle_run(handle);
