@@ -58,12 +58,6 @@ static const struct call_name call_names[] = {
 #endif
 };
 
-pid_t
-fl_thread_self(void)
-{
-    return (pid_t)syscall(SYS_gettid);
-}
-
 /* Reads the start of a file of the thread's; false if that cannot be. */
 static bool
 read_of(pid_t thread, const char *file, char *text, size_t size)

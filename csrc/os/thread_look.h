@@ -11,11 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The calling thread's number. */
-pid_t fl_thread_self(void);
-
-/* Its state as in /proc: 'R' on a processor or waiting for one, 'S' asleep, 'D' asleep
- * whatever comes; 0 if that is not known. */
+/* A thread's state as in /proc: 'R' on a processor or waiting for one, 'S' asleep, 'D'
+ * asleep whatever comes; 0 if that is not known. */
 char fl_thread_state(pid_t thread);
 
 /* The time that it was on a processor or waited for one, in which it slept not, or

@@ -123,8 +123,9 @@ fl_observe_start(const struct fl_state *state, TaskObject *task)
     return fl_observe_end(&seen, state, task, status);
 }
 
-int
-fl_observe_run(LoopObject *loop, uintptr_t word)
+/* A task of the ring, observed: fl_loop_run_task. */
+static FL_SLOW int
+observe_run(LoopObject *loop, uintptr_t word)
 {
     TaskObject *task = (TaskObject *)(word & ~FL_ENTRY_KIND_MASK);
     struct fl_observed seen;
@@ -143,7 +144,7 @@ fl_observe_run(LoopObject *loop, uintptr_t word)
 fl_task_runner
 fl_observe_runner(const struct fl_state *state)
 {
-    return has_observers_of_steps(state) ? fl_observe_run
+    return has_observers_of_steps(state) ? observe_run
            : state->lookout != NULL      ? fl_loop_run_noting_task
                                          : fl_loop_run_task;
 }

@@ -83,9 +83,6 @@ FL_SLOW int fl_observe_start(const struct fl_state *state, TaskObject *task);
  * comes or goes. */
 void fl_observe_settle(struct fl_state *state);
 
-/* A task of the ring, observed: fl_loop_run_task. Steals the ring's reference. */
-FL_SLOW int fl_observe_run(LoopObject *loop, uintptr_t word);
-
 /* _observe(created, step, done): each a callable or None. created(task),
  * step(task, wall_s, cpu_s), done(task). */
 PyObject *fl_observe(PyObject *module, PyObject *const *args, Py_ssize_t n_args);

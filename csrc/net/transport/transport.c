@@ -103,8 +103,9 @@ is_reading(const TransportObject *self)
     return self->life == FL_LIVES && !self->paused;
 }
 
-int
-fl_transport_start_reading(TransportObject *self)
+/* Watches for reading unless it is paused or closing. 0 or -1. */
+static int
+start_reading(TransportObject *self)
 {
     if (!is_reading(self)) {
         return 0;
@@ -134,7 +135,7 @@ PyObject *
 fl_transport_begin(PyObject *op, PyObject *waiter)
 {
     TransportObject *self = (TransportObject *)op;
-    if (self->source.loop != NULL && fl_transport_start_reading(self) < 0) {
+    if (self->source.loop != NULL && start_reading(self) < 0) {
         (void)begin_failed(self); /* escapes */
     }
     PyObject *exc = fl_error_take();
@@ -422,7 +423,7 @@ fl_transport_resume_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
         Py_XSETREF(self->source.context, context);
     }
     self->paused = 0;
-    if (fl_transport_start_reading(self) < 0) {
+    if (start_reading(self) < 0) {
         self->paused = 1;
         return NULL;
     }

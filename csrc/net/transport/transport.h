@@ -211,8 +211,6 @@ int fl_transport_schedule_start(TransportObject *self, PyObject *waiter);
 int
 fl_transport_call_soon(TransportObject *self, PyObject *callback, PyObject *argument);
 
-/* Watches for reading unless it is paused or closing. 0 or -1. */
-int fl_transport_start_reading(TransportObject *self);
 int fl_transport_use_protocol(TransportObject *self, PyObject *protocol);
 
 /* transport_attrs.c */

@@ -54,14 +54,11 @@
     X(str_eof_received, "eof_received")           \
     X(str_error_received, "error_received")       \
     X(str_fallback, "fallback")                   \
-    X(str_family, "family")                       \
     X(str_fileno, "fileno")                       \
-    X(str_flags, "flags")                         \
     X(str_get_buffer, "get_buffer")               \
     X(str_getpeername, "getpeername")             \
     X(str_getsockname, "getsockname")             \
     X(str_high, "high")                           \
-    X(str_host, "host")                           \
     X(str_list_of_data, "list_of_data")           \
     X(str_low, "low")                             \
     X(str_max_size, "max_size")                   \
@@ -71,23 +68,14 @@
     X(str_pause_writing, "pause_writing")         \
     X(str_peername, "peername")                   \
     X(str_pipe, "pipe")                           \
-    X(str_port, "port")                           \
-    X(str_proto, "proto")                         \
     X(str_protocol, "protocol")                   \
-    X(str_recv, "recv")                           \
-    X(str_recv_into, "recv_into")                 \
-    X(str_recvfrom, "recvfrom")                   \
     X(str_resume_writing, "resume_writing")       \
     X(str_send, "send")                           \
-    X(str_sendmsg, "sendmsg")                     \
     X(str_sendto, "sendto")                       \
     X(str_setblocking, "setblocking")             \
     X(str_sock, "sock")                           \
-    X(str_sockaddr, "sockaddr")                   \
     X(str_socket, "socket")                       \
     X(str_sockname, "sockname")                   \
-    X(str_type, "type")                           \
-    X(str__accept, "_accept")                     \
     X(str__begin, "_begin")                       \
     X(str__call_connection_lost, "_call_connection_lost")
 

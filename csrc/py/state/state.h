@@ -67,17 +67,11 @@
     X(str_call_later, "call_later")                         \
     X(str_call_soon, "call_soon")                           \
     X(str_call_soon_threadsafe, "call_soon_threadsafe")     \
-    X(str_callback, "callback")                             \
     X(str_context, "context")                               \
-    X(str_coro, "coro")                                     \
     X(str_create_task, "create_task")                       \
-    X(str_debug, "debug")                                   \
-    X(str_delay, "delay")                                   \
     X(str_exception, "exception")                           \
-    X(str_fd, "fd")                                         \
     X(str_finalizer, "finalizer")                           \
     X(str_firstiter, "firstiter")                           \
-    X(str_handle, "handle")                                 \
     X(str_loop, "loop")                                     \
     X(str_message, "message")                               \
     X(str_monotonic, "monotonic")                           \

@@ -50,9 +50,7 @@
     X(str_partial, "partial")                     \
     X(str_pause_reading, "pause_reading")         \
     X(str_read, "read")                           \
-    X(str_readline, "readline")                   \
     X(str_resume_reading, "resume_reading")       \
-    X(str_startswith, "startswith")               \
     X(str___getattribute__, "__getattribute__")   \
     X(str___setattr__, "__setattr__")             \
     X(str__eof, "_eof")                           \
