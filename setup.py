@@ -98,6 +98,7 @@ SOURCES = {
         "future_attrs.c",
         "future_callbacks.c",
         "future_iter.c",
+        "future_methods.c",
         "future_state.c",
         "task_wakeup.c",
     ],

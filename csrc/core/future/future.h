@@ -8,7 +8,8 @@
  * methods; fl_future_of (core/task/task.h) tells an object that is exactly one of our
  * two types.
  *
- *   future.c            the type and its methods
+ *   future.c            the type
+ *   future_methods.c    the methods that a task has too
  *   future_state.c      pending -> finished or cancelled, and what that yields
  *   future_callbacks.c  who is told
  *   future_attrs.c      the private attributes that libraries read
@@ -153,6 +154,9 @@ int fl_future_schedule_callbacks(FutureObject *self);
 PyObject *fl_future_add_done_callback(
     FutureObject *self, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
 );
+
+/* future_methods.c: added to both types. */
+extern PyMethodDef fl_future_methods[];
 
 /* ---- future_attrs.c ---- */
 

@@ -54,18 +54,6 @@ append_callback(FutureObject *self, PyObject *callback, PyObject *context)
 
 /* ---- telling ---- */
 
-static int
-call_soon(
-    PyObject *loop, const struct fl_state *state, PyObject *callback, PyObject *future,
-    PyObject *context
-)
-{
-    PyObject *stack[4] = {loop, callback, future, context};
-    return fl_call_status(
-        PyObject_VectorcallMethod(state->str_call_soon, stack, 3, state->kw_context)
-    ); /* escapes */
-}
-
 /* loop.call_soon(callback, self, context=context), the short way where there is one.
  * escapes. */
 static int
@@ -79,10 +67,7 @@ schedule_plain(FutureObject *self, PyObject *callback, PyObject *context)
     if (plain != NULL) {
         return fl_sched_callback(plain, callback, (PyObject *)self, context);
     }
-    PyObject *loop = Py_NewRef(self->loop);
-    int status = call_soon(loop, state, callback, (PyObject *)self, context);
-    Py_DECREF(loop);
-    return status;
+    return fl_sched_ask(state, self->loop, callback, (PyObject *)self, context);
 }
 
 /* The same; steals the callback and its context, NULL for none. */

@@ -24,18 +24,10 @@ static PyObject *
 override_name(const struct fl_state *state, int bit)
 {
     PyObject *const names[FL_N_OVERRIDES] = {
-        state->str_time,
-        state->str_call_at,
-        state->str_call_soon,
-        state->str_call_later,
-        state->str_create_task,
-        state->str__run_once,
-        state->str__add_reader,
-        state->str__remove_reader,
-        state->str__add_writer,
-        state->str__remove_writer,
-        state->str_call_soon_threadsafe,
-        state->str_create_future,
+        state->str_time,           state->str_call_at,        state->str_call_soon,
+        state->str_call_later,     state->str_create_task,    state->str__run_once,
+        state->str__add_reader,    state->str__remove_reader, state->str__add_writer,
+        state->str__remove_writer, state->str_create_future,
     };
     return names[bit];
 }

@@ -1,5 +1,28 @@
-/* Queueing a handle that there is, of any class. */
+/* Queueing otherwise than by the short ways of core/loop/sched.h. */
 #include "core/loop/sched.h"
+
+#include "py/args/call.h"
+
+int
+fl_sched_ask(
+    const struct fl_state *state, PyObject *loop, PyObject *callback,
+    PyObject *argument, PyObject *context
+)
+{
+    PyObject *stack[4] = {loop, callback, argument, context};
+    if (argument == NULL) {
+        stack[2] = context;
+    }
+    /* whoever replaced call_soon may replace them */
+    Py_INCREF(loop);
+    Py_INCREF(context);
+    PyObject *handle = PyObject_VectorcallMethod(
+        state->str_call_soon, stack, argument == NULL ? 2 : 3, state->kw_context
+    ); /* escapes */
+    Py_DECREF(context);
+    Py_DECREF(loop);
+    return fl_call_status(handle);
+}
 
 /* BaseEventLoop._add_callback(handle): queue a Handle, of any class. */
 PyObject *
@@ -23,8 +46,7 @@ fl_loop_add_callback(PyObject *op, PyObject *handle)
     if (run == NULL) {
         return NULL;
     }
-    PyObject *queued = fl_sched_handle(self, fl_handle_new(self, run, NULL, 0, NULL));
+    int status = fl_sched_push(self, fl_handle_new(self, run, NULL, 0, NULL));
     Py_DECREF(run);
-    Py_XDECREF(queued);
-    return queued == NULL ? NULL : Py_NewRef(Py_None);
+    return status < 0 ? NULL : Py_NewRef(Py_None);
 }

@@ -76,7 +76,7 @@
 #define FL_ENTRY_ALARM ((uintptr_t)4)  /* a struct fl_alarm */
 
 /* Methods a subclass, an instance or a patch may replace, and whose
- * replacement C code calls. Order as in override_names (loop_attrs.c). */
+ * replacement C code calls. Order as in override_name (core/ground/overrides.c). */
 enum {
     FL_OVERRIDES_TIME = 1 << 0,
     FL_OVERRIDES_CALL_AT = 1 << 1,
@@ -88,18 +88,17 @@ enum {
     FL_OVERRIDES_REMOVE_READER = 1 << 7,
     FL_OVERRIDES_ADD_WRITER = 1 << 8,
     FL_OVERRIDES_REMOVE_WRITER = 1 << 9,
-    FL_OVERRIDES_CALL_SOON_THREADSAFE = 1 << 10,
-    FL_OVERRIDES_CREATE_FUTURE = 1 << 11,
+    FL_OVERRIDES_CREATE_FUTURE = 1 << 10,
     /* Not methods. Such a loop iterates apart, as one with a _run_once of its own: that
      * costs the others nothing. Its iterations are recorded
      * (watch/recorder/recorder.h); its time is virtual (core/run/loop_virtual.h). */
-    FL_OVERRIDES_RECORDED = 1 << 12,
-    FL_OVERRIDES_CLOCK = 1 << 13,
+    FL_OVERRIDES_RECORDED = 1 << 11,
+    FL_OVERRIDES_CLOCK = 1 << 12,
     FL_ITERATES_APART = FL_OVERRIDES_RUN_ONCE | FL_OVERRIDES_RECORDED |
         FL_OVERRIDES_CLOCK,
 };
 
-#define FL_N_OVERRIDES 12
+#define FL_N_OVERRIDES 11
 /* Whatever makes the time another than CLOCK_MONOTONIC. */
 #define FL_OVERRIDES_ANY_TIME ((uint32_t)(FL_OVERRIDES_TIME | FL_OVERRIDES_CLOCK))
 #define FL_RING_IDLE ((size_t)1024) /* places in the ready queue of a loop at rest */
@@ -264,8 +263,6 @@ int fl_loop_check_thread(LoopObject *self);
 extern PyGetSetDef fl_loop_getset[];
 FL_SLOW uint32_t fl_loop_read_overrides(LoopObject *self);
 int fl_loop_setattro(PyObject *op, PyObject *name, PyObject *value);
-/* Adds the methods of a floor above to the type. 0 or -1. */
-int fl_loop_add_methods(struct fl_state *state, PyMethodDef *methods);
 
 /* Which methods are replaced; a compare and a load when nothing changed. */
 static inline uint32_t

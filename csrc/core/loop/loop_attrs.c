@@ -164,23 +164,3 @@ get_scheduled(PyObject *op, void *Py_UNUSED(closure))
     }
     return handles;
 }
-
-/* ---- for the floors above ---- */
-
-int
-fl_loop_add_methods(struct fl_state *state, PyMethodDef *methods)
-{
-    PyTypeObject *type = state->loop_type;
-    for (PyMethodDef *def = methods; def->ml_name != NULL; def++) {
-        PyObject *method = PyDescr_NewMethod(type, def);
-        int status = method == NULL
-                         ? -1
-                         : PyDict_SetItemString(type->tp_dict, def->ml_name, method);
-        Py_XDECREF(method);
-        if (status < 0) {
-            return -1;
-        }
-    }
-    PyType_Modified(type);
-    return 0;
-}

@@ -44,19 +44,25 @@ fl_sched_wakeup(LoopObject *loop, PyObject *task)
     return 0;
 }
 
-/* Queues a new handle, which may be NULL: the ring gets its first reference, the caller
- * another. New or NULL. */
-static inline PyObject *
-fl_sched_handle(LoopObject *loop, HandleObject *handle)
+/* Queues a new handle, which may be NULL; steals it, also on failure. 0 or -1. */
+static inline int
+fl_sched_push(LoopObject *loop, HandleObject *handle)
 {
     if (handle == NULL) {
-        return NULL;
+        return -1;
     }
     if (fl_loop_push(loop, (uintptr_t)handle | FL_ENTRY_HANDLE) < 0) {
         Py_DECREF(handle);
-        return NULL;
+        return -1;
     }
-    return Py_NewRef((PyObject *)handle);
+    return 0;
+}
+
+/* The same, with a reference for the caller: new, or NULL. */
+static inline PyObject *
+fl_sched_handle(LoopObject *loop, HandleObject *handle)
+{
+    return fl_sched_push(loop, handle) < 0 ? NULL : Py_NewRef((PyObject *)handle);
 }
 
 /* callback(argument) in context, as loop.call_soon would. 0 or -1. */
@@ -68,15 +74,14 @@ fl_sched_callback(
     if (context == Py_None) {
         context = NULL; /* a snapshot of the current one */
     }
-    HandleObject *handle = fl_handle_new(loop, callback, &argument, 1, context);
-    if (handle == NULL) {
-        return -1;
-    }
-    if (fl_loop_push(loop, (uintptr_t)handle | FL_ENTRY_HANDLE) < 0) {
-        Py_DECREF(handle);
-        return -1;
-    }
-    return 0;
+    return fl_sched_push(loop, fl_handle_new(loop, callback, &argument, 1, context));
 }
+
+/* Where there is no such way: loop.call_soon(callback, argument, context=context) of
+ * any loop; argument may be NULL, for none. escapes. 0 or -1. */
+int fl_sched_ask(
+    const struct fl_state *state, PyObject *loop, PyObject *callback,
+    PyObject *argument, PyObject *context
+);
 
 #endif

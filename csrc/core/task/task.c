@@ -9,12 +9,6 @@
 #include "py/args/call.h"
 #include "py/state/tables.h"
 
-static TaskObject *
-task_of(PyObject *op)
-{
-    return (TaskObject *)(void *)op;
-}
-
 #define LINK offsetof(TaskObject, base.future.loop)
 
 /* ---- making ---- */
@@ -236,7 +230,7 @@ task_alloc(struct fl_state *state, PyTypeObject *type)
     }
 #if defined(FL_HAVE_TASK_SETS)
     if (fresh) {
-        fl_list_init(&task_of(op)->pending);
+        fl_list_init(&fl_task(op)->pending);
     }
 #endif
     state->counts.tasks++;
@@ -248,7 +242,7 @@ fl_task_new(LoopObject *loop, const struct fl_task_args *args)
 {
     PyObject *op = task_alloc(loop->state, loop->state->task_type);
     if (op != NULL && (fl_future_init_fresh(fl_future(op), loop) < 0 ||
-                       task_init(loop->state, task_of(op), args) < 0)) {
+                       task_init(loop->state, fl_task(op), args) < 0)) {
         Py_CLEAR(op);
     }
     return op;
@@ -262,8 +256,8 @@ task_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(k
     if (op != NULL) {
         /* until __init__, which a subclass may skip: asyncio's getters, called
          * unbound, do not expect NULL */
-        task_of(op)->base.coro = Py_NewRef(Py_None);
-        task_of(op)->base.context = Py_NewRef(Py_None);
+        fl_task(op)->base.coro = Py_NewRef(Py_None);
+        fl_task(op)->base.context = Py_NewRef(Py_None);
     }
     return op;
 }
@@ -295,7 +289,7 @@ task_tp_init(PyObject *op, PyObject *args, PyObject *kwds)
     if (state == NULL || fl_future_init(fl_future(op), parsed.loop) < 0) {
         return -1;
     }
-    return task_init(state, task_of(op), &parsed);
+    return task_init(state, fl_task(op), &parsed);
 }
 
 /* ---- dying ---- */
@@ -303,7 +297,7 @@ task_tp_init(PyObject *op, PyObject *args, PyObject *kwds)
 static int
 task_traverse(PyObject *op, visitproc visit, void *arg)
 {
-    struct fl_base_task *base = &task_of(op)->base;
+    struct fl_base_task *base = &fl_task(op)->base;
     Py_VISIT(base->context);
     Py_VISIT(base->coro);
     Py_VISIT(base->name);
@@ -316,7 +310,7 @@ task_traverse(PyObject *op, visitproc visit, void *arg)
 static inline void
 clear_references(PyObject *op)
 {
-    struct fl_base_task *base = &task_of(op)->base;
+    struct fl_base_task *base = &fl_task(op)->base;
     fl_future_clear_base(op);
     Py_CLEAR(base->context);
     Py_CLEAR(base->coro);
@@ -327,7 +321,7 @@ clear_references(PyObject *op)
 static int
 task_clear(PyObject *op)
 {
-    fl_task_unregister(task_of(op));
+    fl_task_unregister(fl_task(op));
     clear_references(op); /* escapes */
     return 0;
 }
@@ -343,7 +337,7 @@ dies_pending(const TaskObject *self)
 static void
 task_finalize(PyObject *op)
 {
-    TaskObject *self = task_of(op);
+    TaskObject *self = fl_task(op);
     if (dies_pending(self)) {
         fl_task_unregister_collected(self);
         PyObject *outer = fl_error_take();
@@ -377,7 +371,7 @@ reset(TaskObject *self)
 static void
 task_dealloc(PyObject *op)
 {
-    TaskObject *self = task_of(op);
+    TaskObject *self = fl_task(op);
     if ((dies_pending(self) || self->base.future.log_tb) &&
         PyObject_CallFinalizerFromDealloc(op) < 0) {
         return; /* resurrected */
@@ -527,7 +521,8 @@ fl_task_add_type(PyObject *module, struct fl_state *state)
     }
     int status = fl_make_type(&state->task_type, module, &task_spec, base);
     Py_DECREF(base);
-    if (status < 0 || add_eager_factory(state) < 0) {
+    if (status < 0 || fl_add_methods(state->task_type, fl_future_methods) < 0 ||
+        add_eager_factory(state) < 0) {
         return -1;
     }
     return PyModule_AddType(module, state->task_type);

@@ -27,6 +27,13 @@ typedef struct {
 #endif
 } TaskObject;
 
+/* op: a task of ours, or of a Python subclass. */
+static inline TaskObject *
+fl_task(PyObject *op)
+{
+    return (TaskObject *)(void *)op;
+}
+
 static inline FutureObject *
 fl_task_future(TaskObject *self)
 {

@@ -1,121 +1,10 @@
-/* Task: its methods and attributes, which are asyncio's. */
+/* Task: its methods and attributes, which are asyncio's; those that a future has too
+ * are in core/future/future_methods.c. */
 #include "core/task/task.h"
 
 #include "py/args/call.h"
 #include "py/args/keywords.h"
 #include "py/state/tables.h"
-
-static TaskObject *
-task_of(PyObject *op)
-{
-    return (TaskObject *)(void *)op;
-}
-
-/* ---- what it shares with Future ---- */
-
-PyDoc_STRVAR(
-    result_doc,
-    "result($self, /)\n--\n\n"
-    "Return what the coroutine returned, or raise what it raised.\n\n"
-    "Raises: CancelledError if it was cancelled, InvalidStateError if it is not done."
-);
-
-static PyObject *
-task_result(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    return fl_future_result(fl_future(op));
-}
-
-PyDoc_STRVAR(
-    exception_doc,
-    "exception($self, /)\n--\n\n"
-    "Return what the coroutine raised, or None if it returned.\n\n"
-    "Raises: CancelledError if it was cancelled, InvalidStateError if it is not done."
-);
-
-static PyObject *
-task_exception(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    return fl_future_exception(fl_future(op));
-}
-
-PyDoc_STRVAR(
-    add_done_callback_doc,
-    "add_done_callback($self, fn, /, *, context=<unrepresentable>)\n--\n\n"
-    "Have fn(task) called by the loop once the task is done, or soon if it is.\n\n"
-    "context: the contextvars.Context to call it in; by default a copy of the current\n"
-    "one."
-);
-
-static PyObject *
-task_add_done_callback(
-    PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames
-)
-{
-    return fl_future_add_done_callback(fl_future(op), args, n_args, kwnames);
-}
-
-PyDoc_STRVAR(
-    remove_done_callback_doc,
-    "remove_done_callback($self, fn, /)\n--\n\n"
-    "Forget all callbacks equal to fn and return their number."
-);
-
-static PyObject *
-task_remove_done_callback(PyObject *op, PyObject *callback)
-{
-    return fl_future_remove_callback(fl_future(op), callback);
-}
-
-PyDoc_STRVAR(
-    cancelled_doc, "cancelled($self, /)\n--\n\n"
-                   "Return True if the task was cancelled.\n\n"
-                   "It is once its coroutine has ended in a CancelledError."
-);
-
-static PyObject *
-task_cancelled(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    return PyBool_FromLong(fl_future(op)->status == FL_FUTURE_CANCELLED);
-}
-
-PyDoc_STRVAR(
-    done_doc, "done($self, /)\n--\n\n"
-              "Return True if the coroutine has ended."
-);
-
-static PyObject *
-task_done(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    return PyBool_FromLong(fl_future(op)->status != FL_FUTURE_PENDING);
-}
-
-PyDoc_STRVAR(
-    get_loop_doc, "get_loop($self, /)\n--\n\n"
-                  "Return the event loop the task runs on."
-);
-
-static PyObject *
-task_get_loop(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    const FutureObject *self = fl_future(op);
-    return fl_future_check_alive(self) < 0 ? NULL : Py_NewRef(self->loop);
-}
-
-PyDoc_STRVAR(
-    make_cancelled_error_doc,
-    "_make_cancelled_error($self, /)\n--\n\n"
-    "Return the CancelledError to raise for a cancelled task.\n\n"
-    "The one that ended the coroutine is returned once, later ones are new."
-);
-
-static PyObject *
-task_make_cancelled_error(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    return fl_future_cancelled_error(fl_future(op));
-}
-
-/* ---- what only a task has, in asyncio's order ---- */
 
 PyDoc_STRVAR(
     set_result_doc, "set_result($self, result, /)\n--\n\n"
@@ -154,7 +43,7 @@ cancel_waiter(const struct fl_state *state, TaskObject *self, PyObject *message)
         cancelled = fl_future_cancel(fl_future(waiter), message);
     }
     else if (Py_IS_TYPE(waiter, state->task_type)) {
-        cancelled = fl_task_cancel(task_of(waiter), message);
+        cancelled = fl_task_cancel(fl_task(waiter), message);
     }
     else {
         PyObject *result =
@@ -214,7 +103,7 @@ task_cancel(PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *kw
                          ) < 0) {
         return NULL;
     }
-    int cancelled = fl_task_cancel(task_of(op), message); /* escapes */
+    int cancelled = fl_task_cancel(fl_task(op), message); /* escapes */
     return cancelled < 0 ? NULL : PyBool_FromLong(cancelled);
 }
 
@@ -226,7 +115,7 @@ PyDoc_STRVAR(
 static PyObject *
 task_cancelling(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return PyLong_FromLong(task_of(op)->base.num_cancels_requested);
+    return PyLong_FromLong(fl_task(op)->base.num_cancels_requested);
 }
 
 PyDoc_STRVAR(
@@ -237,7 +126,7 @@ PyDoc_STRVAR(
 static PyObject *
 task_uncancel(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    struct fl_base_task *self = &task_of(op)->base;
+    struct fl_base_task *self = &fl_task(op)->base;
     const struct fl_state *state = fl_future_state(fl_future(op));
     if (state == NULL) {
         return NULL;
@@ -313,7 +202,7 @@ PyDoc_STRVAR(
 static PyObject *
 task_get_coro(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *coro = task_of(op)->base.coro;
+    PyObject *coro = fl_task(op)->base.coro;
     return fl_or_none(coro);
 }
 
@@ -327,7 +216,7 @@ PyDoc_STRVAR(
 static PyObject *
 task_get_context(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *context = task_of(op)->base.context;
+    PyObject *context = fl_task(op)->base.context;
     return fl_or_none(context);
 }
 
@@ -338,7 +227,7 @@ PyDoc_STRVAR(get_name_doc, "get_name($self, /)\n--\n\nReturn the name, a str.");
 static PyObject *
 task_get_name(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    TaskObject *self = task_of(op);
+    TaskObject *self = fl_task(op);
     if (self->base.name == NULL) {
         Py_RETURN_NONE;
     }
@@ -365,7 +254,7 @@ task_set_name(PyObject *op, PyObject *value)
     if (name == NULL) {
         return NULL;
     }
-    Py_XSETREF(task_of(op)->base.name, name);
+    Py_XSETREF(fl_task(op)->base.name, name);
     Py_RETURN_NONE;
 }
 
@@ -374,7 +263,7 @@ task_set_name(PyObject *op, PyObject *value)
 static PyObject *
 task_get_log_destroy_pending(PyObject *op, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(FL_TASK_FLAGS(&task_of(op)->base)->log_destroy_pending);
+    return PyBool_FromLong(FL_TASK_FLAGS(&fl_task(op)->base)->log_destroy_pending);
 }
 
 static int
@@ -384,14 +273,14 @@ task_set_log_destroy_pending(PyObject *op, PyObject *value, void *Py_UNUSED(clos
     if (truth < 0) {
         return -1;
     }
-    FL_TASK_FLAGS(&task_of(op)->base)->log_destroy_pending = truth != 0;
+    FL_TASK_FLAGS(&fl_task(op)->base)->log_destroy_pending = truth != 0;
     return 0;
 }
 
 static PyObject *
 task_get_must_cancel(PyObject *op, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(FL_TASK_FLAGS(&task_of(op)->base)->must_cancel);
+    return PyBool_FromLong(FL_TASK_FLAGS(&fl_task(op)->base)->must_cancel);
 }
 
 static PyObject *
@@ -403,7 +292,7 @@ task_get_coro_attr(PyObject *op, void *Py_UNUSED(closure))
 static PyObject *
 task_get_fut_waiter(PyObject *op, void *Py_UNUSED(closure))
 {
-    PyObject *waiter = task_of(op)->base.fut_waiter;
+    PyObject *waiter = fl_task(op)->base.fut_waiter;
     return fl_or_none(waiter);
 }
 
@@ -412,15 +301,6 @@ task_get_fut_waiter(PyObject *op, void *Py_UNUSED(closure))
 PyDoc_STRVAR(class_getitem_doc, "See PEP 585");
 
 PyMethodDef fl_task_methods[] = {
-    {"result", task_result, METH_NOARGS, result_doc},
-    {"exception", task_exception, METH_NOARGS, exception_doc},
-    {"add_done_callback", FL_FASTCALL(task_add_done_callback),
-     METH_FASTCALL | METH_KEYWORDS, add_done_callback_doc},
-    {"remove_done_callback", task_remove_done_callback, METH_O,
-     remove_done_callback_doc},
-    {"cancelled", task_cancelled, METH_NOARGS, cancelled_doc},
-    {"done", task_done, METH_NOARGS, done_doc},
-    {"get_loop", task_get_loop, METH_NOARGS, get_loop_doc},
     {"set_result", task_set_result, METH_O, set_result_doc},
     {"set_exception", task_set_exception, METH_O, set_exception_doc},
     {"cancel", FL_FASTCALL(task_cancel), METH_FASTCALL | METH_KEYWORDS, cancel_doc},
@@ -430,8 +310,6 @@ PyMethodDef fl_task_methods[] = {
      get_stack_doc},
     {"print_stack", FL_FASTCALL(task_print_stack), METH_FASTCALL | METH_KEYWORDS,
      print_stack_doc},
-    {"_make_cancelled_error", task_make_cancelled_error, METH_NOARGS,
-     make_cancelled_error_doc},
     {"get_name", task_get_name, METH_NOARGS, get_name_doc},
     {"set_name", task_set_name, METH_O, set_name_doc},
     {"get_coro", task_get_coro, METH_NOARGS, get_coro_doc},

@@ -16,7 +16,7 @@
 /* ---- scheduling ---- */
 
 static FL_APART int
-call_soon(TaskObject *self, PyObject *exc)
+ask_for_step(TaskObject *self, PyObject *exc)
 {
     const struct fl_state *state = fl_future_state(fl_task_future(self));
     PyObject *callable = state == NULL ? NULL : fl_task_step_callable(state, self, exc);
@@ -25,17 +25,9 @@ call_soon(TaskObject *self, PyObject *exc)
         Py_XDECREF(callable);
         return -1;
     }
-    /* an overridden call_soon may replace them */
-    PyObject *loop = Py_NewRef(self->base.future.loop);
-    Py_INCREF(context);
-    PyObject *stack[3] = {loop, callable, context};
-    PyObject *handle = PyObject_VectorcallMethod(
-        state->str_call_soon, stack, 2, state->kw_context
-    ); /* escapes */
-    Py_DECREF(context);
-    Py_DECREF(loop);
+    int status = fl_sched_ask(state, self->base.future.loop, callable, NULL, context);
     Py_DECREF(callable);
-    return fl_call_status(handle);
+    return status;
 }
 
 int
@@ -45,7 +37,7 @@ fl_task_step_soon(TaskObject *self, PyObject *exc)
     if (loop != NULL) {
         return fl_sched_step(loop, Py_NewRef((PyObject *)self));
     }
-    return call_soon(self, exc);
+    return ask_for_step(self, exc); /* escapes */
 }
 
 /* ---- the end ---- */

@@ -174,5 +174,6 @@ fl_sock_add_methods(struct fl_state *state)
     }
     read_sendfile_habit(state);
     net->kw_fallback = PyTuple_Pack(1, state->str_fallback);
-    return net->kw_fallback == NULL ? -1 : fl_loop_add_methods(state, sock_methods);
+    return net->kw_fallback == NULL ? -1
+                                    : fl_add_methods(state->loop_type, sock_methods);
 }

@@ -1,5 +1,22 @@
-/* Getters and setters that several types have. */
+/* What our types are made of. */
 #include "py/state/tables.h"
+
+int
+fl_add_methods(PyTypeObject *type, PyMethodDef *methods)
+{
+    for (PyMethodDef *def = methods; def->ml_name != NULL; def++) {
+        PyObject *method = PyDescr_NewMethod(type, def);
+        int status = method == NULL
+                         ? -1
+                         : PyDict_SetItemString(type->tp_dict, def->ml_name, method);
+        Py_XDECREF(method);
+        if (status < 0) {
+            return -1;
+        }
+    }
+    PyType_Modified(type);
+    return 0;
+}
 
 PyObject *
 fl_attr_get_flag(PyObject *op, void *offset)

@@ -24,6 +24,9 @@ fl_make_type(PyTypeObject **type, PyObject *module, PyType_Spec *spec, PyObject 
     return *type == NULL ? -1 : 0;
 }
 
+/* Adds methods to a type that is being made. 0, or -1 with an exception. */
+int fl_add_methods(PyTypeObject *type, PyMethodDef *methods);
+
 /* Of a field that the closure gives the offset of: */
 /* a char as a bool; deleted it is false */
 PyObject *fl_attr_get_flag(PyObject *op, void *offset);
