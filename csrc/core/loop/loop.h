@@ -1,22 +1,21 @@
 /* The loop object, shared by the rooms that make it up.
  *
- *   loop.c           the type: life, close
- *   loop_methods.c   the table of methods; small ones
- *   loop_attrs.c     attributes asyncio's inherited code reads; overrides
- *   alarm.c          timers that are no handles
- *   loop_metrics.c   stats, metrics
- *   loop_schedule.c  call_soon, call_later, call_at, call_soon_threadsafe
- *   loop_run.c       one iteration; run_forever, run_until_complete
- *   loop_nested.c    the same inside of a step; run_nested
- *   loop_turns.c     whose turns are put off meanwhile
- *   loop_poll.c      when to poll, and polling
- *   loop_virtual.c   the same where the time is not the clock's but jumps
- *   loop_order.c     and where what is ready runs in another order
- *   loop_watch.c     add_reader and kin
- *   reader_watch.c   what they watch
- *   source.c         watched fds of the floor above; the end of a step
- *   loop_signals.c   wake-up from threads and signals
- *   loop_tasks.c     create_future, create_task, asyncgen hooks
+ *   ground  overrides: what the other wings need of a loop
+ *   io      source: fds of the floor above, and the end of a step;
+ *           loop_watch, reader_watch: add_reader and kin;
+ *           loop_signals: wake-up by other threads and by signals
+ *   run     loop_run: iterations; loop_setup: before and behind a run;
+ *           loop_poll, loop_virtual, loop_order: when to poll, by which time, and
+ *           in which order; loop_nested, loop_turns: runs inside of a step;
+ *           loop_debug; loop_drop: what is queued, given up
+ *   loop    loop: the type, life, close; loop_methods, loop_attrs: its tables;
+ *           loop_schedule: call_soon and kin; loop_tasks: create_task and kin;
+ *           loop_metrics, loop_fork, loop_check
+ *
+ * "escapes", here as everywhere: such a call may run code of others, in Python or in
+ * another thread, which may change or end whatever it can reach. What was read before
+ * is read again after it, and what must live is held. The call says so, in C, by a
+ * comment behind it.
  *
  * Everything is done by the thread that holds the GIL; the loop's own thread
  * gives it up only inside a poll and inside user code. So another thread's
@@ -49,7 +48,8 @@
  *                    dealloc
  *   free_..._handles, free_alarms
  *                    emptied ones, owned, that nobody knows (core/handle/handle.h,
- * alarm.c) contexts         contexts that handles share, owned (py/context.h)
+ *                    alarm.c)
+ *   contexts         contexts that handles share, owned (py/context.h)
  *   reader_watches   watches of add_reader and kin, the loop's own; remove_reader,
  *                    close, dealloc, the poll that finds their fd gone
  *   sources, deferred
@@ -152,7 +152,9 @@ typedef struct LoopObject {
     unsigned int n_nested; /* drains of the ready ring under way */
     size_t end_of_drain;   /* the outermost ends at this place in the ring, or, */
     size_t left_to_drain;  /* after an iteration inside of it, so many entries on */
-    PyObject *stale_task;  /* borrowed: core/task/task_registry.h */
+#if defined(FL_HAVE_TASK_SETS)
+    PyObject *stale_task; /* borrowed: core/task/task_registry.h */
+#endif
 
     /* runs within runs (loop_nested.c) */
     struct fl_nested *nested; /* the innermost, or NULL */
@@ -209,9 +211,9 @@ typedef struct LoopObject {
         *deferred; /* source.c: to flush at the step's end; owned, or NULL */
     struct fl_fd_table fd_owners; /* source.c: struct fl_source */
     size_t n_unlisted_owners;     /* not in transports yet */
-    void *receive_buffer;         /* net/transport/receive.c; NULL until it is needed */
-    struct fl_virtual *virtual;   /* loop_virtual.c; NULL: real time */
-    struct fl_list live_loops;    /* link in the list of loops, for fork */
+    void *receive_buffer; /* all transports', until Python code runs; NULL: none yet */
+    struct fl_virtual *virtual; /* loop_virtual.c; NULL: real time */
+    struct fl_list live_loops;  /* link in the list of loops, for fork */
     struct fl_timers timers;
 } LoopObject;
 
@@ -228,7 +230,6 @@ fl_loop_of(PyObject *loop)
     return Py_TYPE(loop)->tp_is_gc == fl_loop_is_gc ? (LoopObject *)(void *)loop : NULL;
 }
 
-/* loop.c */
 static inline int
 fl_loop_check_closed(LoopObject *self)
 {
@@ -261,6 +262,8 @@ int fl_loop_check_thread(LoopObject *self);
 
 /* loop_attrs.c */
 extern PyGetSetDef fl_loop_getset[];
+
+/* ground/overrides.c */
 FL_SLOW uint32_t fl_loop_read_overrides(LoopObject *self);
 int fl_loop_setattro(PyObject *op, PyObject *name, PyObject *value);
 

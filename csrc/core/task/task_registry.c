@@ -62,6 +62,14 @@ fl_task_unlist(struct fl_state *state, PyObject *op)
 
 /* ---- the current task: asyncio's dict ---- */
 
+static int
+check_running_loop(
+    const struct fl_state *Py_UNUSED(state), const TaskObject *Py_UNUSED(task)
+)
+{
+    return 0; /* the dict has each loop's */
+}
+
 int
 fl_current_enter(TaskObject *task)
 {
@@ -200,59 +208,20 @@ fl_current_forget(LoopObject *loop)
     fl_error_restore(outer);
 }
 
-int
-fl_current_swap(TaskObject *of, PyObject *task, PyObject **previous)
+/* The current task of a loop: new, or NULL for none. escapes. 0 or -1. */
+static int
+read_current(const struct fl_state *state, PyObject *loop, PyObject **task)
 {
-    *previous = NULL;
-    const struct fl_state *state = fl_future_state(fl_task_future(of));
-    if (state == NULL) {
-        return -1;
-    }
+    *task = Py_XNewRef(PyDict_GetItemWithError(state->types.current_tasks, loop));
+    return *task == NULL && PyErr_Occurred() ? -1 : 0;
+}
+
+/* There is one before, or to be; task: NULL for none. escapes. 0 or -1. */
+static int
+write_current(const struct fl_state *state, PyObject *loop, PyObject *task)
+{
     PyObject *current = state->types.current_tasks;
-    PyObject *loop = of->base.future.loop;
-    *previous = Py_XNewRef(PyDict_GetItemWithError(current, loop)); /* escapes */
-    if (*previous == NULL && PyErr_Occurred()) {
-        return -1;
-    }
-    int status = 0;
-    if (task != NULL) {
-        status = PyDict_SetItem(current, loop, task);
-    }
-    else if (*previous != NULL) {
-        status = take_out(current, loop);
-    }
-    if (status < 0) {
-        Py_CLEAR(*previous);
-    }
-    return status;
-}
-
-int
-fl_current_take(LoopObject *loop, PyObject **task)
-{
-    PyObject *current = loop->state->types.current_tasks;
-    *task =
-        Py_XNewRef(PyDict_GetItemWithError(current, (PyObject *)loop)); /* escapes */
-    if (*task == NULL) {
-        return PyErr_Occurred() ? -1 : 0;
-    }
-    if (take_out(current, (PyObject *)loop) < 0) { /* escapes */
-        Py_CLEAR(*task);
-        return -1;
-    }
-    return 0;
-}
-
-int
-fl_current_give_back(LoopObject *loop, PyObject **task)
-{
-    PyObject *current = loop->state->types.current_tasks;
-    if (*task != NULL &&
-        PyDict_SetItem(current, (PyObject *)loop, *task) < 0) { /* escapes */
-        return -1;
-    }
-    Py_CLEAR(*task);
-    return 0;
+    return task != NULL ? PyDict_SetItem(current, loop, task) : take_out(current, loop);
 }
 
 #else
@@ -333,10 +302,37 @@ fl_current_leave(TaskObject *task)
     return -1;
 }
 
-void
-fl_current_forget(LoopObject *loop)
+static int
+read_current(const struct fl_state *state, PyObject *Py_UNUSED(loop), PyObject **task)
 {
-    loop->stale_task = NULL; /* never set here */
+    *task = Py_XNewRef(*fl_thread_running_task(state));
+    return 0;
+}
+
+static int
+write_current(const struct fl_state *state, PyObject *Py_UNUSED(loop), PyObject *task)
+{
+    PyObject **running = fl_thread_running_task(state);
+    Py_XSETREF(*running, Py_XNewRef(task)); /* escapes */
+    return 0;
+}
+
+#endif
+
+/* ---- the same for both ---- */
+
+/* The current task is to be another, or none if that is NULL. 0 or -1. */
+static int
+swap(const struct fl_state *state, PyObject *loop, PyObject *task, PyObject **previous)
+{
+    if (read_current(state, loop, previous) < 0) {
+        return -1;
+    }
+    if ((task != NULL || *previous != NULL) && write_current(state, loop, task) < 0) {
+        Py_CLEAR(*previous); /* escaped */
+        return -1;
+    }
+    return 0;
 }
 
 int
@@ -347,30 +343,23 @@ fl_current_swap(TaskObject *of, PyObject *task, PyObject **previous)
     if (state == NULL || check_running_loop(state, of) < 0) {
         return -1;
     }
-    PyObject **running = fl_thread_running_task(state);
-    *previous = *running;
-    *running = Py_XNewRef(task);
-    return 0;
+    return swap(state, of->base.future.loop, task, previous);
 }
 
 int
 fl_current_take(LoopObject *loop, PyObject **task)
 {
-    PyObject **running = fl_thread_running_task(loop->state);
-    *task = *running;
-    *running = NULL;
-    return 0;
+    return swap(loop->state, (PyObject *)loop, NULL, task);
 }
 
 int
 fl_current_give_back(LoopObject *loop, PyObject **task)
 {
-    PyObject **running = fl_thread_running_task(loop->state);
-    PyObject *left = *running;
-    *running = *task;
-    *task = NULL;
+    PyObject *left;
+    if (swap(loop->state, (PyObject *)loop, *task, &left) < 0) {
+        return -1;
+    }
     Py_XDECREF(left); /* escapes */
+    Py_CLEAR(*task);
     return 0;
 }
-
-#endif

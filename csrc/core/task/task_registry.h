@@ -155,11 +155,12 @@ PyObject *fl_task_list_pending(struct fl_state *state);
 /* Takes out whatever of our tasks that is, where our own list has it. */
 void fl_task_unlist(struct fl_state *state, PyObject *op);
 
-/* Takes back what a step of this loop left as its current task. */
+/* To be called before the loop runs anything but a step of ours: a Handle, an
+ * exception handler, a poll, the end of a run. Takes back what a step of this loop left
+ * as its current task. */
+#if defined(FL_HAVE_TASK_SETS)
 void fl_current_forget(LoopObject *loop);
 
-/* To be called before the loop runs anything but a step of ours: a Handle, an
- * exception handler, a poll, the end of a run. */
 static inline void
 fl_current_retract(LoopObject *loop)
 {
@@ -167,5 +168,11 @@ fl_current_retract(LoopObject *loop)
         fl_current_forget(loop);
     }
 }
+#else
+static inline void
+fl_current_retract(LoopObject *Py_UNUSED(loop))
+{
+}
+#endif
 
 #endif
