@@ -6,9 +6,6 @@
 /* Of one record, so an answer of OpenSSL's fits. */
 #define SHORT_BYTES ((size_t)16 * 1024)
 
-/* What asyncio's code reads at once. */
-#define MAX_SIZE ((size_t)256 * 1024)
-
 /* ---- records from the peer ---- */
 
 static int
@@ -119,7 +116,7 @@ static int
 ask_object_for_more(TlsObject *self, struct plain *text, bool *closed)
 {
     PyObject *chunk;
-    int more = ask_object(self, MAX_SIZE, &chunk, closed); /* escapes */
+    int more = ask_object(self, FL_TLS_MAX_SIZE, &chunk, closed); /* escapes */
     if (more <= 0) {
         return more;
     }

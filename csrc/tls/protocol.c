@@ -3,10 +3,6 @@
 
 #include "py/state/tables.h"
 
-/* asyncio's: what it reads at once. Its __init__ makes a buffer of that size, which
- * transports of ours do not need: until one is adopted it is said to be 0. */
-#define MAX_SIZE ((long)256 * 1024)
-
 /* ---- the SSL of a Python object ---- */
 
 /* Where CPython has it, 3.11 to 3.15, in words. A newer one is found out: the words
@@ -196,7 +192,7 @@ tls_dealloc(PyObject *op)
 static PyObject *
 get_max_size(PyObject *op, void *Py_UNUSED(closure))
 {
-    return PyLong_FromLong(((TlsObject *)op)->driven == NULL ? 0 : MAX_SIZE);
+    return PyLong_FromSize_t(((TlsObject *)op)->driven == NULL ? 0 : FL_TLS_MAX_SIZE);
 }
 
 static PyGetSetDef tls_getset[] = {

@@ -21,6 +21,10 @@
 #include "net/transport/protocol.h"
 #include "tls/engine.h"
 
+/* What asyncio's reads at once. Its __init__ makes a buffer of that size, which
+ * transports of ours do not need: until one is adopted it is said to be 0. */
+#define FL_TLS_MAX_SIZE ((size_t)256 * 1024)
+
 /* Attributes of asyncio's, each with an underscore before it; and reads_later: a
  * handshake is being completed, whose waiter is to wake up before more is read. */
 #define FL_TLS_ATTRIBUTES(X)       \
