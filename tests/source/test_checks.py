@@ -73,10 +73,25 @@ def test_layers_that_hold_are_not_complained_of(write, name, line):
     assert check("layers", write(name, line + "\n")) == []
 
 
-def test_a_file_over_800_lines_is_found(write):
-    write("csrc/ok.c", "\n" * 800)
-    found = check("sizes", write("csrc/long.c", "\n" * 801))
-    assert found == ["csrc/long.c: 801 lines, more than 800"]
+@pytest.mark.parametrize(
+    ("name", "longest"),
+    [("csrc/{}.c", 599), ("csrc/py/{}.h", 599), ("tools/{}.py", 800)],
+)
+def test_a_file_that_is_too_long_is_found(write, name, longest):
+    write(name.format("ok"), "\n" * longest)
+    long = name.format("long")
+    found = check("sizes", write(long, "\n" * (longest + 1)))
+    assert found == [f"{long}: {longest + 1} lines, more than {longest}"]
+
+
+def test_a_folder_of_many_c_files_is_found(write):
+    for n in range(14):
+        folder = write(f"csrc/net/{n}.c", "")
+        write(f"tests/{n}.py", "")
+    assert check("sizes", folder) == []
+    write("tests/one_more.py", "")
+    found = check("sizes", write("csrc/net/one_more.h", ""))
+    assert found == ["csrc/net: 15 files, more than 14"]
 
 
 @pytest.mark.parametrize(

@@ -174,13 +174,9 @@ note_awake(LoopObject *self, int64_t timeout_ns)
     }
 }
 
-/* prepared: signals were looked for just now, by prepare_to_sleep. *looked_s becomes
- * NAN if that time may have passed since. */
-static int
-poll_now(
-    LoopObject *self, int64_t timeout_ns, bool only_thread, bool prepared,
-    double *looked_s
-)
+/* The poll itself, and what is counted of it: the number of events, or -errno. */
+FL_INLINE int
+ask_kernel(LoopObject *self, int64_t timeout_ns, bool only_thread)
 {
     int n_events;
     fl_poller_put_back(&self->poller);
@@ -209,6 +205,18 @@ poll_now(
         );
         fl_metrics_set_rate(&self->metrics, self->tick_rate.ticks_per_ns);
     }
+    return n_events;
+}
+
+/* prepared: signals were looked for just now, by prepare_to_sleep. *looked_s becomes
+ * NAN if that time may have passed since. */
+static int
+poll_now(
+    LoopObject *self, int64_t timeout_ns, bool only_thread, bool prepared,
+    double *looked_s
+)
+{
+    int n_events = ask_kernel(self, timeout_ns, only_thread);
     if (n_events < 0 && n_events != -EINTR) {
         fl_raise_errno(n_events);
         return -1;
