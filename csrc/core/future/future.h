@@ -14,6 +14,8 @@
  *   future_callbacks.c  who is told
  *   future_attrs.c      the private attributes that libraries read
  *   future_iter.c       what `await future` iterates over
+ *   task_wakeup.c       the method among the callbacks that wakes a task
+ *   awaited_by.c        who awaits whom, where asyncio notes it
  *
  * asyncio's code may have changed any field of it, so no two fields of it are
  * believed to agree, and whether its loop is one of ours is asked of the loop.

@@ -11,16 +11,17 @@
  *
  * Who owns a handle, and what it owns, by its state:
  *
- *   state     owned by            loop      GC     begins                 ends
- *   queued    ring or timers,     borrowed  no     fl_handle_new,         settled,
- *             others perhaps                       fl_handle_alloc        orphaned,
- *                                                                         recycled
- *   settled   others              owned     yes    fl_handle_settle       freed,
- *                                                                         recycled
- *   orphaned  others              NULL      yes    fl_handle_forget_loop, freed
- *                                                  fl_handle_orphan
- *   recycled  a freelist of its   NULL      no     handle_recycle,        queued,
- *             loop, nobody else                    fl_handle_dealloc      freed
+ *   state     owned by             its loop  GC   begins with            ends
+ *   queued    ring or timers, and  borrowed  no   fl_handle_alloc        settled,
+ *             others perhaps                                             recycled,
+ *                                                                        orphaned
+ *   settled   others               owned     yes  fl_handle_settle       recycled
+ *   orphaned  others               NULL      yes  fl_handle_forget_loop
+ *                                            then fl_handle_orphan
+ *   recycled  a freelist of its    NULL      no   handle_recycle,        queued
+ *             loop, nobody else                   fl_handle_dealloc
+ *
+ * In each it may be freed, by its last owner.
  *
  * Queued (`queued` is not 0) is one from its making to the end of its run. The garbage
  * collector does not track it, or it would walk every pending timer again and again

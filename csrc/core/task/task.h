@@ -9,8 +9,10 @@
  *   task_methods.c   its methods and attributes
  *   task_step.c      one step of the coroutine
  *   task_yield.c     what the coroutine yielded, and waiting for it
+ *   task_entry.c     a task in the ready ring
  *   task_callable.c  a step as a callable, for loops that are not ours
  *   task_registry.c  the current task, and all tasks
+ *   task_observe.c   who is told of tasks and their steps
  *
  * A pending task is in one of three states: fut_waiter is set, and the task is among
  * its callbacks; or a step is scheduled; or a step is running.
