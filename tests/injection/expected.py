@@ -24,7 +24,7 @@ UNSEEN = {
         "connection_lost() is then called in the context of whoever ends it": """
             tls/control.c fl_tls_connection_lost""",
         "asyncio tells of connections that came to nothing in debug mode only": """
-            net/listener.c connection_failed""",
+            net/listener_accepted.c connection_failed""",
         "a closed file is looked for by the very object": """
             core/io/loop_watch.c find_by_object""",
         "a pipe whose number cannot be had is one that was closed": """
