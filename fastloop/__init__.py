@@ -62,7 +62,7 @@ if not _built:
 from ._accelerate import accelerate, decelerate
 from ._core import Future, Task
 from ._loop import Loop
-from ._run import HAS_POLICIES, new_event_loop, run
+from ._run import new_event_loop, run
 
 if TYPE_CHECKING:
     from ._hooks import hooks, task_figures
@@ -96,6 +96,7 @@ _LATER = {
 # asyncio's policies end with Python 3.15, so these are made only for who asks, and
 # a star import does not ask.
 _POLICY_NAMES = ("EventLoopPolicy", "install")
+_HAS_POLICIES = hasattr(sys.modules["asyncio.events"], "set_event_loop_policy")
 
 
 def __getattr__(name):
@@ -107,7 +108,7 @@ def __getattr__(name):
         return found
     if name not in _POLICY_NAMES:
         raise AttributeError("module %r has no attribute %r" % (__name__, name))
-    if not HAS_POLICIES:
+    if not _HAS_POLICIES:
         raise AttributeError(
             "fastloop.%s ended with asyncio's event loop policies, in Python 3.16: use"
             " fastloop.run, or `python -m fastloop`" % name
@@ -133,7 +134,7 @@ def __getattr__(name):
 
 def __dir__():
     # type: () -> list[str]
-    return sorted(__all__ + list(_POLICY_NAMES if HAS_POLICIES else ()))
+    return sorted(__all__ + list(_POLICY_NAMES if _HAS_POLICIES else ()))
 
 
 if os.environ.get("FASTLOOP_ACCELERATE", "0") not in ("", "0"):

@@ -2,16 +2,12 @@
 
 import asyncio
 import sys
-from asyncio import events
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from ._loop import Loop
 
 _T = TypeVar("_T")
-
-# Python 3.16 will have none.
-HAS_POLICIES = hasattr(events, "set_event_loop_policy")
 
 # Set by `python -m fastloop --debug`, for every loop made here from then on.
 _debug_loops = False

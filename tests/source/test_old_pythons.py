@@ -44,8 +44,8 @@ def is_newer(node):
 
 
 def newer_syntax(source):
-    found = [node.lineno for node in ast.walk(ast.parse(source)) if is_newer(node)]
-    return found + [n for n, c in enumerate(source) if not c.isascii()]
+    found = [ast.dump(n) for n in ast.walk(ast.parse(source)) if is_newer(n)]
+    return found + [c for c in source if not c.isascii()]
 
 
 @pytest.mark.parametrize("name", READ_FIRST)
