@@ -1,5 +1,6 @@
 """The options of `python -m fastloop`: one table, and how it is read."""
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,13 +26,14 @@ class Settings:
     watch: float | None = None
     timeline: str | None = None
     children: bool = False
+    compare: int = 0
 
 
 class Option(NamedTuple):
     """A row of the table.
 
     setting: the field of Settings that the option makes true, or, with value, that gets
-    what follows the option: a number of seconds or a file's name.
+    what follows the option: seconds, a file's name, or, where it is given, a count.
     report: for an option that runs no program, "module:function" of the package; the
     function returns the exit status or None.
     """
@@ -82,6 +84,13 @@ OPTIONS = (
         "theirs, are on fastloop too, with these options but --timeline;\n"
         "those started with -I, -E or -S are not",
         setting="children",
+    ),
+    Option(
+        ("--compare",),
+        "run the program with `python` and on fastloop, once or N times in\n"
+        "turns, and show CPU and time, and whether both printed the same",
+        setting="compare",
+        value="[=N]",
     ),
     Option(
         ("--doctor",),
@@ -139,7 +148,8 @@ def print_help() -> None:
 
 
 def _names_of(option: Option) -> str:
-    return f"{', '.join(option.names)} {option.value}".rstrip()
+    names = ", ".join(option.names)
+    return f"{names} {option.value}".rstrip().replace(" [", "[")
 
 
 @dataclass
@@ -175,7 +185,9 @@ def parse(words: list[str]) -> CommandLine:
         if option is not None:
             line.ours.append(word)
             line.report = option.report
-            if option.value:
+            if option.value == "[=N]":
+                settings[option.setting] = _count(option, value if equals else "1")
+            elif option.value:
                 if not equals:
                     value = rest.pop(0) if rest else ""
                 line.ours.append(value)
@@ -206,7 +218,7 @@ def words_of(settings: Settings) -> list[str]:
     words = ["--children"]
     for option in OPTIONS:
         value = getattr(settings, option.setting) if option.setting else None
-        if value and option.setting not in ("children", "timeline"):
+        if value and option.setting not in ("children", "timeline", "compare"):
             words.append(option.names[0] + (f"={value}" if option.value else ""))
     return words
 
@@ -219,6 +231,12 @@ def _seconds(option: Option, text: str) -> float:
     if not MIN_LIMIT_S <= seconds < float("inf"):
         fail(f"{option.names[0]} takes seconds, {MIN_LIMIT_S} or more, not {text!r}")
     return seconds
+
+
+def _count(option: Option, text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,3}", text):
+        fail(f"{option.names[0]} takes a count of runs, not {text!r}")
+    return int(text)
 
 
 def _file(option: Option, text: str) -> str:
