@@ -275,6 +275,8 @@ def flags():
         if "gcc" in os.environ.get("CC", sysconfig.get_config_var("CC")):
             compile_args += ["-flto=auto"] + BRANCHY
             link_args += ["-flto=auto", "-O3"]
+            # What is read lies beside what runs: 8 KB less of nothing between pages.
+            link_args += ["-Wl,-z,noseparate-code"]
     if switched_on("SANITIZE"):
         sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
         compile_args += sanitize + ["-fno-omit-frame-pointer"]
