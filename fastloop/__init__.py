@@ -95,8 +95,13 @@ _LATER = {
 
 # asyncio's policies end with Python 3.15, so these are made only for who asks, and
 # a star import does not ask.
-_POLICY_NAMES = ("EventLoopPolicy", "install")
-_HAS_POLICIES = hasattr(sys.modules["asyncio.events"], "set_event_loop_policy")
+_POLICY_NAMES = ["EventLoopPolicy", "install"]
+
+
+def _has_policies():
+    # type: () -> bool
+    events = sys.modules["asyncio.events"]
+    return sys.version_info < (3, 16) and hasattr(events, "set_event_loop_policy")
 
 
 def __getattr__(name):
@@ -108,7 +113,7 @@ def __getattr__(name):
         return found
     if name not in _POLICY_NAMES:
         raise AttributeError("module %r has no attribute %r" % (__name__, name))
-    if not _HAS_POLICIES:
+    if not _has_policies():
         raise AttributeError(
             "fastloop.%s ended with asyncio's event loop policies, in Python 3.16: use"
             " fastloop.run, or `python -m fastloop`" % name
@@ -134,7 +139,7 @@ def __getattr__(name):
 
 def __dir__():
     # type: () -> list[str]
-    return sorted(__all__ + list(_POLICY_NAMES if _HAS_POLICIES else ()))
+    return sorted(__all__ + (_POLICY_NAMES if _has_policies() else []))
 
 
 if os.environ.get("FASTLOOP_ACCELERATE", "0") not in ("", "0"):

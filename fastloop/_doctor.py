@@ -82,7 +82,7 @@ def _python() -> Iterator[tuple[str, str]]:
     debug = "a debug build" if hasattr(sys, "gettotalrefcount") else ""
     yield "build", ", ".join(filter(None, (threads, debug))) or "with the GIL"
     kind = "deprecated" if sys.version_info >= (3, 14) else "yes"
-    yield "event loop policies", kind if fastloop._HAS_POLICIES else "none"
+    yield "event loop policies", kind if fastloop._has_policies() else "none"
     for name, meaning in ENVIRONMENT.items():
         if name in os.environ:
             yield name, f"{os.environ[name]!r} ({meaning})"

@@ -33,7 +33,7 @@ class Option(NamedTuple):
     """A row of the table.
 
     setting: the field of Settings that the option makes true, or, with value, that gets
-    what follows the option: seconds, a file's name, or, where it is given, a count.
+    what follows the option: seconds or a file's name; --compare gets a count.
     report: for an option that runs no program, "module:function" of the package; the
     function returns the exit status or None.
     """
@@ -87,10 +87,9 @@ OPTIONS = (
     ),
     Option(
         ("--compare",),
-        "run the program with `python` and on fastloop, once or N times in\n"
-        "turns, and show CPU and time, and whether both printed the same",
+        "run the program with `python` and on fastloop, N times in turns by\n"
+        "--compare=N; show CPU and time, and whether both did the same",
         setting="compare",
-        value="[=N]",
     ),
     Option(
         ("--doctor",),
@@ -148,8 +147,7 @@ def print_help() -> None:
 
 
 def _names_of(option: Option) -> str:
-    names = ", ".join(option.names)
-    return f"{names} {option.value}".rstrip().replace(" [", "[")
+    return f"{', '.join(option.names)} {option.value}".rstrip()
 
 
 @dataclass
@@ -180,21 +178,15 @@ def parse(words: list[str]) -> CommandLine:
         word = rest.pop(0)
         word, equals, value = word.partition("=")
         option = _BY_NAME.get(word)
-        if equals and (option is None or not option.value):
+        counted = option is not None and option.setting == "compare"
+        if equals and not counted and (option is None or not option.value):
             option, word = None, f"{word}={value}"
         if option is not None:
             line.ours.append(word)
             line.report = option.report
-            if option.value == "[=N]":
-                settings[option.setting] = _count(option, value if equals else "1")
-            elif option.value:
-                if not equals:
-                    value = rest.pop(0) if rest else ""
-                line.ours.append(value)
-                read = _seconds if option.value == "SECONDS" else _file
-                settings[option.setting] = read(option, value)
-            elif option.setting:
-                settings[option.setting] = True
+            if option.setting:
+                given = value if equals else None
+                settings[option.setting] = _setting(line, option, given, rest)
         elif word == "--":
             _take_path(line, rest)
             break
@@ -211,6 +203,20 @@ def parse(words: list[str]) -> CommandLine:
         line.words = []
     line.settings = Settings(**settings)
     return line
+
+
+def _setting(
+    line: CommandLine, option: Option, given: str | None, rest: list[str]
+) -> Any:
+    """Return what an option says, given after an = or as the next word."""
+    if option.setting == "compare":
+        return _count(option, "1" if given is None else given)
+    if not option.value:
+        return True
+    if given is None:
+        given = rest.pop(0) if rest else ""
+    line.ours.append(given)
+    return (_seconds if option.value == "SECONDS" else _file)(option, given)
 
 
 def words_of(settings: Settings) -> list[str]:
