@@ -6,24 +6,35 @@ FASTLOOP_DEBUG     no optimisation, assertions, counters and consistency walkers
 FASTLOOP_SANITIZE  AddressSanitizer and UBSan (the runtimes must be preloaded)
 FASTLOOP_COVERAGE  gcov counters
 FASTLOOP_WERROR    compiler warnings are errors
+
+The syntax is one that an old Python can read, to be told that it is too old.
 """
 
 import os
 import sys
 import sysconfig
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "tools"))
+
+from preflight import Machine, folder_refusal, refusal
+
+reason = refusal(Machine())
+if reason:
+    sys.exit(reason)
+
+import atexit
+import shutil
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "tools"))
-
-from preflight import Machine, refusal  # noqa: E402
-
-if reason := refusal(Machine()):
-    sys.exit(reason)
-
-from setuptools import Extension, setup  # noqa: E402
-from setuptools.command.build_ext import build_ext  # noqa: E402
+# A folder that cannot be written is built from elsewhere.
+WRITABLE = os.access(str(HERE), os.W_OK)
 
 # Room by room, lowest floor first. Listed, not globbed: a file forgotten here
 # fails a test here, not a build on somebody else's machine.
@@ -233,7 +244,7 @@ SWITCHES = ("DEBUG", "SANITIZE", "COVERAGE", "WERROR")
 
 def switched_on(name):
     """Tell whether the environment variable FASTLOOP_<name> asks for something."""
-    return os.environ.get(f"FASTLOOP_{name}", "0") not in ("", "0")
+    return os.environ.get("FASTLOOP_" + name, "0") not in ("", "0")
 
 
 def paths_of(rooms):
@@ -246,7 +257,7 @@ def source_paths():
     paths = paths_of(SOURCES)
     missing = [path for path in paths if not (HERE / path).is_file()]
     if missing:
-        sys.exit(f"setup.py lists C files that do not exist: {', '.join(missing)}")
+        sys.exit("setup.py lists C files that do not exist: " + ", ".join(missing))
     return paths
 
 
@@ -257,7 +268,7 @@ def header_paths():
 
 def flags():
     """Return (compiler flags, linker flags) for the switches that are on."""
-    compile_args = ["-std=c11", "-fvisibility=hidden", *WARNINGS]
+    compile_args = ["-std=c11", "-fvisibility=hidden"] + WARNINGS
     link_args = []
     if switched_on("WERROR"):
         compile_args.append("-Werror")
@@ -272,11 +283,13 @@ def flags():
         compile_args += ["-O3", "-g", "-fno-semantic-interposition"]
         # Across files too: 3 % fewer instructions a step (clang's needs a plugin).
         if "gcc" in os.environ.get("CC", sysconfig.get_config_var("CC")):
-            compile_args += ["-flto=auto", *BRANCHY]
+            compile_args += ["-flto=auto"] + BRANCHY
             link_args += ["-flto=auto", "-O3"]
+            # What is read lies beside what runs: 8 KB less of nothing between pages.
+            link_args += ["-Wl,-z,noseparate-code"]
     if switched_on("SANITIZE"):
         sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
-        compile_args += [*sanitize, "-fno-omit-frame-pointer"]
+        compile_args += sanitize + ["-fno-omit-frame-pointer"]
         link_args += sanitize
     if switched_on("COVERAGE"):
         compile_args.append("--coverage")
@@ -284,10 +297,30 @@ def flags():
     return compile_args, link_args
 
 
+def build_folder():
+    """Return where to build: in build/, which stays, or in a folder that does not."""
+    if WRITABLE:
+        return "build"
+    folder = tempfile.mkdtemp(prefix="fastloop-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def options_of(folder):
+    """Return the options of the commands that write into the folder they build."""
+    if WRITABLE:
+        return {}
+    return {
+        "build": {"build_base": folder},
+        "bdist_wheel": {"bdist_dir": os.path.join(folder, "wheel")},
+        "egg_info": {"egg_base": folder},
+    }
+
+
 def variant():
     """Name the object directory: one per Python and combination of switches."""
     switches = [s for s in SWITCHES if switched_on(s)]
-    return "-".join([sysconfig.get_config_var("SOABI"), *switches]).lower()
+    return "-".join([sysconfig.get_config_var("SOABI")] + switches).lower()
 
 
 class BuildExt(build_ext):
@@ -297,11 +330,17 @@ class BuildExt(build_ext):
         super().finalize_options()
         # The module on disk may come from other switches: always link it anew.
         self.force = True
-        self.build_temp = str(HERE / "build" / variant())
+        base = self.get_finalized_command("build").build_base
+        self.build_temp = str(HERE / base / variant())
+
+    def run(self):
+        if (self.inplace or self.editable_mode) and not WRITABLE:
+            sys.exit(folder_refusal(str(HERE)))
+        super().run()
 
     def build_extensions(self):
         compile_one = self.compiler.compile
-        shared = [HERE / "setup.py", *(HERE / path for path in header_paths())]
+        shared = [HERE / path for path in ["setup.py"] + header_paths()]
         newest_shared = max(path.stat().st_mtime_ns for path in shared)
 
         for_size = set(paths_of(FOR_SIZE))
@@ -313,7 +352,7 @@ class BuildExt(build_ext):
                 flags = options["extra_postargs"]
                 if source in for_size:
                     flags = ["-Os" if flag == "-O3" else flag for flag in flags]
-                options = {**options, "extra_postargs": flags}
+                options = dict(options, extra_postargs=flags)
                 compile_one([source], output_dir=output_dir, **options)
             return obj
 
@@ -327,6 +366,20 @@ class BuildExt(build_ext):
 
         self.compiler.compile = compile_all
         super().build_extensions()
+
+
+class BuildPy(build_py):
+    """Install the page of the timeline without what only its writers read."""
+
+    def copy_file(self, source, target, **options):
+        done = super().copy_file(source, target, **options)
+        if target.endswith((".css", ".js")):
+            path = Path(target)
+            lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+            kept = [line for line in lines if line and not line.startswith("//")]
+            path.unlink()  # as read-only as the source may be
+            path.write_text("\n".join(kept) + "\n", "utf-8")
+        return done
 
 
 if __name__ == "__main__":
@@ -343,5 +396,6 @@ if __name__ == "__main__":
                 extra_link_args=link_flags,
             )
         ],
-        cmdclass={"build_ext": BuildExt},
+        cmdclass={"build_ext": BuildExt, "build_py": BuildPy},
+        options=options_of(build_folder()),
     )

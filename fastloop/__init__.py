@@ -11,26 +11,53 @@ Importing fastloop changes nothing in asyncio, unless FASTLOOP_ACCELERATE=1 in t
 environment asks for what fastloop.accelerate() does.
 """
 
+# An old Python can read this file, to be told that it is too old.
 import os
 import sys
+
+
+def _give_up(why):
+    # type: (str) -> None
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_globals["__name__"] in (
+        __name__,
+        "importlib._bootstrap",
+        "importlib._bootstrap_external",
+    ):
+        frame = frame.f_back
+    if frame.f_globals["__name__"] == "runpy":
+        sys.exit(why)  # `python -m fastloop` looks for what to run
+    error = ImportError(why)
+    error.name = __name__
+    raise error
+
+
+if sys.version_info < (3, 11):
+    _give_up(
+        "fastloop needs Python 3.11 or newer; this is Python %d.%d."
+        % sys.version_info[:2]
+    )
+
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any  # noqa: F401
 
 from ._version import __version__
 
 try:
     import_module("fastloop._core")
 except ModuleNotFoundError:
-    _NOT_BUILT = (
-        f"fastloop is not built for Python {sys.version.split()[0]} in"
-        f" {os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}:"
-        " run `make demo` or `pip install -e .` there"
+    _built = False
+else:
+    _built = True
+if not _built:
+    _give_up(
+        "fastloop is not built for Python %s in %s: run `make demo` or"
+        " `pip install -e .` there"
+        % (
+            sys.version.split()[0],
+            os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+        )
     )
-    # While `python -m fastloop` looks for what to run, argv[0] is still "-m" and
-    # the name is the last thing before the program's own arguments.
-    if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] == "fastloop":
-        sys.exit(_NOT_BUILT)
-    raise ImportError(_NOT_BUILT, name="fastloop") from None
 
 from ._accelerate import accelerate, decelerate
 from ._core import Future, Task
@@ -68,21 +95,28 @@ _LATER = {
 
 # asyncio's policies end with Python 3.15, so these are made only for who asks, and
 # a star import does not ask.
-_POLICY_NAMES = ("EventLoopPolicy", "install")
+_POLICY_NAMES = ["EventLoopPolicy", "install"]
 
 
-def __getattr__(name: str) -> Any:
+def _has_policies():
+    # type: () -> bool
+    events = sys.modules["asyncio.events"]
+    return sys.version_info < (3, 16) and hasattr(events, "set_event_loop_policy")
+
+
+def __getattr__(name):
+    # type: (str) -> Any
     if name in _LATER:
         # they need modules that few programs do, and stay once they were asked for
         found = getattr(import_module(_LATER[name], __name__), name)
         globals()[name] = found
         return found
     if name not in _POLICY_NAMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if sys.version_info >= (3, 16):
+        raise AttributeError("module %r has no attribute %r" % (__name__, name))
+    if not _has_policies():
         raise AttributeError(
-            f"fastloop.{name} ended with Python 3.15, which had event loop policies"
-            " for the last time: use fastloop.run"
+            "fastloop.%s ended with asyncio's event loop policies, in Python 3.16: use"
+            " fastloop.run, or `python -m fastloop`" % name
         )
     # `from fastloop import install` first asks hasattr() from inside importlib, then
     # once more from the caller's own line, which is the one to warn at.
@@ -93,8 +127,8 @@ def __getattr__(name: str) -> Any:
         import warnings
 
         warnings.warn(
-            f"fastloop.{name} ends with Python 3.15, as event loop policies do:"
-            " use fastloop.run",
+            "fastloop.%s ends with Python 3.15, as event loop policies do:"
+            " use fastloop.run" % name,
             DeprecationWarning,
             stacklevel=2,
         )
@@ -103,11 +137,9 @@ def __getattr__(name: str) -> Any:
     return getattr(_policy, name)
 
 
-def __dir__() -> list[str]:
-    names = list(__all__)
-    if sys.version_info < (3, 16):
-        names += _POLICY_NAMES
-    return sorted(names)
+def __dir__():
+    # type: () -> list[str]
+    return sorted(__all__ + (_POLICY_NAMES if _has_policies() else []))
 
 
 if os.environ.get("FASTLOOP_ACCELERATE", "0") not in ("", "0"):

@@ -19,6 +19,10 @@ def main() -> None:
     if line.report:
         module, function = line.report.split(":")
         sys.exit(getattr(import_module(f".{module}", __package__), function)())
+    if line.settings.compare:
+        from ._compare import compare
+
+        sys.exit(compare(line, words))
     if line.python:
         start_python_anew(line, words)
     from ._door import open_door

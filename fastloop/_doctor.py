@@ -81,11 +81,8 @@ def _python() -> Iterator[tuple[str, str]]:
     threads = "without the GIL" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
     debug = "a debug build" if hasattr(sys, "gettotalrefcount") else ""
     yield "build", ", ".join(filter(None, (threads, debug))) or "with the GIL"
-    late = sys.version_info >= (3, 14)
-    policies = (
-        "none" if sys.version_info >= (3, 16) else "deprecated" if late else "yes"
-    )
-    yield "event loop policies", policies
+    kind = "deprecated" if sys.version_info >= (3, 14) else "yes"
+    yield "event loop policies", kind if fastloop._has_policies() else "none"
     for name, meaning in ENVIRONMENT.items():
         if name in os.environ:
             yield name, f"{os.environ[name]!r} ({meaning})"

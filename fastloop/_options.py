@@ -1,5 +1,6 @@
 """The options of `python -m fastloop`: one table, and how it is read."""
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,13 +26,14 @@ class Settings:
     watch: float | None = None
     timeline: str | None = None
     children: bool = False
+    compare: int = 0
 
 
 class Option(NamedTuple):
     """A row of the table.
 
     setting: the field of Settings that the option makes true, or, with value, that gets
-    what follows the option: a number of seconds or a file's name.
+    what follows the option: seconds or a file's name; --compare gets a count.
     report: for an option that runs no program, "module:function" of the package; the
     function returns the exit status or None.
     """
@@ -82,6 +84,12 @@ OPTIONS = (
         "theirs, are on fastloop too, with these options but --timeline;\n"
         "those started with -I, -E or -S are not",
         setting="children",
+    ),
+    Option(
+        ("--compare",),
+        "run the program with `python` and on fastloop, N times in turns by\n"
+        "--compare=N; show CPU and time, and whether both did the same",
+        setting="compare",
     ),
     Option(
         ("--doctor",),
@@ -170,19 +178,15 @@ def parse(words: list[str]) -> CommandLine:
         word = rest.pop(0)
         word, equals, value = word.partition("=")
         option = _BY_NAME.get(word)
-        if equals and (option is None or not option.value):
+        counted = option is not None and option.setting == "compare"
+        if equals and not counted and (option is None or not option.value):
             option, word = None, f"{word}={value}"
         if option is not None:
             line.ours.append(word)
             line.report = option.report
-            if option.value:
-                if not equals:
-                    value = rest.pop(0) if rest else ""
-                line.ours.append(value)
-                read = _seconds if option.value == "SECONDS" else _file
-                settings[option.setting] = read(option, value)
-            elif option.setting:
-                settings[option.setting] = True
+            if option.setting:
+                given = value if equals else None
+                settings[option.setting] = _setting(line, option, given, rest)
         elif word == "--":
             _take_path(line, rest)
             break
@@ -201,12 +205,26 @@ def parse(words: list[str]) -> CommandLine:
     return line
 
 
+def _setting(
+    line: CommandLine, option: Option, given: str | None, rest: list[str]
+) -> Any:
+    """Return what an option says, given after an = or as the next word."""
+    if option.setting == "compare":
+        return _count(option, "1" if given is None else given)
+    if not option.value:
+        return True
+    if given is None:
+        given = rest.pop(0) if rest else ""
+    line.ours.append(given)
+    return (_seconds if option.value == "SECONDS" else _file)(option, given)
+
+
 def words_of(settings: Settings) -> list[str]:
     """Return the options for the children of --children, which is the first."""
     words = ["--children"]
     for option in OPTIONS:
         value = getattr(settings, option.setting) if option.setting else None
-        if value and option.setting not in ("children", "timeline"):
+        if value and option.setting not in ("children", "timeline", "compare"):
             words.append(option.names[0] + (f"={value}" if option.value else ""))
     return words
 
@@ -219,6 +237,12 @@ def _seconds(option: Option, text: str) -> float:
     if not MIN_LIMIT_S <= seconds < float("inf"):
         fail(f"{option.names[0]} takes seconds, {MIN_LIMIT_S} or more, not {text!r}")
     return seconds
+
+
+def _count(option: Option, text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,3}", text):
+        fail(f"{option.names[0]} takes a count of runs, not {text!r}")
+    return int(text)
 
 
 def _file(option: Option, text: str) -> str:

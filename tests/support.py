@@ -20,6 +20,11 @@ PREAMBLE = {
 }
 
 
+def lasting_repr(value):
+    """repr() without the address, to name a parameter the same in every run."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+
+
 def child_env(**changes):
     """The environment for a child Python that can import this tree's package."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHONASYNCIO")}

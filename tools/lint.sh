@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All that can be checked without running fastloop, the quick checks first. Wants the
-# extra lint on the PATH and fastloop built for that Python. Names every failure.
+# group lint on the PATH and fastloop built for that Python. Names every failure.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 

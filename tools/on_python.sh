@@ -6,7 +6,7 @@
 #     FASTLOOP_DEBUG=1 tools/on_python.sh 3.13 ...
 #
 # The interpreter is one of this machine's, or else of tools/forky.sh's tree. It gets
-# an environment in .venvs/, with the extras test and compat, whose bin/ comes
+# an environment in .venvs/, with the extra test and the group compat, whose bin/ comes
 # first in the command's PATH. Modules of several Pythons lie side by side in
 # fastloop/. A build with one of setup.py's switches would overwrite them: it is made,
 # and the command run, in a copy of the checkout. That with FASTLOOP_DEBUG has the
@@ -82,12 +82,7 @@ install_compat() {
     local requirement
     local -a requirements
     local only_wheels=("$bin/pip" install -qq --only-binary=:all:)
-    mapfile -t requirements < <("$bin/python" - <<'PY'
-import tomllib
-with open("pyproject.toml", "rb") as file:
-    print(*tomllib.load(file)["project"]["optional-dependencies"]["compat"], sep="\n")
-PY
-    )
+    mapfile -t requirements < <("$bin/python" tools/requirements.py compat)
     : >"$venv/compat-missing"
     "${only_wheels[@]}" "${requirements[@]}" 2>/dev/null && return
     for requirement in "${requirements[@]}"; do

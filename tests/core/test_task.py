@@ -8,6 +8,8 @@ import types
 
 import pytest
 
+from tests.support import lasting_repr
+
 number = contextvars.ContextVar("number", default=0)
 
 
@@ -183,7 +185,7 @@ def test_all_tasks(kit):
     kit.turn(2)
 
 
-@pytest.mark.parametrize("what", [1, nothing, print, iter([])], ids=repr)
+@pytest.mark.parametrize("what", [1, nothing, print, iter([])], ids=lasting_repr)
 def test_no_coroutine(kit, what):
     with kit.reports() as reports:
         with pytest.raises(TypeError, match="a coroutine was expected, got"):

@@ -5,6 +5,8 @@ import gc
 
 import pytest
 
+from tests.support import lasting_repr
+
 
 async def nothing():
     pass
@@ -45,7 +47,7 @@ def test_awaiting_a_future_of_another_loop(kit):
     other.close()
 
 
-@pytest.mark.parametrize("rubbish", [1, "text", object(), print], ids=repr)
+@pytest.mark.parametrize("rubbish", [1, "text", object(), print], ids=lasting_repr)
 def test_awaiting_rubbish(kit, rubbish):
     async def wait():
         await Yielder(rubbish)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.support import own_types, run_once
+from tests.support import lasting_repr, own_types, run_once
 
 number = contextvars.ContextVar("number", default=0)
 
@@ -65,7 +65,7 @@ def test_names_that_are_no_text(loop):
     loop.run_until_complete(task)
 
 
-@pytest.mark.parametrize("rubbish", [None, 5, answer, "text"], ids=repr)
+@pytest.mark.parametrize("rubbish", [None, 5, answer, "text"], ids=lasting_repr)
 def test_what_is_no_coroutine(loop, rubbish):
     with pytest.raises(TypeError, match="coroutine was expected"):
         loop.create_task(rubbish)

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import fastloop
-from tests.support import not_sanitized
+from tests.support import lasting_repr, not_sanitized
 
 from .programs import PYTHON, run
 
@@ -81,7 +81,7 @@ def error_of(function, *args):
     return type(raised.value), str(raised.value)
 
 
-@pytest.mark.parametrize("main", [None, 5, running_loop, "text"], ids=repr)
+@pytest.mark.parametrize("main", [None, 5, running_loop, "text"], ids=lasting_repr)
 def test_run_refuses_what_asyncio_run_refuses(main):
     def shown(error):
         return error[0], error[1].split(" at 0x")[0]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import KINDS, factory_of
 from tests.net.helpers import children
-from tests.support import child_says
+from tests.support import child_says, lasting_repr
 
 PIPE = asyncio.subprocess.PIPE
 
@@ -162,7 +162,7 @@ popen_leaves_pipes = pytest.mark.skipif(
         pytest.param("true", {"user": -5}, marks=popen_leaves_pipes),
         ("true", {"preexec_fn": lambda: 1 / 0}),
     ],
-    ids=repr,
+    ids=lasting_repr,
 )
 def test_what_cannot_be_spawned(program, options):
     """The same exception as from subprocess.Popen; no child and no fd is left."""

@@ -35,7 +35,8 @@ def machine():
         ),
         ("free_threaded", True, "fastloop does not run on a free-threaded Python"),
         ("include", "/nowhere", "`apt install python3-dev`."),
-        ("compiler", "no-such-compiler", "`apt install gcc`."),
+        ("compiler", "no-such-compiler", "`apt install gcc libc6-dev`."),
+        ("header", "no-such.h", "does not find no-such.h"),
     ],
 )
 def test_refusals_are_one_sentence(machine, what, value, sentence):
@@ -43,6 +44,11 @@ def test_refusals_are_one_sentence(machine, what, value, sentence):
     refusal = preflight.refusal(machine)
     assert sentence in refusal
     assert "\n" not in refusal and refusal.count(". ") == 0
+
+
+def test_a_compiler_that_fails_otherwise_is_not_judged(machine):
+    machine.compiler = "false --flag"
+    assert preflight.refusal(machine) is None
 
 
 def test_a_newer_python_is_not_refused(machine):
@@ -133,6 +139,19 @@ def test_what_is_installed_has_all_that_lies_beside_the_code(copy):
         for folder in (copy / "fastloop", copy / "out" / "fastloop")
     )
     assert installed == there and "timeline.html" in there
+
+
+def test_the_page_is_installed_without_comments(copy):
+    """Lines are dropped and moved left; no text may go over several."""
+    done = setup_py(copy, "-q", "build_py", "--build-lib", "out")
+    assert done.returncode == 0, done.stderr
+    for written in (copy / "fastloop").glob("timeline*.js"):
+        lines = written.read_text().splitlines()
+        assert all(line.count("`") % 2 == 0 and "/*" not in line for line in lines)
+        kept = [line.strip() for line in lines]
+        kept = [line for line in kept if line and not line.startswith("//")]
+        installed = (copy / "out" / "fastloop" / written.name).read_text()
+        assert installed.splitlines() == kept and kept != lines
 
 
 def test_the_same_pythons_are_named_tested_and_built_for():
