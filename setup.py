@@ -320,8 +320,12 @@ class BuildExt(build_ext):
 
 
 if __name__ == "__main__":
+    from long_description import long_description
+
     compile_flags, link_flags = flags()
     setup(
+        long_description=long_description(),
+        long_description_content_type="text/markdown",
         ext_modules=[
             Extension(
                 "fastloop._core",
