@@ -383,8 +383,12 @@ class BuildPy(build_py):
 
 
 if __name__ == "__main__":
+    from long_description import long_description
+
     compile_flags, link_flags = flags()
     setup(
+        long_description=long_description(),
+        long_description_content_type="text/markdown",
         ext_modules=[
             Extension(
                 "fastloop._core",

@@ -5,19 +5,18 @@
 
 Makes a venv of its own in benchmarks/.venv-X.Y, with pinned peers and with fastloop
 built from this tree in release mode. Prints a table per room and the losses; a run of
-all cases also leaves JSON, markdown and a picture in benchmarks/results/.
+all cases also leaves JSON and markdown in benchmarks/results/.
 """
 
 import argparse
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 from harness import BENCHMARKS, progress, report, targets
 from harness.facts import collect
 from harness.rounds import measure
-from harness.venv import SetupError, clean_environment, prepare
+from harness.venv import SetupError, prepare
 from loops import ACCELERATED, LOOPS, PEERS, REFERENCES
 from scenarios import CASES, ON_DEMAND, ROOMS
 
@@ -64,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     if out is None and not arguments.quick and not arguments.cases:
         out = BENCHMARKS / "results" / f"python-{venv.version}.json"
     if out:
-        store(result, out, venv)
+        store(result, out)
     return 0
 
 
@@ -132,17 +131,12 @@ def show(result: dict, with_targets: bool) -> None:
         print(targets.render(result))
 
 
-def store(result: dict, out: Path, venv) -> None:
-    """Write JSON, markdown and the picture."""
+def store(result: dict, out: Path) -> None:
+    """Write JSON and markdown."""
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result) + "\n")
     out.with_suffix(".md").write_text(report.render(result))
-    pictures = [str(out.with_suffix(suffix)) for suffix in (".png", ".svg")]
-    script = BENCHMARKS / "harness" / "picture.py"
-    subprocess.run(
-        [venv.python, script, out, *pictures], env=clean_environment(), check=True
-    )
-    progress("wrote " + ", ".join(Path(p).name for p in [out, *pictures]))
+    progress(f"wrote {out.name}; now benchmarks/readme.py --pictures quotes it")
 
 
 if __name__ == "__main__":

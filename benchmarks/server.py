@@ -210,14 +210,33 @@ async def serve_sockets():
 
 async def serve_uvicorn():
     """uvicorn with an ASGI application that says hello."""
-    import uvicorn
-
     body = b"Hello, world!"
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"13")]
 
     async def application(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    await serve_asgi(application)
+
+
+async def serve_fastapi():
+    """uvicorn with a FastAPI application that says hello."""
+    from fastapi import FastAPI
+    from fastapi.responses import PlainTextResponse
+
+    application = FastAPI()
+
+    @application.get("/", response_class=PlainTextResponse)
+    async def hello():
+        return "Hello, world!"
+
+    await serve_asgi(application)
+
+
+async def serve_asgi(application):
+    """uvicorn with an ASGI application."""
+    import uvicorn
 
     listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
     config = uvicorn.Config(
@@ -283,6 +302,7 @@ STREAMS = {
 SERVERS = {
     "sock": serve_sockets,
     "uvicorn": serve_uvicorn,
+    "fastapi": serve_fastapi,
     "aiohttp": serve_aiohttp,
     "websockets": serve_websockets,
 }

@@ -56,6 +56,7 @@ class EventLoop:
     """The C part of fastloop.Loop."""
 
     slow_callback_duration: float
+    """Seconds; in debug mode a callback that takes longer is logged."""
     def __init__(self, selector: BaseSelector | None = None) -> None: ...
     def call_soon(
         self,
@@ -262,10 +263,11 @@ class EventLoop:
         asyncio.SendfileNotAvailableError.
         """
     def stats(self) -> _Stats:
-        """Return what the loop has done and what waits, as a dict: iterations, polls,
-        steps (callbacks run) since it was made; ready (callbacks queued), timers and
-        watches (fds) now; longest_step_s, the longest callback in seconds since the
-        loop was made or reset_metrics() was called. metrics() has more.
+        """Return what the loop has done and what waits, as a dict, from any thread:
+        iterations, polls, steps (callbacks run) since it was made; ready (callbacks
+        queued), timers and watches (fds) now; longest_step_s, the longest callback in
+        seconds since the loop was made or reset_metrics() was called. metrics() has
+        more.
         """
     def reset_metrics(self) -> None:
         """

@@ -18,8 +18,8 @@ else:
 class EventLoopPolicy(_BasePolicy):
     """asyncio's default policy, making fastloop's loops.
 
-    Child watchers (up to 3.13) and the loop that asyncio.get_event_loop() makes in the
-    main thread (up to 3.13) are asyncio's.
+    So is the loop that asyncio.get_event_loop() makes in the main thread (up to 3.13).
+    Child watchers (up to 3.13) are asyncio's.
     """
 
     _loop_factory = staticmethod(new_event_loop)

@@ -1,4 +1,4 @@
-"""Tables from results: per room, minimum and median of each loop, ratios, losses."""
+"""Tables from results: per room, median and minimum of each loop, ratios, losses."""
 
 import statistics
 
@@ -59,6 +59,17 @@ def paired_ratio(row: dict, loop: str, against: str) -> float | None:
     return statistics.median(ratios) if ratios else None
 
 
+def times(row: dict, loop: str, against: str) -> float | None:
+    """How many times as fast a loop is: what the pages' tables and pictures say."""
+    value = paired_ratio(row, loop, against)
+    return value or ratio(row, loop, against, median)
+
+
+def minor(result: dict) -> str:
+    """The Python of a result, as X.Y."""
+    return ".".join(result["facts"]["python"].split(".")[:2])
+
+
 def format_value(value: float, unit: str) -> str:
     """A value with its unit, three digits or so."""
     if unit == "s":
@@ -84,18 +95,17 @@ def _cell(entry: dict, unit: str, notes: dict[str, str], bold: bool) -> str:
             return ""
         mark = notes.setdefault(reason, f"[{len(notes) + 1}]")
         return f"n/a {mark}"
-    least = format_value(minimum(entry), unit)
+    middle = format_value(median(entry), unit)
     if bold:
-        least = f"**{least}**"
-    return f"{least} / {format_value(median(entry), unit)} ±{spread(entry):.0%}"
+        middle = f"**{middle}**"
+    return f"{middle} ±{spread(entry):.0%} / {format_value(minimum(entry), unit)}"
 
 
 def _ratio_cell(row: dict, against: str | None) -> str:
-    if against is None or (value := ratio(row, OURS, against)) is None:
+    if against is None or (value := times(row, OURS, against)) is None:
         return ""
-    paired = paired_ratio(row, OURS, against)
     name = "" if against == BASE else f" {against}"
-    return f"{value:.2f}x ({paired:.2f}x){name}" if paired else f"{value:.2f}x{name}"
+    return f"{value:.2f}x ({ratio(row, OURS, against):.2f}x){name}"
 
 
 def table(result: dict, room: str) -> str:
@@ -114,9 +124,9 @@ def table(result: dict, room: str) -> str:
     notes: dict[str, str] = {}
     for case in cases:
         row = result["results"][case["name"]]
-        able = [loop for loop in row if minimum(row[loop]) is not None]
+        able = [loop for loop in row if median(row[loop]) is not None]
         able = [loop for loop in able if loop not in REFERENCES]
-        best = min(able, key=lambda loop: minimum(row[loop])) if able else None
+        best = min(able, key=lambda loop: median(row[loop])) if able else None
         cells = [
             case["name"] + ("" if case["clock"] == "cpu" else f" ({case['clock']})")
         ]
@@ -125,7 +135,7 @@ def table(result: dict, room: str) -> str:
             for loop in loops
         ]
         if ours:
-            cells += [_ratio_cell(row, BASE), _ratio_cell(row, best_peer(row))]
+            cells += [_ratio_cell(row, BASE), _ratio_cell(row, best_peer(row, median))]
         lines.append(_line(cells))
     lines += ["", *(f"{mark} {reason}  " for reason, mark in notes.items())]
     return "\n".join(lines).rstrip() + "\n"
@@ -140,13 +150,13 @@ def losses(result: dict) -> str:
     found = []
     for case in result["cases"]:
         row = result["results"][case["name"]]
-        for against in dict.fromkeys([best_peer(row), BASE]):
-            value = against and ratio(row, OURS, against)
+        for against in dict.fromkeys([best_peer(row, median), BASE]):
+            value = against and times(row, OURS, against)
             if value and value < 0.995:
                 found.append((value, case["name"], against))
     if not found:
         return "Losses of fastloop: none.\n"
-    lines = ["Losses of fastloop (times as fast, by the minima):", ""]
+    lines = ["Losses of fastloop (times as fast, the median of the rounds):", ""]
     lines += [f"- {name}: {value:.2f}x of {who}" for value, name, who in sorted(found)]
     return "\n".join(lines) + "\n"
 
@@ -160,10 +170,10 @@ def heading(result: dict) -> str:
         f"## Python {facts['python']} ({build}), {result['rounds']} rounds\n\n"
         f"{facts['cpus']} CPUs ({facts['cpu']}), Linux {facts['kernel']}, "
         f"{facts['system']}; {versions}.\n\n"
-        "A cell is: the least of the rounds / their median ± half the distance of "
-        "the quartiles. CPU time of the process unless the case says otherwise. "
-        "Ratios are of the least values, in brackets the median of the ratios "
-        "within each round; above 1 is faster.\n"
+        "A cell is: the median of the rounds ± half the distance of the quartiles / "
+        "the least of them. CPU time of the process unless the case says otherwise. "
+        "Ratios are the median of the ratios within each round, in brackets that of "
+        "the least values; above 1 is faster.\n"
     )
 
 

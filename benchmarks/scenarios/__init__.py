@@ -11,16 +11,13 @@ from scenarios import (
     start,
     tasks,
     timers,
+    tls,
 )
 from scenarios._case import Case, Env, NotAvailable
 
-ROOMS = tuple(
-    module.__name__.rpartition(".")[2]
-    for module in (
-        *(callbacks, timers, tasks, start),
-        *(memory, fairness, network, apps, programs),
-    )
-)
+MODULES = (callbacks, timers, tasks, start)
+MODULES += (memory, fairness, network, tls, apps, programs)
+ROOMS = tuple(module.__name__.rpartition(".")[2] for module in MODULES)
 # Rooms that a run of everything leaves out.
 ON_DEMAND = ("programs",)
 

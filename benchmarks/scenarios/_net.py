@@ -59,16 +59,20 @@ def _command(env: Env, kind: str, size: int, path: str | None) -> list[str]:
 
 
 @contextlib.contextmanager
-def serving(env: Env, kind: str, size: int = 0, family: str = "tcp"):
+def serving(
+    env: Env, kind: str, size: int = 0, family: str = "tcp", path: str | None = None
+):
     """A server of `env`'s loop on the first CPU; it is killed at the end.
 
+    `path` is what the kind wants to know beside the size: of tls_, its certificate.
     Raises NotAvailable if it does not come up, with what it said last.
     """
     with (
         tempfile.TemporaryDirectory() as folder,
         tempfile.TemporaryFile("w+", errors="replace") as errors,
     ):
-        path = f"{folder}/socket" if family == "unix" else None
+        if family == "unix":
+            path = f"{folder}/socket"
         cpus = _cpus()
         os.sched_setaffinity(0, {cpus[0]})
         try:
@@ -85,7 +89,9 @@ def serving(env: Env, kind: str, size: int = 0, family: str = "tcp"):
             try:
                 ready, _, _ = select.select([process.stdout], [], [], START_S)
                 port = process.stdout.readline().strip() if ready else ""
-                server = Server(process, f"{family}:{path or port}", errors)
+                server = Server(
+                    process, f"{family}:{path if family == 'unix' else port}", errors
+                )
                 if not port:
                     raise NotAvailable(server.last_words() or "no server came up")
                 yield server

@@ -47,6 +47,12 @@ def uvicorn_hello(env: Env, n: int) -> float:
 
 
 @case(n=3_000, clock="server cpu")
+def fastapi_hello(env: Env, n: int) -> float:
+    """FastAPI on uvicorn (httptools), a hello; per request."""
+    return _hello(env, "fastapi", n)
+
+
+@case(n=3_000, clock="server cpu")
 def aiohttp_hello(env: Env, n: int) -> float:
     """aiohttp's server with a hello; per request."""
     return _hello(env, "aiohttp", n)

@@ -6,9 +6,15 @@ After the language, a block's info string may say:
     continues     the block goes on where the Python block before it ended
     needs=A,B     modules without which the block is passed over
     serves        the command is a server, and / tells the loop that it runs on
+    rehearsed     the commands change the machine: they only say what they would do
+    figures       what is printed is right with any other figures in it
     checkout      the commands run in this checkout, not in an empty folder
     python=3.13   the block is for that Python and newer ones
-    not-run       see NOT_RUN
+    not-run       see NOT_RUN, or:
+    tested=F::T   another test runs it: T in tests/F
+
+In the README and in docs/ every block is run here or, of commands that need more than a
+block can say, by the test that it names; a Dockerfile by hand, line by line.
 
 A port 8000 becomes a free one. Each line of a block of sh is a command, and so is each
 `$` line of a console block; what follows that is what it prints, where `...` stands for
@@ -33,13 +39,15 @@ import urllib.request
 import pytest
 
 from tests.compat.support import need
+from tests.docs import rehearsal
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
 PAGES += ["benchmarks/README.md"]
 PAGES += sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/*.md"))
-LANGUAGES = {"python", "console", "sh", "text", "json"}
-MARKS = {"file", "continues", "needs", "serves", "checkout", "python", "not-run"}
+LANGUAGES = {"python", "console", "sh", "dockerfile", "text", "json"}
+MARKS = {"file", "continues", "needs", "serves", "rehearsed", "checkout", "python"}
+MARKS |= {"figures", "not-run", "tested"}
 TIMEOUT_S = 50
 
 SAME_OUTPUT = functools.partial(
@@ -47,12 +55,8 @@ SAME_OUTPUT = functools.partial(
     optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE,
 )
 
-# Where each block is that is not run here, with its first line, and why.
+# Where each block is that no test runs, with its first line, and why.
 NOT_RUN = {
-    "README.md sudo apt install": "changes the machine",
-    "README.md make demo": "builds and tests anew; .ci/run runs it",
-    "README.md python3 -m venv": "does what `make test` does",
-    "README.md python -m fastloop": "waits for somebody to type; tests/doors types",
     "CONTRIBUTING.md make demo": "builds and tests anew; .ci/run runs it",
     "CONTRIBUTING.md tools/on_python.sh": "whole runs, which .ci/run makes",
     "benchmarks/README.md python benchmarks/run.py": "tests/bench runs it in small",
@@ -61,8 +65,6 @@ NOT_RUN = {
     "benchmarks/README.md python benchmarks/tls.py": "minutes, with peers to install",
     "benchmarks/README.md python benchmarks/seeing.py": "tests/watch measures so",
     "benchmarks/README.md python benchmarks/containers.py": "a minute of measuring",
-    "docs/using.md python -m fastloop -m uvicorn": "tests/compat/test_doors.py does",
-    "docs/using.md python -m fastloop --install-kernel": "so does it install a kernel",
 }
 
 
@@ -110,8 +112,10 @@ BLOCKS = [block for page in PAGES for block in read_blocks(page)]
 RUN = [
     block
     for block in BLOCKS
-    if block.language in ("python", "console", "sh") and "not-run" not in block.marks
+    if block.language in ("python", "console", "sh", "dockerfile")
+    and "not-run" not in block.marks
 ]
+COMMAND = re.compile(r"^(\$ |python |\w+=\S+ python )", re.MULTILINE)
 
 
 def test_every_block_says_what_it_is():
@@ -128,10 +132,25 @@ def test_no_block_is_indented_instead(page):
 
 
 def test_blocks_that_are_not_run():
-    marked = [block for block in BLOCKS if "not-run" in block.marks]
+    marked = [
+        block
+        for block in BLOCKS
+        if "not-run" in block.marks and "tested" not in block.marks
+    ]
     assert len(marked) == len(NOT_RUN)
     for block, place in zip(marked, NOT_RUN, strict=True):
         assert f"{block.page} {block.text}".startswith(place)
+        assert block.page != "README.md" and not block.page.startswith("docs/")
+
+
+def test_blocks_that_other_tests_run():
+    for block in BLOCKS:
+        if "tested" in block.marks:
+            assert block.language == "text" or "not-run" in block.marks, block
+            file, _, name = block.marks["tested"].partition("::")
+            assert f"def {name}(" in (ROOT / "tests" / file).read_text(), block
+        elif block.language == "text":
+            assert not COMMAND.search(block.text), block
 
 
 # Where all packages that the blocks need are installed.
@@ -213,6 +232,11 @@ def commands_of(block):
         yield command, expected
 
 
+def without_figures(text):
+    """The text with a zero for each number."""
+    return re.sub(r"\d[\d.,]*", "0", text)
+
+
 def answer_of(process, address):
     """What a server answers, once it does."""
     deadline = time.monotonic() + TIMEOUT_S
@@ -243,7 +267,14 @@ def serve(block, command, folder, port):
             raise
 
 
-@pytest.mark.parametrize("block", RUN, ids=str)
+def with_time(block):
+    """The block, with more time where pip is asked."""
+    rehearsed = block.language == "dockerfile" or "rehearsed" in block.marks
+    marks = [pytest.mark.timeout(4 * rehearsal.TIMEOUT_S)] if rehearsed else []
+    return pytest.param(block, marks=marks, id=str(block))
+
+
+@pytest.mark.parametrize("block", [with_time(block) for block in RUN])
 def test_block(block, tmp_path, port):
     skip_or_not(block)
 
@@ -260,8 +291,17 @@ def test_block(block, tmp_path, port):
         assert any(
             later.section == block.section and block in later.before
             for later in RUN
-            if later.page == block.page and later.language in ("console", "sh")
+            if later.page == block.page and later.language not in ("python", "text")
         ), "nothing runs this file"
+    elif block.language == "dockerfile":
+        command = rehearsal.dockerfile(block.text, tmp_path)
+        if "serves" in block.marks:
+            serve(block, f"{command} --port {port}", tmp_path, port)
+        else:
+            assert "fastloop" in run(["bash", "-c", command], tmp_path)
+    elif "rehearsed" in block.marks:
+        for command, _ in commands_of(block):
+            rehearsal.say_what_it_would_do(command, tmp_path)
     elif block.language == "python":
         path = tmp_path / "block.py"
         path.write_text(with_port(python_text(block)))
@@ -275,5 +315,7 @@ def test_block(block, tmp_path, port):
                 continue
             folder = ROOT if "checkout" in block.marks else tmp_path
             output = run(["bash", "-c", with_port(command)], folder)
+            if "figures" in block.marks:
+                expected, output = map(without_figures, (expected, output))
             if expected:
                 assert SAME_OUTPUT(expected, output), output

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import select
 import time
 
@@ -26,7 +27,7 @@ def test_piped_input(debug):
     done = run(FASTLOOP, *["--debug"] * debug, input=TYPED)
     assert done.returncode == 0
     assert f"'await works'\n>>> True\n>>> {debug}\n" in done.stdout
-    assert done.stderr.startswith("fastloop 0.1.0, asyncio REPL 3.")
+    assert re.match(r"fastloop \d+\.\d+\.\d+, asyncio REPL 3\.", done.stderr)
     assert "ZeroDivisionError" in done.stderr
 
 

@@ -87,6 +87,18 @@ def setup_py(folder, *args):
     )
 
 
+def test_a_package_index_can_show_the_metadata(copy):
+    done = setup_py(copy, "-q", "egg_info", "--egg-base", ".")
+    assert done.returncode == 0, done.stderr
+    metadata = (copy / "asyncio_fastloop.egg-info" / "PKG-INFO").read_text()
+    head, _, shown = metadata.partition("\n\n")
+    assert "\nDescription-Content-Type: text/markdown" in head
+    assert "# fastloop\n" in shown and "*Picture: Times as fast as asyncio: " in shown
+    for target in re.findall(r"\]\(([^)]*)\)", shown):
+        assert target.startswith(("https://", "#")), target
+    assert "<!--" not in shown and "```sh\n" in shown
+
+
 # Read by the site that hosts the repository, or by git itself.
 LEFT_OUT = {".gitignore", ".github/workflows/ci.yml", ".github/workflows/wheels.yml"}
 # What a working tree gathers.

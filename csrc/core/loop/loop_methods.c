@@ -263,10 +263,11 @@ PyDoc_STRVAR(
 PyDoc_STRVAR(
     stats_doc,
     "stats($self, /)\n--\n\n"
-    "Return what the loop has done and what waits, as a dict: iterations, polls,\n"
-    "steps (callbacks run) since it was made; ready (callbacks queued), timers and\n"
-    "watches (fds) now; longest_step_s, the longest callback in seconds since the\n"
-    "loop was made or reset_metrics() was called. metrics() has more."
+    "Return what the loop has done and what waits, as a dict, from any thread:\n"
+    "iterations, polls, steps (callbacks run) since it was made; ready (callbacks\n"
+    "queued), timers and watches (fds) now; longest_step_s, the longest callback in\n"
+    "seconds since the loop was made or reset_metrics() was called. metrics() has\n"
+    "more."
 );
 
 PyDoc_STRVAR(
