@@ -22,7 +22,7 @@ leave_parent(LoopObject *self)
     fl_loop_close_wakeup(self);
     self->may_defer_writes = 0; /* nobody would send what waits */
     self->sleeping = 0;
-    self->took_wakeup_fd = 0;
+    self->took_wakeup_fd = self->asked_wakeup_fd = 0;
     if (self->forked == NOT_FORKED || self->running) {
         self->forked = self->running ? FORKED_RUNNING : FORKED_IDLE;
     }
