@@ -176,7 +176,7 @@ fl_writer_send_rest(struct fl_writer *self)
 /* ---- joining ---- */
 
 /* Who writes so often in a step pours out what he has, and may well go on. 1 KiB at a
- * time, 0.35 of the time. */
+ * time, half of the time. */
 #define LONG_RUN 16
 
 /* Notes a write: is another one of this step expected to follow? */
