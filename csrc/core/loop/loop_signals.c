@@ -185,7 +185,7 @@ fl_loop_take_wakeup_fd(LoopObject *self)
 {
     int main_thread = in_main_thread(self); /* escapes */
     if (main_thread <= 0) {
-        self->asked_wakeup_fd = main_thread == 0;
+        self->asked_wakeup_fd = main_thread == 0 ? 1 : 0;
         return main_thread;
     }
     if (open_signal_pair(self) < 0) {
