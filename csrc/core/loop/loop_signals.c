@@ -211,7 +211,16 @@ int
 fl_loop_begin_signals(LoopObject *self)
 {
     self->asked_wakeup_fd = 0;
-    return has_handlers(self) ? fl_loop_take_wakeup_fd(self) : 0; /* escapes */
+    if (has_handlers(self)) {
+        return fl_loop_take_wakeup_fd(self); /* escapes */
+    }
+    /* what it opens is there from the first run on: who counts fds within one must not
+     * take it for a leak */
+    if (self->wakeup.signal_read_fd >= 0) {
+        return 0;
+    }
+    int main_thread = in_main_thread(self); /* escapes */
+    return main_thread <= 0 ? main_thread : open_signal_pair(self);
 }
 
 /* Between runs the fd stays only for signal handlers: what they are to hear
