@@ -8,6 +8,7 @@ PATH then holds its key and certificate.
 """
 
 import asyncio
+import mmap
 import os
 import resource
 import signal
@@ -70,6 +71,59 @@ class Swallow(asyncio.Protocol):
         while self.got >= self.size:
             self.got -= self.size
             self.transport.write(b"k")
+
+
+class SwallowBuffered(asyncio.BufferedProtocol):
+    """Answers every `size` bytes with one, and receives into a buffer of its own.
+
+    It begins with a page: where malloc puts a bytearray decides a third of the cost.
+    """
+
+    def __init__(self, size):
+        self.size = size
+        self.got = 0
+        self.buffer = mmap.mmap(-1, len(PIECE))
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def get_buffer(self, sizehint):
+        return self.buffer
+
+    def buffer_updated(self, n):
+        self.got += n
+        while self.got >= self.size:
+            self.got -= self.size
+            self.transport.write(b"k")
+
+
+class Pour(asyncio.Protocol):
+    """Answers every byte with `size` bytes, in pieces, as long as it may write."""
+
+    def __init__(self, size, piece):
+        self.size = size
+        self.piece = piece
+        self.left = 0
+        self.paused = False
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.left += len(data) * self.size
+        self.pour()
+
+    def pause_writing(self):
+        self.paused = True
+
+    def resume_writing(self):
+        self.paused = False
+        self.pour()
+
+    def pour(self):
+        while self.left > 0 and not self.paused:
+            self.left -= len(self.piece)
+            self.transport.write(self.piece)
 
 
 class Shared(asyncio.Protocol):
@@ -289,6 +343,8 @@ PROTOCOLS = {
     "proto": lambda size: Echo,
     "two_writes": lambda size: lambda: TwoWrites(size),
     "swallow": lambda size: lambda: Swallow(size),
+    "swallow_buffered": lambda size: lambda: SwallowBuffered(size),
+    "pour": lambda size: lambda: Pour(size, PIECE[:1024]),
     "hold": lambda size: always(Shared()),
 }
 STREAMS = {

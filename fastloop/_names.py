@@ -8,6 +8,7 @@ only the thread is not.
 import asyncio
 import re
 import socket
+import sys
 from typing import Any
 
 # As they were at import: what replaces them may block, and gets its thread.
@@ -21,6 +22,9 @@ _NUMERIC = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 _DIGITS = re.compile(r"[0-9]*", re.ASCII)
 # One to four numbers, decimal, octal or hexadecimal, as inet_aton takes them.
 _IPV4 = re.compile(r"(?:[0-9a-fA-FxX]+\.){0,3}[0-9a-fA-FxX]+", re.ASCII)
+
+# Known answers.
+_answers: dict[Any, list[Any]] = {}
 
 
 def _text(value: str | bytes) -> str:
@@ -70,14 +74,25 @@ class Names:
 
         Raises what that raises: socket.gaierror if there is no such name.
         """
-        if (
-            _is_numeric_host(host)
-            and _is_numeric_port(port)
-            and socket.getaddrinfo is _getaddrinfo
-        ):
+        key = host, port, family, type, proto, flags
+        usual = socket.getaddrinfo is _getaddrinfo
+        plain = usual and host.__class__ is str and port.__class__ is int
+        known = _answers.get(key) if plain else None
+        if known and not self.get_debug():
+            self._check_closed()
+            # "|" refuses 0.0, too; flags are 0
+            numbers = family | 0, type | 0, proto | flags
+            sys.audit("socket.getaddrinfo", host, port, *numbers)
+            return known[:]
+        if usual and _is_numeric_host(host) and _is_numeric_port(port):
             self._check_closed()
             resolve = self._getaddrinfo_debug if self.get_debug() else _getaddrinfo
-            return resolve(host, port, family, type, proto, flags)
+            found: list[Any] = resolve(*key)
+            if plain and not flags and "%" not in str(host):
+                if len(_answers) > 63:
+                    _answers.clear()
+                _answers[key] = found[:]
+            return found
         return await _getaddrinfo_in_executor(
             self, host, port, family=family, type=type, proto=proto, flags=flags
         )

@@ -6,6 +6,7 @@ a C server that only echoes, `floor` one in C that calls the same Protocol.
 """
 
 import asyncio
+import socket
 
 from loops import ACCELERATED
 
@@ -178,6 +179,12 @@ def in_proto(env: Env, n: int) -> float:
     return _bulk_in(env, "swallow", n)
 
 
+@case(n=16, unit="s/GB", clock="server cpu")
+def in_buffered(env: Env, n: int) -> float:
+    """A BufferedProtocol receives 16 MiB at a time, 64 KiB at most at once; per GB."""
+    return _bulk_in(env, "swallow_buffered", n)
+
+
 @case(n=16, unit="s/GB", clock="server cpu", references=[ACCELERATED])
 def in_streams(env: Env, n: int) -> float:
     """`reader.read(65536)` of 16 MiB at a time; per GB."""
@@ -191,9 +198,27 @@ def out_drain(env: Env, n: int) -> float:
 
 
 @case(n=16, unit="s/GB", clock="server cpu")
+def out_writes(env: Env, n: int) -> float:
+    """A Protocol writes 16 MiB, 1 KiB at a time, whenever it may; per GB."""
+    return _bulk_out(env, "pour", n)
+
+
+@case(n=16, unit="s/GB", clock="server cpu")
 def sendfile(env: Env, n: int) -> float:
     """`loop.sendfile` of a file of 16 MiB; per GB."""
     return _bulk_out(env, "send_file", n)
+
+
+@case(n=5_000)
+def getaddrinfo_numeric(env: Env, n: int) -> float:
+    """`loop.getaddrinfo("127.0.0.1", 80, type=SOCK_STREAM)`; each."""
+
+    async def main(count):
+        getaddrinfo = asyncio.get_running_loop().getaddrinfo
+        for _ in range(count):
+            await getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
+
+    return per_operation(env, main, n)
 
 
 class _Caller(asyncio.Protocol):
@@ -259,6 +284,21 @@ def subproc_true(env: Env, n: int) -> float:
             check(await process.wait() == 0, "true failed")
 
     return per_operation(env, main, n)
+
+
+@case(n=80)
+def subproc_8(env: Env, n: int) -> float:
+    """`create_subprocess_exec("true")` and `wait`, eight at once; per process."""
+
+    async def one():
+        process = await asyncio.create_subprocess_exec("true")
+        check(await process.wait() == 0, "true failed")
+
+    async def main(count):
+        for _ in range(count // 8):
+            await asyncio.gather(*(one() for _ in range(8)))
+
+    return per_operation(env, main, n, operations=n // 8 * 8)
 
 
 @case(n=50)

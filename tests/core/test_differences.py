@@ -200,17 +200,32 @@ def test_no_polls_with_nothing_to_poll_for(fast_loop):
     assert fast_loop.run_until_complete(main()) == 0
 
 
-def test_the_wakeup_fd_while_the_loop_runs(loop, loop_kind):
-    """Ours takes it, if nobody has, for as long as it runs in the main thread."""
+@pytest.mark.parametrize("handled", [False, True])
+def test_the_wakeup_fd_while_the_loop_runs(loop, loop_kind, handled):
+    """Ours takes it before it first sleeps, if nobody has, until the run's end; as
+    asyncio's it has it anyway while there are signal handlers."""
     seen = []
 
     def look():
-        seen.append(signal.set_wakeup_fd(-1))
-        signal.set_wakeup_fd(seen[0])
+        fd = signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(fd)
+        seen.append(fd >= 0)
 
-    loop.call_soon(look)
-    run_once(loop)
-    assert (seen[0] >= 0) is (loop_kind == "fastloop")
+    async def main():
+        look()
+        await asyncio.sleep(0)
+        look()
+        await asyncio.sleep(0.05)
+        look()
+
+    if handled:
+        loop.add_signal_handler(signal.SIGUSR1, print)
+    for _ in range(2):
+        loop.run_until_complete(main())
+    expected = [handled, handled, handled or loop_kind == "fastloop"]
+    assert seen == expected * 2
+    if handled:
+        loop.remove_signal_handler(signal.SIGUSR1)
     assert signal.set_wakeup_fd(-1) == -1
 
 

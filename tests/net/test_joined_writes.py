@@ -51,6 +51,26 @@ def test_writes_are_joined_from_the_second_time_on(fast_loop, family):
     assert fast_loop.run_until_complete(main()) == first + then + then
 
 
+@pytest.mark.parametrize(("n", "sent_at"), [(15, range(15, 38)), (16, [16, 32, 38])])
+def test_a_long_run_goes_on(fast_loop, family, n, sent_at):
+    """Who writes so often in a step pours out what there is: in groups of as many."""
+
+    async def main():
+        async with Accepted(family, taught=False) as pair:
+            await pair.teach(n)
+            seen = {}
+            for i in range(1, 38):
+                pair.transport.write(b"x")
+                seen[i] = pair.arrived()
+            await asyncio.sleep(0)
+            seen[38] = pair.arrived()
+            return {i: arrived for i, arrived in seen.items() if arrived}
+
+    seen = fast_loop.run_until_complete(main())
+    assert list(seen) == list(sent_at)
+    assert b"".join(seen.values()) == b"x" * 37
+
+
 def test_what_is_not_followed_goes_when_the_step_ends(fast_loop, family):
     async def main():
         async with Accepted(family) as pair:

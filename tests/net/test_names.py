@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from tests.net.helpers import Recorder, connected, needs_services, serving
-from tests.support import outcome
+from tests.support import child_says, outcome
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,59 @@ def test_numbers_are_answered_at_once_as_sockets(fast_loop, host):
         named = dict(zip(options, args[2:], strict=True))
         asking = fast_loop.getaddrinfo(*args[:2], **named)
         assert outcome(fast_loop.run_until_complete, asking) == expected, args
+
+
+@pytest.mark.parametrize("host", NUMERIC, ids=repr)
+def test_numbers_are_answered_again_as_sockets(fast_loop, host):
+    """As often as asked, and whatever was done to an earlier answer."""
+    fast_loop.run_in_executor = no_executor
+    for args in [
+        (host, 80, family, 1, 0, flags) for family in (0, 2) for flags in FLAGS
+    ]:
+        expected = outcome(socket.getaddrinfo, *args)
+        named = dict(zip(("family", "type", "proto", "flags"), args[2:], strict=True))
+        for _ in range(3):
+            asking = fast_loop.getaddrinfo(*args[:2], **named)
+            got = outcome(fast_loop.run_until_complete, asking)
+            assert got == expected, args
+            if isinstance(got[1], list):
+                got[1].clear()
+                expected = outcome(socket.getaddrinfo, *args)
+
+
+@pytest.mark.parametrize("option", ["family", "type", "proto", "flags"])
+@pytest.mark.parametrize("wrong", [0.0, [], "0"], ids=repr)
+def test_what_equals_a_number_is_none(loop, option, wrong):
+    """Also behind a question with the number itself."""
+
+    async def ask(**options):
+        return await loop.getaddrinfo("127.0.0.1", 80, **options)
+
+    loop.run_until_complete(ask())
+    with pytest.raises(TypeError):
+        loop.run_until_complete(ask(**{option: wrong}))
+
+
+AUDITED = """
+import asyncio, sys
+import fastloop
+heard = []
+def hear(event, args):
+    if event == "socket.getaddrinfo":
+        heard.append(args)
+sys.addaudithook(hear)
+async def main():
+    for _ in range(3):
+        await asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80, type=1)
+fastloop.run(main())
+print(heard)
+"""
+
+
+def test_each_look_up_is_audited():
+    """The same event for an answer that is known."""
+    heard = [("127.0.0.1", 80, 0, 1, 0)] * 3
+    assert child_says("fastloop", AUDITED) == f"{heard}\n"
 
 
 @pytest.mark.parametrize(

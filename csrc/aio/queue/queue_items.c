@@ -60,7 +60,7 @@ has_plain_methods(QueueObject *self)
            (!self->base.replaced && has_own_items(self)); /* it has been looked at */
 }
 
-/* For one of a subclass with items of its own, or whose methods were not looked at yet. */
+/* For one of a subclass with items of its own, or whose methods are to be looked at. */
 static FL_APART bool
 is_plain_at_second_sight(QueueObject *self, Py_ssize_t *n_items)
 {

@@ -1,7 +1,7 @@
 /* Waking a sleeping loop: other threads, signals, fork.
  *
- * While it runs in the main thread the loop is the process's wake-up fd, so a
- * signal ends its poll whichever thread the kernel gave it to, and also if it
+ * While it runs in the main thread, and has slept, the loop is the process's wake-up
+ * fd, so a signal ends its poll whichever thread the kernel gave it to, and also if it
  * came just before the poll. A wake-up fd that somebody else has set stays,
  * unless add_signal_handler asks for ours, as asyncio's does.
  */
@@ -183,8 +183,9 @@ leave_wakeup_fd(LoopObject *self, int previous)
 int
 fl_loop_take_wakeup_fd(LoopObject *self)
 {
-    int main_thread = in_main_thread(self);
+    int main_thread = in_main_thread(self); /* escapes */
     if (main_thread <= 0) {
+        self->asked_wakeup_fd = main_thread == 0 ? 1 : 0;
         return main_thread;
     }
     if (open_signal_pair(self) < 0) {
@@ -195,8 +196,31 @@ fl_loop_take_wakeup_fd(LoopObject *self)
     if (previous == -2) {
         return -1;
     }
+    self->asked_wakeup_fd = 1;
     self->took_wakeup_fd = previous == -1 || previous == ours ? 1 : 0;
     return self->took_wakeup_fd ? 0 : leave_wakeup_fd(self, previous);
+}
+
+static bool
+has_handlers(const LoopObject *self)
+{
+    return self->signal_handlers != NULL && PyDict_GET_SIZE(self->signal_handlers) > 0;
+}
+
+int
+fl_loop_begin_signals(LoopObject *self)
+{
+    self->asked_wakeup_fd = 0;
+    if (has_handlers(self)) {
+        return fl_loop_take_wakeup_fd(self); /* escapes */
+    }
+    /* what it opens is there from the first run on: who counts fds within one must not
+     * take it for a leak */
+    if (self->wakeup.signal_read_fd >= 0) {
+        return 0;
+    }
+    int main_thread = in_main_thread(self); /* escapes */
+    return main_thread <= 0 ? main_thread : open_signal_pair(self);
 }
 
 /* Between runs the fd stays only for signal handlers: what they are to hear
@@ -207,10 +231,8 @@ fl_loop_return_wakeup_fd(LoopObject *self)
     if (!self->took_wakeup_fd) {
         return 0;
     }
-    bool stays =
-        self->signal_handlers != NULL && PyDict_GET_SIZE(self->signal_handlers) > 0;
     int ours = self->wakeup.signal_write_fd;
-    if (stays) {
+    if (has_handlers(self)) {
         self->took_wakeup_fd = 0;
         return 0;
     }

@@ -142,6 +142,7 @@ typedef struct LoopObject {
     char asyncgens_shutdown_called;
     char coroutine_origin_tracking_enabled;
     char took_wakeup_fd;
+    char asked_wakeup_fd;  /* in this run: of signals we hear, or somebody else does */
     char polled;           /* by _poll_for, so that the iteration need not */
     char may_skip_polls;   /* switch: poll in every iteration if false */
     char skips_freely;     /* may skip polls, and nobody's clock is to be asked */
@@ -546,8 +547,11 @@ const char *fl_loop_check(const LoopObject *self);
 /* loop_signals.c */
 int fl_loop_open_wakeup(LoopObject *self);
 void fl_loop_close_wakeup(LoopObject *self);
-/* Take the process's wake-up fd for the time of a run, and give it back. */
+/* Take the process's wake-up fd for the rest of a run, and give it back. A run takes it
+ * before it first sleeps: two system calls and a look for the main thread, of which a
+ * run that never sleeps needs none. One with signal handlers begins with it. */
 int fl_loop_take_wakeup_fd(LoopObject *self);
+int fl_loop_begin_signals(LoopObject *self);
 int fl_loop_return_wakeup_fd(LoopObject *self);
 /* Wakes the loop if it sleeps in a poll. */
 void fl_loop_wake(LoopObject *self);

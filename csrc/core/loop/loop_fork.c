@@ -61,7 +61,7 @@ leave_parent(LoopObject *self)
     fl_loop_close_wakeup(self);
     self->may_defer_writes = 0; /* nobody would send what waits */
     self->sleeping = 0;
-    self->took_wakeup_fd = 0;
+    self->took_wakeup_fd = self->asked_wakeup_fd = 0;
     if (self->revive == NULL || self->running) {
         self->revive = self->running ? revive_running : revive_idle;
     }

@@ -86,6 +86,15 @@ time_to_timer(LoopObject *self, double now_s)
     return to_nanoseconds(fl_timers_next(&self->timers) - now_s);
 }
 
+/* A run is about to sleep: from here on signals are to wake it. escapes. 0 or -1. */
+FL_INLINE int
+hear_signals(LoopObject *self)
+{
+    return FL_LIKELY(self->asked_wakeup_fd) || !self->running
+               ? 0
+               : fl_loop_take_wakeup_fd(self); /* escapes */
+}
+
 /* Drops what only a busy loop needs. escapes. Whether anything escaped. */
 static bool
 give_back(LoopObject *self)
@@ -278,7 +287,10 @@ fl_loop_poll(LoopObject *self, PyThreadState *thread, double *looked_s)
                        : skip_poll(self, only_thread); /* escapes */
         }
     }
-    else if (prepare_to_sleep(self, &timeout_ns, looked_s) < 0) { /* escapes */
+    else if (
+        hear_signals(self) < 0 || /* escapes */
+        prepare_to_sleep(self, &timeout_ns, looked_s) < 0
+    ) { /* escapes */
         return -1;
     }
     if (!self->is_open) {
@@ -293,6 +305,9 @@ fl_loop_poll_within(LoopObject *self, PyThreadState *thread, int64_t timeout_ns)
 {
     uint64_t n_timers = self->timers.next_sequence;
     if (fl_loop_ensure_own(self) < 0) { /* escapes */
+        return -1;
+    }
+    if (timeout_ns != 0 && hear_signals(self) < 0) { /* escapes */
         return -1;
     }
     fl_current_retract(self);       /* escapes */

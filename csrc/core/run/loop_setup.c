@@ -144,7 +144,7 @@ setup(LoopObject *self)
     if (other != NULL && fl_current_take(self, &self->outer_task) < 0) {
         return -1;
     }
-    return fl_loop_take_wakeup_fd(self);
+    return fl_loop_begin_signals(self);
 }
 
 static int

@@ -175,6 +175,10 @@ fl_writer_send_rest(struct fl_writer *self)
 
 /* ---- joining ---- */
 
+/* Who writes so often in a step pours out what he has, and may well go on. 1 KiB at a
+ * time, half of the time. */
+#define LONG_RUN 16
+
 /* Notes a write: is another one of this step expected to follow? */
 static bool
 more_is_expected(struct fl_writer *self)
@@ -189,7 +193,8 @@ more_is_expected(struct fl_writer *self)
         self->run = self->longest = 0;
     }
     self->run++;
-    return self->run < self->expected;
+    return self->run < self->expected ||
+           (self->expected >= LONG_RUN && self->run % self->expected != 0);
 }
 
 /* May what was just queued wait for the next write? Nobody else's does: they went

@@ -8,7 +8,8 @@
  *
  * Joining. Where it is allowed (net/stream/stream.h says where), and once an earlier
  * step wrote n times in a run, two at least, the first n - 1 writes of a step wait for
- * the n-th, and one system call sends them all. They go sooner when
+ * the n-th, and one system call sends them all; where n is 16 or more those behind the
+ * n-th wait for the 2n-th, and so on. They go sooner when
  *   - the step ends, however it ends;
  *   - anybody looks: any method of the transport that could tell, of the socket that
  *     it has handed out, a fork, a child that is started;
