@@ -13,6 +13,10 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
+# How many times slower than others this machine is (tools/arm64.sh): what must have
+# happened by a time has as much more.
+SLOWER = float(os.environ.get("FASTLOOP_TESTS_SLOWER", "1"))
+
 # Defines new_event_loop in a child process, for each kind of loop.
 PREAMBLE = {
     "asyncio": "from asyncio import new_event_loop\n",
@@ -41,7 +45,7 @@ def run_child(kind, source, *args, flags=("-W", "error"), timeout=20, **env):
         env=child_env(**env),
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=timeout * SLOWER,
         check=False,
     )
 
@@ -87,7 +91,7 @@ def open_terminal():
 def wait_asleep(pid):
     """Returns once the main thread of the process sleeps in a system call."""
     stat = pathlib.Path(f"/proc/{pid}/stat")
-    for _ in range(1000):
+    for _ in range(int(1000 * SLOWER)):
         if stat.read_text().rpartition(")")[2].split()[0] == "S":
             return
         time.sleep(0.002)
@@ -131,7 +135,7 @@ def counted(coroutine, at, give_up):
 
 async def until(condition, *, timeout=5):
     """Lets the loop go on until the condition holds."""
-    async with asyncio.timeout(timeout):
+    async with asyncio.timeout(timeout * SLOWER):
         while not condition():
             await asyncio.sleep(0.001)
 

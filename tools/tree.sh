@@ -4,49 +4,11 @@
 #
 # The command runs in the current directory: the checkout is seen under the path it has
 # outside. Mounts live in a name space of the command's own and end with it.
-#
-# The Debian mirror is the one this machine's apt uses (or FASTLOOP_MIRROR).
 
 checkout=$(cd "$(dirname "$0")/.." && pwd -P)
 root=$home/root
 
-fail() {
-    echo "$(basename "$0"): $*" >&2
-    exit 1
-}
-
-list_mirrors() {
-    local lists='$(ORIGIN)/$(LABEL) $(REPO_URI)'
-    apt-get indextargets --format "$lists" 'Created-By: Packages' |
-        sed -n 's|^Debian/Debian \(https\{0,1\}://.*\)|\1|p' | head -n 1
-}
-
-find_mirror() {
-    local mirror=${FASTLOOP_MIRROR:-$(list_mirrors)}
-    if [ -z "$mirror" ]; then
-        apt-get update -qq >&2
-        mirror=$(list_mirrors)
-    fi
-    [ -n "$mirror" ] || fail "apt knows no Debian mirror; set FASTLOOP_MIRROR."
-    echo "$mirror"
-}
-
-# What makes trees fetches without reading apt's settings.
-use_apt_proxy() {
-    local proxy
-    proxy=$(apt-config dump --format '%v' Acquire::http::Proxy)
-    if [ -n "$proxy" ] && [ "$proxy" != DIRECT ]; then
-        export http_proxy=$proxy
-    fi
-}
-
-# wanted COMMAND PACKAGE ...: install the packages if there is no such command.
-wanted() {
-    if ! command -v "$1" >/dev/null; then
-        apt-get update -qq
-        apt-get install -qqy --no-install-recommends "${@:2}"
-    fi
-}
+. "$checkout/tools/debian.sh"
 
 # Every path that pip's settings name on this machine: indexes on disk,
 # certificates. An index refers to files beside it, hence its parent.
