@@ -158,9 +158,10 @@ make_wheel() { # VERSION PROCESSOR LIBC
         SETUPTOOLS_EXT_SUFFIX=".cpython-${version/./}-$processor-linux-${libc/glibc/gnu}.so" \
         "$build/venvs/$version/bin/pip" wheel -q --no-deps --no-build-isolation \
         --wheel-dir "$raw" "$sdist"
-    # Checks the symbols against what the tag promises.
-    PATH=$build/tools/bin:$PATH auditwheel repair --only-plat \
-        --plat "$(platform "$processor" "$libc")" --wheel-dir "$dist" "$raw"/*.whl
+    # Gives the tag that the symbols allow, which must be the one meant.
+    PATH=$build/tools/bin:$PATH auditwheel repair --wheel-dir "$dist" "$raw"/*.whl
+    [ -e "$(wheel_of "$version" "$processor" "$libc")" ] ||
+        fail "the wheel for Python $version, $processor, $libc has another tag."
 }
 
 wheel_of() { # VERSION PROCESSOR LIBC
