@@ -47,7 +47,7 @@ platform() { # PROCESSOR LIBC
 # on VERSION COMMAND ...: where that Python is.
 on() {
     local run=()
-    [ -n "${python_of[$1]}" ] || run=(tools/forky.sh)
+    [ -n "${python_of[$1]}" ] || run=("$checkout/tools/forky.sh")
     "${run[@]}" "${@:2}"
 }
 
@@ -195,7 +195,10 @@ try_emulated() {
     wheel=$(wheel_of "$emulated_python" aarch64 glibc)
     mkdir -p "$folder"
     cp "$sdist" "$folder"
-    tools/arm64.sh pip install -q --no-deps --target "$folder/site" "$wheel"
+    # The tree has no pip.
+    "$build/tools/bin/pip" install -q --no-deps --target "$folder/site" \
+        --only-binary :all: --python-version "$emulated_python" \
+        --platform "$(platform aarch64 glibc)" "$wheel"
     try_installed "$folder" "$checkout/tools/arm64.sh" env PYTHONPATH="$folder/site" python
     tried[$wheel]="yes, under qemu"
 }
