@@ -167,4 +167,9 @@ not_sanitized = pytest.mark.skipif(
     any(name in os.environ.get("LD_PRELOAD", "") for name in ("libasan", "vgpreload")),
     reason="says nothing of an ordinary build",
 )
+# qemu runs vfork as fork: the parent does not hear what becomes of the child.
+spawn_tells = pytest.mark.skipif(
+    os.environ.get("FASTLOOP_TESTS_EMULATED") == "1",
+    reason="under qemu posix_spawn does not tell that there is no program",
+)
 at_speed = pytest.mark.skipif(SLOWER > 1, reason="a machine this slow cannot show it")

@@ -16,7 +16,7 @@ set -euo pipefail
 
 packages="base-files base-passwd bash coreutils dash diffutils findutils grep gzip"
 packages+=" hostname libc-bin make mawk openssl procps sed tar util-linux"
-packages+=" python3-dev python3-venv gcc"
+packages+=" python3-dev python3-venv"
 tools=$(cd "$(dirname "$0")" && pwd -P)
 home=${FASTLOOP_ARM64:-$(dirname "$tools")/.forky/arm64}
 
@@ -48,6 +48,8 @@ if [ "${1:-}" = --inside ]; then
     ) 9>"$venv/lock" </dev/null
     [ $# -gt 0 ] || exit 0
     export PATH=$venv/bin:$PATH VIRTUAL_ENV=$venv PYTHONPATH=${tools%/*}
+    export CC=$zig ZIG_GLOBAL_CACHE_DIR=$venv/cache ZIG_LOCAL_CACHE_DIR=$venv/cache
+    export FASTLOOP_TESTS_EMULATED=1
     export FASTLOOP_TESTS_SLOWER=${FASTLOOP_TESTS_SLOWER:-10} PYTEST_TIMEOUT=900
     export PYTEST_ADDOPTS="-o faulthandler_timeout=1000 ${PYTEST_ADDOPTS:-}"
     unset PYTHONDONTWRITEBYTECODE
