@@ -33,7 +33,8 @@ build_if_changed() {
     if [ "$(cat build/.arm64 2>/dev/null)" != "$wanted" ] || [ ! -e "$module" ]; then
         ZIG_GLOBAL_CACHE_DIR=$venv/cache ZIG_LOCAL_CACHE_DIR=$venv/cache \
             CC=$zig LDSHARED="$zig -shared" LDFLAGS=$zig_ldflags \
-            CFLAGS="$zig_cflags -idirafter /usr/include" "$venv/bin/python" setup.py -q build_ext --inplace
+            CFLAGS="$zig_cflags -idirafter /usr/include" \
+            "$venv/bin/python" setup.py -q build_ext --inplace
         echo "$wanted" >build/.arm64
     fi
 }

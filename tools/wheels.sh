@@ -66,7 +66,7 @@ find_pythons() {
 declare -A python_of
 
 make_tools() {
-    local python=python3
+    local python
     python=$(find_python 3.13 || find_python 3.12 || find_python 3.11) ||
         fail "there is no Python 3.11, 3.12 or 3.13 here."
     "$python" -m venv "$build/tools"
