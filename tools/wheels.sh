@@ -199,7 +199,7 @@ try_emulated() {
     "$build/tools/bin/pip" install -q --no-deps --target "$folder/site" \
         --only-binary :all: --python-version "$emulated_python" \
         --platform "$(platform aarch64 glibc)" "$wheel"
-    try_installed "$folder" "$checkout/tools/arm64.sh" env PYTHONPATH="$folder/site" python
+    by_path=yes try_installed "$folder" "$checkout/tools/arm64.sh" env PYTHONPATH="$folder/site" python
     tried[$wheel]="yes, under qemu"
 }
 declare -A tried
