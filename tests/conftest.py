@@ -29,7 +29,7 @@ GC_STRESS = bool(os.environ.get("FASTLOOP_TESTS_GC_STRESS"))
 if GC_STRESS or os.environ.get("FASTLOOP_TESTS_FASTLOOP_ONLY"):
     KINDS.remove("asyncio")
 
-LINGER_S = 3
+LINGER_S = 3 * float(os.environ.get("FASTLOOP_TESTS_SLOWER", "1"))
 
 
 def pytest_configure():

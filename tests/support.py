@@ -13,6 +13,10 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
+# How many times slower than others this machine is (tools/arm64.sh): what must have
+# happened by a time has as much more.
+SLOWER = float(os.environ.get("FASTLOOP_TESTS_SLOWER", "1"))
+
 # Defines new_event_loop in a child process, for each kind of loop.
 PREAMBLE = {
     "asyncio": "from asyncio import new_event_loop\n",
@@ -46,7 +50,7 @@ def run_child(kind, source, *args, flags=("-W", "error"), timeout=20, **env):
         env=child_env(**env),
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=timeout * SLOWER,
         check=False,
     )
 
@@ -92,7 +96,7 @@ def open_terminal():
 def wait_asleep(pid):
     """Returns once the main thread of the process sleeps in a system call."""
     stat = pathlib.Path(f"/proc/{pid}/stat")
-    for _ in range(1000):
+    for _ in range(int(1000 * SLOWER)):
         if stat.read_text().rpartition(")")[2].split()[0] == "S":
             return
         time.sleep(0.002)
@@ -136,7 +140,7 @@ def counted(coroutine, at, give_up):
 
 async def until(condition, *, timeout=5):
     """Lets the loop go on until the condition holds."""
-    async with asyncio.timeout(timeout):
+    async with asyncio.timeout(timeout * SLOWER):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -168,3 +172,9 @@ not_sanitized = pytest.mark.skipif(
     any(name in os.environ.get("LD_PRELOAD", "") for name in ("libasan", "vgpreload")),
     reason="says nothing of an ordinary build",
 )
+# qemu runs vfork as fork: the parent does not hear what becomes of the child.
+spawn_tells = pytest.mark.skipif(
+    os.environ.get("FASTLOOP_TESTS_EMULATED") == "1",
+    reason="under qemu posix_spawn does not tell that there is no program",
+)
+at_speed = pytest.mark.skipif(SLOWER > 1, reason="a machine this slow cannot show it")

@@ -93,7 +93,7 @@ put_off(TlsObject *self, PyObject *data)
 /* One piece, while nothing waits. 1 if all of it went; 0: the rest has been put off; -1
  * with an exception. */
 static int
-encrypt(TlsObject *self, const char *data, size_t size)
+seal(TlsObject *self, const char *data, size_t size)
 {
     size_t n;
     enum fl_tls_outcome outcome = fl_tls_write(&self->engine, data, size, &n);
@@ -119,13 +119,13 @@ static int
 encrypt_object(TlsObject *self, PyObject *data)
 {
     if (PyBytes_CheckExact(data)) {
-        return encrypt(self, PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data));
+        return seal(self, PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data));
     }
     Py_buffer view;
     if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) { /* escapes */
         return -1;
     }
-    int status = encrypt(self, view.buf, (size_t)view.len);
+    int status = seal(self, view.buf, (size_t)view.len);
     PyBuffer_Release(&view);
     return status;
 }

@@ -56,11 +56,16 @@ def environment():
     return env
 
 
+def compiler():
+    """CC, or this Python's without the options meant for extensions; a command."""
+    if "CC" in os.environ:
+        return shlex.split(os.environ["CC"])
+    return shlex.split(sysconfig.get_config_var("CC") or "cc")[:1]
+
+
 def compile_c(sources, output, *options, cwd=None):
     """Compile sources, and link unless told not to; fail with what gcc says."""
-    # The compiler of this Python, without the options meant for extensions.
-    compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
-    command = [compiler, "-std=c11", "-D_GNU_SOURCE", "-g", f"-I{CSRC}", *WARNINGS]
+    command = [*compiler(), "-std=c11", "-D_GNU_SOURCE", "-g", f"-I{CSRC}", *WARNINGS]
     command += [*options, *map(str, sources)]
     if output is not None:
         command += ["-o", str(output), "-lm", "-lpthread"]
@@ -76,9 +81,8 @@ def has_sanitizers(folder):
     """Tell whether the compiler can make and run sanitized programs."""
     source = folder / "nothing.c"
     source.write_text("int main(void) { return 0; }\n")
-    compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
     program = folder / "nothing"
-    command = [compiler, *SANITIZE, str(source), "-o", str(program)]
+    command = [*compiler(), *SANITIZE, str(source), "-o", str(program)]
     if subprocess.run(command, capture_output=True, env=environment()).returncode:
         return False
     return subprocess.run([program], env=environment()).returncode == 0

@@ -5,6 +5,8 @@ import subprocess
 
 import pytest
 
+from tests.support import SLOWER
+
 from . import floors
 
 PROGRAMS = sorted(path.name for path in floors.HERE.glob("*_test.c"))
@@ -60,7 +62,7 @@ def test_case(programs, sanitizers, source, case, variant):
         text=True,
         env=floors.environment(),
         stdin=subprocess.DEVNULL,
-        timeout=30,
+        timeout=30 * SLOWER,
     )
     assert (done.returncode, done.stderr) == (0, "")
 

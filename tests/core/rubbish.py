@@ -22,6 +22,7 @@ import warnings
 import weakref
 
 import fastloop
+from tests.support import SLOWER
 
 DELETE = object()
 
@@ -476,7 +477,7 @@ def attack(make, use, door, value_name, order):
                     attempt(delete, op)
                 else:
                     attempt(put, op, value)
-        signal.setitimer(signal.ITIMER_REAL, 3)
+        signal.setitimer(signal.ITIMER_REAL, 3 * SLOWER)
         try:
             if order == "closed first":
                 attempt(loop.close)

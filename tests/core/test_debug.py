@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.support import child_says, plain, run_child, run_once, run_until
+from tests.support import at_speed, child_says, plain, run_child, run_once, run_until
 
 
 @pytest.fixture
@@ -113,6 +113,7 @@ class TestSlowCallbacks:
         right.close()
         assert "Executing <Handle slow() at" in logs.take_text()
 
+    @at_speed  # else other steps are slow, too
     def test_a_task_step(self, loop, logs):
         loop.slow_callback_duration = 0.01
         task = loop.create_task(slow_step(), name="sleepy")

@@ -16,7 +16,7 @@ import weakref
 import pytest
 
 import fastloop
-from tests.support import not_sanitized, own_types, run_child, run_once
+from tests.support import at_speed, not_sanitized, own_types, run_child, run_once
 
 
 async def nothing():
@@ -138,6 +138,7 @@ def pair():
         yield left, right
 
 
+@at_speed
 @not_sanitized
 def test_bytes_sent_in_a_busy_streak(loop, loop_kind, pair):
     """How many it takes depends on when the loop last polled, so several tries."""

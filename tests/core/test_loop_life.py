@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from tests.support import child_says, plain, run_child, run_once
+from tests.support import SLOWER, child_says, plain, run_child, run_once
 
 
 def test_a_new_loop_is_open_and_idle(loop):
@@ -220,7 +220,7 @@ def test_two_loops_take_turns(loop_factory):
 
 
 def test_loops_in_two_threads_at_once(loop_factory):
-    meet = threading.Barrier(2, timeout=10)
+    meet = threading.Barrier(2, timeout=10 * SLOWER)
     seen = {}
 
     def work(name):

@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from tests.support import STOCK_TYPES, run_once
+from tests.support import STOCK_TYPES, at_speed, run_once
 
 FIGURES = [
     *("now_s", "uptime_s", "busy_s", "idle_s", "step_since_s"),
@@ -366,6 +366,7 @@ class SlowlyGone:
         pass
 
 
+@at_speed  # else other steps are slow, too
 def test_what_is_slow_to_go_after_a_step_is_counted(loop):
     """Before a sleep, at the end of the run, or in the time of the next step."""
 

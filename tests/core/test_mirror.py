@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.support import own_types
+from tests.support import SLOWER, own_types
 
 pytestmark = own_types
 
@@ -59,7 +59,7 @@ def types_used(future="pass", task="pass"):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=60 * SLOWER,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.split()

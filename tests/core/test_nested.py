@@ -13,7 +13,7 @@ import textwrap
 
 import pytest
 
-from tests.support import child_env, own_types, run_child
+from tests.support import SLOWER, child_env, own_types, run_child
 
 PACKAGES = ["nest_asyncio", "nest_asyncio2"]
 
@@ -749,7 +749,7 @@ def test_random_programs_of_all_kinds():
         env=child_env(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=120 * SLOWER,
         check=False,
     )
     assert done.returncode == 0, done.stderr

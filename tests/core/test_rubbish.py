@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.core import rubbish
-from tests.support import ROOT, STOCK_TYPES, child_env
+from tests.support import ROOT, SLOWER, STOCK_TYPES, child_env
 
 # What each kind has, at least: a walk that found nothing would prove nothing.
 FEWEST_ATTRIBUTES = 9 if STOCK_TYPES else 10
@@ -22,7 +22,7 @@ def test_no_rubbish_crashes(fast_kind, kind):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=280 * SLOWER,
         check=False,
     )
     last = done.stdout.splitlines()[-1:]

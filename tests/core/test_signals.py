@@ -17,6 +17,7 @@ import time
 import pytest
 
 from tests.support import (
+    SLOWER,
     child_args,
     child_env,
     child_says,
@@ -134,7 +135,7 @@ def test_ctrl_c(loop_kind, idle, sender):
         with child_started(loop_kind, source) as child:
             if sender == "outside":
                 interrupt(child, loop_kind, busy="busy" in idle)
-            out, err = child.communicate(timeout=15)
+            out, err = child.communicate(timeout=15 * SLOWER)
         if (out, err, child.returncode) == (ENDED, "", 0):
             break
     assert (out, err, child.returncode) == (ENDED, "", 0)
@@ -167,7 +168,7 @@ def test_ctrl_c_from_outside_ends_asyncio_run(loop_kind):
     )
     with child_started(loop_kind, source) as child:
         interrupt(child, loop_kind)
-        out, err = child.communicate(timeout=20)
+        out, err = child.communicate(timeout=20 * SLOWER)
     assert out == "cleaned up\n"
     assert err.endswith("KeyboardInterrupt\n")
 
@@ -768,6 +769,6 @@ def test_a_signal_between_two_callbacks_reaches_neither():
         [sys.executable, "-c", textwrap.dedent(source)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=60 * SLOWER,
     )
     assert done.stdout.split() == ["20"], done.stdout + done.stderr

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tests.support import child_says, run_once
+from tests.support import SLOWER, child_says, run_once
 
 
 def in_thread(target, *args):
@@ -213,7 +213,7 @@ def test_a_burst_before_sleep(loop):
     def work():
         for _ in range(rounds):
             loop.call_soon_threadsafe(arrived.release)
-            assert arrived.acquire(timeout=10)
+            assert arrived.acquire(timeout=10 * SLOWER)
         loop.call_soon_threadsafe(loop.stop)
 
     thread = in_thread(work)

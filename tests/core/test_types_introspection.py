@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import fastloop
-from tests.support import child_args, child_env, wait_asleep
+from tests.support import SLOWER, child_args, child_env, wait_asleep
 
 pytestmark = pytest.mark.skipif(
     fastloop.Task is asyncio.Task, reason="this run uses asyncio's types"
@@ -155,7 +155,7 @@ def seen_by(kind, tool):
                 [sys.executable, "-m", "asyncio", tool, str(program.pid)],
                 capture_output=True,
                 text=True,
-                timeout=20,
+                timeout=20 * SLOWER,
                 check=False,
             )
         finally:

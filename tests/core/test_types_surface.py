@@ -11,7 +11,7 @@ import weakref
 import pytest
 
 import fastloop
-from tests.support import NOTE, child_args, child_env, child_says, own_types
+from tests.support import NOTE, SLOWER, child_args, child_env, child_says, own_types
 
 pytestmark = own_types
 
@@ -353,7 +353,7 @@ def test_the_switch_tells_in_debug_mode():
         env=child_env(FASTLOOP_STOCK_TYPES="1", PYTHONASYNCIODEBUG="1"),
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=20 * SLOWER,
         check=True,
     )
     assert done.stderr == NOTE

@@ -253,6 +253,7 @@ def test_names_on_a_closed_loop(loop):
 
 def test_numbers_in_debug_mode(loop, caplog):
     loop.set_debug(True)
+    loop.slow_callback_duration = 60  # a busy machine is no news
     with caplog.at_level("DEBUG", "asyncio"):
         loop.run_until_complete(loop.getaddrinfo("127.0.0.1", 80))
     assert "Get address info 127.0.0.1:80" in caplog.text

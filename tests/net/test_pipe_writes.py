@@ -21,7 +21,7 @@ from tests.net.pipes import (
     terminals,
     writing,
 )
-from tests.support import child_args, child_env, until
+from tests.support import SLOWER, child_args, child_env, until
 
 
 def test_each_write_is_sent_at_once(run):
@@ -92,7 +92,11 @@ def test_the_order_on_a_stdout_that_others_have_too(loop_kind, tmp_path, kind):
     with kind(tmp_path) as (reader, writer):
         command = child_args(loop_kind, SHARED, flags=("-W", "ignore"))
         done = subprocess.run(
-            command, env=child_env(), stdout=writer, stderr=subprocess.PIPE, timeout=20
+            command,
+            env=child_env(),
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            timeout=20 * SLOWER,
         )
         got = os.read(reader.fileno(), 100)
     assert (got, done.stderr) == (b"abcdefghij" * 2 + b"bye", b"")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import factory_of, open_fds
 from tests.net.helpers import children
-from tests.support import child_says, run_child
+from tests.support import child_says, run_child, spawn_tells
 
 PIPE = asyncio.subprocess.PIPE
 CAT = "import sys; sys.stdout.write(sys.stdin.read())"
@@ -115,6 +115,7 @@ def test_a_wait_with_a_time_limit(run):
     assert run(main()) == -signal.SIGKILL
 
 
+@spawn_tells
 def test_a_program_that_is_not_there(run):
     async def main():
         with pytest.raises(FileNotFoundError):

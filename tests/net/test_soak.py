@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.support import ROOT, child_env
+from tests.support import ROOT, SLOWER, child_env
 
 
 @pytest.mark.timeout(150)
@@ -16,7 +16,7 @@ def test_soak(fast_kind):
         env=child_env(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=120 * SLOWER,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import KINDS, factory_of
 from tests.net.helpers import children
-from tests.support import child_says, lasting_repr
+from tests.support import child_says, lasting_repr, spawn_tells
 
 PIPE = asyncio.subprocess.PIPE
 
@@ -164,6 +164,7 @@ popen_leaves_pipes = pytest.mark.skipif(
     ],
     ids=lasting_repr,
 )
+@spawn_tells
 def test_what_cannot_be_spawned(program, options):
     """The same exception as from subprocess.Popen; no child and no fd is left."""
 
