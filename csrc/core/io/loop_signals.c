@@ -184,9 +184,12 @@ int
 fl_loop_take_wakeup_fd(LoopObject *self)
 {
     int main_thread = in_main_thread(self); /* escapes */
-    if (main_thread <= 0) {
-        self->asked_wakeup_fd = main_thread == 0 ? 1 : 0;
-        return main_thread;
+    if (main_thread < 0) {
+        return -1;
+    }
+    if (main_thread == 0) {
+        self->asked_wakeup_fd = 1;
+        return 0;
     }
     if (open_signal_pair(self) < 0) {
         return -1;
