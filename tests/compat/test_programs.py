@@ -104,7 +104,6 @@ NEW_IN_3_12 = {"anyio_asyncios_eager", "anyio_eager", "monitoring_events"}
 # Programs in which the package makes the task, by a class that it names itself.
 TASKS_OF_THEIR_OWN = {
     "aiomonitor_tasks": "aiomonitor.task.TracedTask",
-    "aiotools_clock": (["aiotools"], [86400, True]),
     "anyio_asyncios_eager": "_asyncio.Task",
     "sentry_error": "_asyncio.Task",
 }
