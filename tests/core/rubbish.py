@@ -501,6 +501,9 @@ def main():
     logging.disable(logging.CRITICAL)
     sys.unraisablehook = lambda _: None
     threading.excepthook = lambda _: None
+    # Up to 3.12 a thread that collects while threading's lock is its own may close a
+    # shutdown_default_executor() left behind, whose join() wants that lock.
+    gc.disable()
     with make() as (op, _):
         names = dict.fromkeys(name for name, _, _ in doors(op))
     del op

@@ -35,7 +35,7 @@ UNSEEN = {
         "what nobody can hear of does not wait for others": """
             net/audit.c fl_audit_listen  net/audit.c fl_audit_add_hook""",
         "a slow step stays without a name, or is called after its type": """
-            watch/slow_steps.c fl_loop_note_slow
+            watch/slow_steps.c fl_loop_note_slow  watch/slow_steps.c tell_end
             watch/names.c qualname  watch/names.c task_of_callback""",
         "a timeline then names nothing there": """
             base/keys.c grow_keys  watch/recorder/recorder_names.c fl_recorded_add
