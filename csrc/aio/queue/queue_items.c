@@ -92,12 +92,12 @@ fl_queue_is_plain(PyObject *op, struct fl_queue_sizes *sizes)
         return false;
     }
     unsigned int version = Py_TYPE(self)->tp_version_tag;
-    PyTypeObject *deque = (PyTypeObject *)state->deque;
+    PyTypeObject *holder = has_list(self) ? &PyList_Type : (PyTypeObject *)state->deque;
     if (FL_LIKELY(
-            version != 0 && version == state->aio.versions[FL_AIO_queue] &&
-            self->queue != NULL && Py_IS_TYPE(self->queue, deque)
+            version != 0 && version == state->aio.versions[self->base.kind] &&
+            self->queue != NULL && Py_IS_TYPE(self->queue, holder)
         )) {
-        /* fast: a Queue is looked at four times an item when both sides wait */
+        /* fast: a queue is looked at four times an item when both sides wait */
         sizes->n_items = Py_SIZE(self->queue);
         return true;
     }
