@@ -6,6 +6,7 @@ next line, or lines of text by csrc/watch/hatch.c when the GIL is not to be had 
 """
 
 import contextlib
+import json
 import logging
 import os
 import socket
@@ -86,8 +87,6 @@ def _sweep(folder: str) -> None:
 
 def answer(question: int) -> bytes:
     """Return the answer to a question."""
-    import json
-
     if chr(question) == "e":
         from . import _timeline_outside
 

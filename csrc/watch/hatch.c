@@ -68,6 +68,7 @@ fl_hatch_question(struct fl_lookout *lookout)
     char question = self->question;
     self->question = 0;
     self->taken = question != 0;
+    pthread_cond_signal(&self->answered); /* it may take longer now */
     pthread_mutex_unlock(&lookout->lock);
     return question;
 }

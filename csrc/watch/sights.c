@@ -138,8 +138,9 @@ call_teller(struct fl_lookout *self, PyObject *teller)
 
 /* Python code finds the signals blocked that the main thread blocks, as in a thread
  * that this made now: a child process starts with what its parent's thread has. Looked
- * at each time: what the program has blocked to wait for it must not come here. */
-static void
+ * at each time: what the program has blocked to wait for it must not come here. Whether
+ * it came to its end. */
+static bool
 call_teller_with_signals(struct fl_lookout *self, PyObject *teller)
 {
     sigset_t signals, before;
@@ -147,14 +148,26 @@ call_teller_with_signals(struct fl_lookout *self, PyObject *teller)
         signals = self->usual_signals;
     }
     pthread_sigmask(SIG_SETMASK, &signals, &before);
-    if (call_teller(self, teller) < 0) { /* escapes */
-        PyErr_WriteUnraisable(teller);
+    int status = call_teller(self, teller); /* escapes */
+    if (status < 0) {
+        PyErr_WriteUnraisable(teller); /* escapes */
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return status == 0;
+}
+
+static bool
+has_more(struct fl_lookout *self)
+{
+    pthread_mutex_lock(&self->lock);
+    bool any = !self->stop && (self->n_sights > 0 || self->hatch.question != 0);
+    pthread_mutex_unlock(&self->lock);
+    return any;
 }
 
 /* Python is asked to take the sights; its thread state exists only meanwhile, so that
- * loops see no other thread. */
+ * loops see no other thread. What came meanwhile is told at once: the GIL, once given
+ * up, is to be had from a loop that computes only 5 ms later. */
 static void
 ask_python(struct fl_lookout *self)
 {
@@ -166,7 +179,8 @@ ask_python(struct fl_lookout *self)
     PyEval_RestoreThread(thread);
     if (!__atomic_load_n(&self->stop, __ATOMIC_ACQUIRE)) {
         PyObject *teller = Py_NewRef(self->teller);
-        call_teller_with_signals(self, teller); /* escapes */
+        while (call_teller_with_signals(self, teller) && has_more(self)) { /* escapes */
+        }
         Py_DECREF(teller);
     }
     PyThreadState_Clear(thread);

@@ -103,6 +103,23 @@ def test_when_nothing_blocks(fast_kind):
         assert out == f"no step of process {program.pid} is over 0.1 s\n"
 
 
+def test_an_answer_imports_nothing(fast_kind, capsys):
+    """Each file read gives the GIL up, which a loop that computes gives back late."""
+    text = """
+async def main():
+    before = set(sys.modules)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(sorted(set(sys.modules) - before), flush=True)
+fastloop.run(main())
+"""
+    with Program(text) as program:
+        code, out, _ = run_main(capsys, [program.pid, "--wait", "30"])
+        assert code == 0 and "in main" in out
+        program.say("")
+        assert program.line() == "[]"
+
+
 def test_two_processes_and_their_ends(fast_kind, capsys):
     """Each is asked for itself; neither leaves its socket behind."""
     text = IN_A_TASK.format("sys.stdin.read()")

@@ -294,6 +294,26 @@ fastloop.run(main())
     assert "\nTask-1 (main): " in out
 
 
+def test_an_answer_that_takes_long(fast_kind, capsys):
+    """Once Python is at it, it has more than the second that it had to begin."""
+    program = """
+class Slow(asyncio.Task):
+    def get_name(self):
+        time.sleep(1.2)
+        return "slow"
+async def main():
+    task = Slow(asyncio.sleep(60))
+    await asyncio.sleep(0)
+    print("ready", flush=True)
+    await task
+fastloop.run(main())
+"""
+    with Program(program) as other:
+        code, out = run_main(capsys, other.pid)
+    assert code == 0
+    assert "\nslow (sleep): waiting for sleep at " in out
+
+
 def test_a_coroutine_that_fails(fast_kind):
     """One of the program's whose attributes raise is counted, and no reason not to
     answer."""
