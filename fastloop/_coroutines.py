@@ -20,6 +20,14 @@ def full_name(task: Any) -> str:
     return f"{task.get_name()} ({coroutine_name(task)})"
 
 
+def clean(text: object) -> str:
+    """Return text as a line may have it: names may have anything in them."""
+    shown = str(text)
+    if shown.isprintable():
+        return shown
+    return "".join(one if one.isprintable() else "?" for one in shown)
+
+
 # What one that runs awaits is garbage up to Python 3.12. Attributes alone, without a
 # call, so that it does not begin to run in between.
 

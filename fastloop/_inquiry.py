@@ -14,6 +14,7 @@ from traceback import FrameSummary
 from typing import Any
 
 from . import _outside, _watch
+from ._coroutines import clean
 from ._version import __version__
 
 NOTHING = 1
@@ -65,11 +66,6 @@ def run(command: Callable[[], int]) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
-
-
-def clean(text: object) -> str:
-    """Return text as a terminal may show it: names may have anything in them."""
-    return "".join(one if one.isprintable() else "?" for one in str(text))
 
 
 # ---- asking ----

@@ -13,7 +13,7 @@ from typing import Any
 from weakref import ref
 
 from . import _core
-from ._coroutines import awaited, birth, full_name
+from ._coroutines import awaited, birth, clean, full_name
 from ._hooks import _place, _rows
 
 LONG_S = 10.0  # for an exception to go unasked for
@@ -174,7 +174,7 @@ def described(future: Any) -> str:
     if get_coro is None:
         return f"a {type(future).__name__}{_birth(future, None)}"
     coro = get_coro()
-    return f"{full_name(future)}{_wait(coro)}{_birth(future, coro)}"
+    return f"{clean(full_name(future))}{_wait(coro)}{_birth(future, coro)}"
 
 
 def _wait(coro: Any) -> str:

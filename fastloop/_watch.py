@@ -25,7 +25,7 @@ from types import FrameType
 from typing import Any, Self
 
 from . import _core, _lints
-from ._coroutines import full_name
+from ._coroutines import clean, full_name
 
 MIN_LIMIT_S = 0.001
 _FIRST, _AGAIN, _END = range(3)
@@ -64,15 +64,16 @@ class Block:
 
     def __str__(self) -> str:
         """What is logged, some lines long."""
+        name = clean(self.name)
         if self.ended:
-            return f"{self.name} blocked the loop for {self.elapsed_s:.3f} s in all"
+            return f"{name} blocked the loop for {self.elapsed_s:.3f} s in all"
         notes = [self.kind]
         if self.call:
             notes.append(f"in {self.call}")
         if self.gc_share >= 0.01:
             notes.append(f"{self.gc_share:.0%} of it garbage collection")
         head = (
-            f"{self.name} has blocked the loop for {self.elapsed_s:.3f} s"
+            f"{name} has blocked the loop for {self.elapsed_s:.3f} s"
             f" ({', '.join(notes)})"
         )
         if self.n_untold:

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import _inquiry
+from ._coroutines import clean
+
+_MAX_INDENT = 40  # then levels are numbered
 
 
 def main(words: list[str] | None = None) -> int:
@@ -29,7 +32,7 @@ def _tell(pid: int, as_tree: bool, as_json: bool) -> int:
         tasks = {task["id"]: task for task in sorted(answer["tasks"], key=_order)}
         print(f"{len(tasks) + answer['left_out']} tasks in process {pid}")
         for line in _tree(tasks) if as_tree else _list(tasks):
-            print(_inquiry.clean(line))
+            print(clean(line))
         if answer["left_out"]:
             print(f"{answer['left_out']} more are not shown")
     return code
@@ -67,6 +70,12 @@ def _list(tasks: dict[int, dict[str, Any]]) -> Iterator[str]:
     return (_line(one, tasks) for one in tasks.values())
 
 
+def _indent(depth: int) -> str:
+    if depth <= _MAX_INDENT:
+        return "  " * depth
+    return f"{'  ' * _MAX_INDENT}[{depth}] "
+
+
 def _tree(tasks: dict[int, dict[str, Any]]) -> Iterator[str]:
     below: dict[int, list[int]] = {}
     for number, task in tasks.items():
@@ -82,7 +91,7 @@ def _tree(tasks: dict[int, dict[str, Any]]) -> Iterator[str]:
             number, depth = todo.pop()
             again = number in seen
             seen.add(number)
-            yield "  " * depth + _line(tasks[number]) + (" (as above)" * again)
+            yield _indent(depth) + _line(tasks[number]) + (" (as above)" * again)
             if not again:
                 todo += [(one, depth + 1) for one in reversed(below.get(number, []))]
 

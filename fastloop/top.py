@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import _inquiry
+from ._coroutines import clean
 from ._metrics import Histogram
 
 _CLEAR = "\x1b[H\x1b[J"
@@ -62,12 +63,12 @@ def _screen(pid: int, answer: dict[str, Any], before: dict[str, Any]) -> Iterato
     yield f"process {pid}, Python {answer['python']}, watch {answer['limit_s']:g} s"
     old = {loop["id"]: loop["metrics"] for loop in before["loops"]}
     for loop in answer["loops"]:
-        yield from map(_inquiry.clean, _loop(loop, old.get(loop["id"])))
+        yield from map(clean, _loop(loop, old.get(loop["id"])))
     yield from map(_inquiry.shown, _inquiry.blocks(pid, answer))
     if answer["blocks"]:
         yield "last blocks:"
     for block in answer["blocks"]:
-        yield _inquiry.clean(
+        yield clean(
             f"  {block['age_s']:7.1f} s ago for {block['elapsed_s']:.3f} s:"
             f" {block['name']} ({block['kind']})"
             + "".join(f" at {_inquiry.place(frame)}" for frame in block["stack"][-1:])

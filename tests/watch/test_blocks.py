@@ -152,6 +152,21 @@ def test_says_who_and_where(blocks, blocker, place):
             assert line == line_of(blocker.__name__)
 
 
+def test_a_name_is_no_line_of_its_own(blocks):
+    """Of the block it is what the program said, of the log what can be shown."""
+
+    async def blocking():
+        time.sleep(0.2)
+
+    async def main():
+        await asyncio.create_task(blocking(), name="a\n\x1b[2Jforged")
+
+    fastloop.run(main())
+    for block in wait_for_end(blocks):
+        assert block.name.startswith("a\n\x1b[2Jforged (")
+        assert str(block).startswith("a??[2Jforged (")
+
+
 def test_tells_while_it_lasts(blocks):
     """Of what leaves the GIL alone, from another thread, before it is over."""
     ended = []

@@ -89,6 +89,15 @@ def test_a_task_that_never_yields(lints):
         assert f", made at {__file__}:" in text
 
 
+def test_a_name_is_no_line_of_its_own(lints):
+    async def main():
+        await asyncio.create_task(hogs(0.6), name="a\n\x1b[2Jforged")
+
+    run(main())
+    (text,) = wait_for(lints, "never yields")
+    assert text.startswith("a??[2Jforged (hogs)")
+
+
 def test_one_that_yields_and_a_callback_are_no_such_tasks(lints):
     async def main():
         for _ in range(10):

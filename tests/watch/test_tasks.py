@@ -105,6 +105,25 @@ def test_the_tree(fast_kind, answer):
     assert sum("(as above)" in line for line in lines) == 3
 
 
+def test_a_long_chain(fast_kind, capsys):
+    """Each awaits the next: no line is as long as that."""
+    program = """
+async def link(left):
+    if left:
+        await asyncio.create_task(link(left - 1))
+    else:
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+fastloop.run(link(300))
+"""
+    with Program(program) as other:
+        code = tasks.main([str(other.pid), "--tree"])
+    lines = capsys.readouterr().out.splitlines()
+    assert code == 0 and len(lines) == 302
+    assert lines[41].startswith(40 * "  " + "Task-41 (link)")
+    assert lines[301].startswith(40 * "  " + "[300] Task-301 (link)")
+
+
 def run_main(capsys, *words):
     code = tasks.main([str(word) for word in words])
     return code, capsys.readouterr().out
