@@ -136,9 +136,12 @@ def _status(pid: int) -> dict[str, list[str]]:
 def _has_fastloop(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/maps", errors="replace") as file:
-            return any("/fastloop/_core." in line for line in file)
+            lines = file.readlines()
     except OSError:
         return True  # for all that is known
+    if not lines:
+        raise Refusal(NO_PROCESS, f"process {pid} has no program any more: it ends")
+    return any("/fastloop/_core." in line for line in lines)
 
 
 def _sockets(pid: int, uids: list[int], inner: str) -> Iterator[str]:
@@ -191,7 +194,9 @@ def _exchange(pid: int, path: str, question: str) -> bytes:
             sock.sendall(question.encode())
             while len(got) < _MAX_ANSWER and (data := sock.recv(1 << 16)):
                 got += data
-        except (ConnectionRefusedError, FileNotFoundError):
+            if not got:
+                raise ConnectionResetError  # it ends, or forks
+        except (ConnectionError, FileNotFoundError):
             raise Refusal(
                 NO_WATCH, f"process {pid} has no watch on any more: {HOW}"
             ) from None

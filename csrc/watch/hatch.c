@@ -139,11 +139,12 @@ ask(struct fl_lookout *lookout, char question, size_t *size)
 
 /* ---- without the GIL ---- */
 
-/* Under the lock, so that the loops stay. over: a step of it is over the limit. */
+/* Under the lock, so that the loops stay. over: a step of it is over the limit.
+ * *missed: what it does is not known, since it waited for the GIL at that moment. */
 static int
 write_loop(
     const struct fl_lookout *lookout, const struct fl_watched *watched, bool over,
-    char *text, size_t size
+    char *text, size_t size, bool *missed
 )
 {
     const LoopObject *loop = watched->loop;
@@ -151,6 +152,7 @@ write_loop(
     if (over) {
         fl_lookout_describe(lookout, watched, fl_clock_ticks(), &sight);
         fl_blind_look(lookout, &sight, watched->thread, watched->python_thread);
+        *missed |= sight.dump_size == 0 && !sight.blind && !sight.awake;
     }
     return snprintf(
         text, size,
@@ -166,7 +168,9 @@ write_loop(
 
 /* Under the lock: those that are, or are not, over the limit. The text's new size. */
 static size_t
-write_loops(const struct fl_lookout *lookout, bool over, char *text, size_t size)
+write_loops(
+    const struct fl_lookout *lookout, bool over, char *text, size_t size, bool *missed
+)
 {
     const struct fl_list *link = lookout->watched.next;
     for (; link != &lookout->watched; link = link->next) {
@@ -175,7 +179,9 @@ write_loops(const struct fl_lookout *lookout, bool over, char *text, size_t size
         if (fl_lookout_is_over(watched) != over) {
             continue;
         }
-        int n = write_loop(lookout, watched, over, text + size, FL_HATCH_TEXT - size);
+        int n = write_loop(
+            lookout, watched, over, text + size, FL_HATCH_TEXT - size, missed
+        );
         if (n < 0 || (size_t)n >= FL_HATCH_TEXT - size) {
             break; /* no room for more */
         }
@@ -186,15 +192,16 @@ write_loops(const struct fl_lookout *lookout, bool over, char *text, size_t size
 
 /* Fills in the hatch's text, with what matters most first. Its size. */
 static size_t
-look_for_oneself(struct fl_lookout *lookout)
+look_for_oneself(struct fl_lookout *lookout, bool *missed)
 {
     char *text = lookout->hatch.text;
     size_t size = (size_t)snprintf(
         text, FL_HATCH_TEXT, "limit_s=%g\n", lookout->settings.limit_s
     );
+    *missed = false;
     pthread_mutex_lock(&lookout->lock);
-    size = write_loops(lookout, true, text, size);
-    size = write_loops(lookout, false, text, size);
+    size = write_loops(lookout, true, text, size, missed);
+    size = write_loops(lookout, false, text, size, missed);
     pthread_mutex_unlock(&lookout->lock);
     return size;
 }
@@ -236,6 +243,28 @@ send_all(const struct fl_lookout *lookout, int fd, const char *text, size_t size
     }
 }
 
+/* Asks Python, else looks; both once more of a step in Python that could not be seen,
+ * while the teller had the GIL. The answer's size; *by_python: owned, or NULL if it is
+ * the hatch's text. */
+static size_t
+find_answer(struct fl_lookout *lookout, char question, char **by_python)
+{
+    size_t size = 0;
+    bool missed = true;
+    *by_python = NULL;
+    for (int i = 0; i < 2 && missed && !stops(lookout); i++) {
+        if (question != 'b' || any_is_over(lookout)) {
+            *by_python = ask(lookout, question, &size);
+            if (*by_python != NULL) {
+                return size;
+            }
+        }
+        size = look_for_oneself(lookout, &missed);
+        missed = missed && question == 'b';
+    }
+    return size;
+}
+
 /* Nanoseconds to pause. */
 static int64_t
 answer(struct fl_lookout *lookout, int fd)
@@ -246,12 +275,9 @@ answer(struct fl_lookout *lookout, int fd)
         strchr("bster", question) == NULL) {
         return PAUSE_MIN_NS;
     }
-    char *text = NULL;
-    size_t size = 0;
+    char *text;
     int64_t began_ns = fl_clock_monotonic_ns();
-    if (question != 'b' || any_is_over(lookout)) {
-        text = ask(lookout, question, &size);
-    }
+    size_t size = find_answer(lookout, question, &text);
     int64_t took_ns = fl_clock_monotonic_ns() - began_ns;
     if (text != NULL) {
         send_all(lookout, fd, text, size);
@@ -260,7 +286,6 @@ answer(struct fl_lookout *lookout, int fd)
         return pause_ns > PAUSE_MAX_NS ? PAUSE_MAX_NS : pause_ns;
     }
     if (!stops(lookout)) {
-        size = look_for_oneself(lookout);
         send_all(lookout, fd, self->text, size);
     }
     return PAUSE_MIN_NS;

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -168,6 +169,40 @@ def test_no_fastloop_in_it(fast_kind, refused):
 def test_no_watch(fast_kind, refused):
     with Program(IDLE, watch="0") as program:
         assert "no watch is on there: start it with" in refused(program.pid, 6)
+
+
+def test_a_process_that_ends(fast_kind, refused, monkeypatch):
+    """It has given its memory back, and is no zombie yet."""
+
+    def open_empty(path, **kwargs):
+        return open("/dev/null" if path.endswith("/maps") else path, **kwargs)
+
+    monkeypatch.setattr(_inquiry, "open", open_empty, raising=False)
+    with subprocess.Popen(["sleep", "60"]) as child:
+        assert "it ends" in refused(child.pid, 3)
+        child.kill()
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_a_watch_that_ends_meanwhile(fast_kind, monkeypatch, tmp_path, looks):
+    """It may be between the two sides of a fork: it is asked again."""
+
+    def serve():
+        with server.accept()[0] as sock:
+            if looks:
+                sock.recv(1)
+        with server.accept()[0] as sock:
+            sock.recv(1)
+            sock.sendall(b'{"loops": []}')
+
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+        server.listen(1)
+        monkeypatch.setattr(_inquiry, "_find", lambda pid: server.getsockname())
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert _inquiry.ask(os.getpid(), "b")["loops"] == []
+        thread.join()
 
 
 BUSY = """
