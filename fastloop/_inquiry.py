@@ -7,7 +7,6 @@ import os
 import socket
 import struct
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from traceback import FrameSummary
@@ -103,20 +102,18 @@ def _let_in(pid: int, refusal: Refusal) -> None:
     """Have the process open a socket, where Python (3.14) and the kernel let us."""
     if sys.version_info < (3, 14):
         raise refusal
-    with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
-        os.fchmod(script.fileno(), 0o644)  # it may be another user's, and we root
-        script.write("import fastloop._watch\nfastloop._watch.watch_quietly()\n")
-        script.flush()
-        try:
-            sys.remote_exec(pid, script.name)
-        except (OSError, RuntimeError) as error:
-            text = f"{refusal} (it cannot be made to open one: {error})"
-            raise Refusal(NO_WATCH, text) from None
-        for _ in range(_TRIES * 10):
-            time.sleep(_AGAIN_S)
-            with contextlib.suppress(Refusal):
-                _find(pid)
-                return
+    script = f"{_home(pid)}/_let_in.py"
+    # the file stays: it may be read as late as the main thread goes on
+    try:
+        sys.remote_exec(pid, script)
+    except (OSError, RuntimeError) as error:
+        text = f"{refusal} (it cannot be made to open one: {error})"
+        raise Refusal(NO_WATCH, text) from None
+    for _ in range(_TRIES * 10):
+        time.sleep(_AGAIN_S)
+        with contextlib.suppress(Refusal):
+            _find(pid)
+            return
     text = f"{refusal} (it has been asked to open one, but its main thread is held up)"
     raise Refusal(NO_WATCH, text)
 
@@ -133,15 +130,19 @@ def _status(pid: int) -> dict[str, list[str]]:
     return found
 
 
-def _has_fastloop(pid: int) -> bool:
+def _home(pid: int) -> str | None:
+    """Return where the fastloop of a process is, as that one sees it, or None."""
     try:
         with open(f"/proc/{pid}/maps", errors="replace") as file:
             lines = file.readlines()
     except OSError:
-        return True  # for all that is known
+        return os.path.dirname(__file__)  # for all that is known
     if not lines:
         raise Refusal(NO_PROCESS, f"process {pid} has no program any more: it ends")
-    return any("/fastloop/_core." in line for line in lines)
+    for line in lines:
+        if "/fastloop/_core." in line:
+            return os.path.dirname(line.split(maxsplit=5)[5])
+    return None
 
 
 def _sockets(pid: int, uids: list[int], inner: str) -> Iterator[str]:
@@ -173,11 +174,25 @@ def _find(pid: int) -> str:
                 " use the Python that it runs on",
             )
         return path
-    if not _has_fastloop(pid):
+    if _home(pid) is None:
         raise Refusal(NO_FASTLOOP, f"there is no fastloop in process {pid}")
-    raise Refusal(
-        NO_WATCH, f"process {pid} has fastloop, but no watch is on there: {HOW}"
-    )
+    text = f"process {pid} has fastloop, but no watch is on there: {HOW}"
+    if path := _removed(pid, inner):
+        text = (
+            f"a watch is on in process {pid}, but its socket {clean(path)} was removed:"
+            " it must call fastloop.watch() again"
+        )
+    raise Refusal(NO_WATCH, text)
+
+
+def _removed(pid: int, inner: str) -> str:
+    """Return the path at which the process listens though nothing is there, or ""."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/net/unix") as file:
+        for line in file:
+            path = line.rstrip("\n").partition("/")[2]
+            if f"/{path}".rpartition("/")[2] == f"{inner}-{__version__}":
+                return f"/{path}"
+    return ""
 
 
 def _exchange(pid: int, path: str, question: str) -> bytes:

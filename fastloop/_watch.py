@@ -176,6 +176,12 @@ def watch_quietly() -> None:
             new._quiet = True
             _start(new)
             _current = new
+        elif not os.path.exists(_current._socket):
+            # that of one which is on was removed, or could not be had
+            old, _current = _current, None
+            _stop(old)
+            _start(old)
+            _current = old
 
 
 def watch_as_environment_says(text: str) -> None:

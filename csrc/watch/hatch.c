@@ -21,7 +21,8 @@
 #define PATIENCE_NS 1000000000LL /* for its question, or for it to read */
 #define GIL_WAIT_NS 1000000000LL
 #define BLOCKED_GIL_WAIT_NS 25000000LL /* or it is told in 0.15 s no more */
-#define PYTHON_WAIT_NS 5000000000LL    /* once it has begun */
+#define AGAIN_GIL_WAIT_NS 12000000LL
+#define PYTHON_WAIT_NS 5000000000LL /* once it has begun */
 #define PAUSE_MIN_NS 10000000LL
 #define PAUSE_MAX_NS 2000000000LL
 #define PAUSE_SHARE 9 /* of what Python took */
@@ -91,8 +92,8 @@ fl_hatch_answer(struct fl_lookout *lookout, const char *text, size_t size)
     free(copy);
 }
 
-/* How long to wait for the GIL, under the lock. A sight that has waited for it already
- * counts: the lookout goes on without no later. */
+/* How long to wait for the GIL at first, under the lock. A sight that has waited for it
+ * already counts: the lookout goes on without no later. */
 static int64_t
 gil_wait_ns(const struct fl_lookout *lookout, char question)
 {
@@ -108,12 +109,12 @@ gil_wait_ns(const struct fl_lookout *lookout, char question)
 
 /* Has the teller ask. The answer, or NULL if there is none in time. */
 static char *
-ask(struct fl_lookout *lookout, char question, size_t *size)
+ask(struct fl_lookout *lookout, char question, bool again, size_t *size)
 {
     struct fl_hatch *self = &lookout->hatch;
     struct timespec end;
     pthread_mutex_lock(&lookout->lock);
-    fl_lookout_after(&end, gil_wait_ns(lookout, question));
+    fl_lookout_after(&end, again ? AGAIN_GIL_WAIT_NS : gil_wait_ns(lookout, question));
     self->question = question;
     pthread_cond_signal(&lookout->seen);
     bool was_taken = false;
@@ -254,7 +255,7 @@ find_answer(struct fl_lookout *lookout, char question, char **by_python)
     *by_python = NULL;
     for (int i = 0; i < 2 && missed && !stops(lookout); i++) {
         if (question != 'b' || any_is_over(lookout)) {
-            *by_python = ask(lookout, question, &size);
+            *by_python = ask(lookout, question, i > 0, &size);
             if (*by_python != NULL) {
                 return size;
             }

@@ -229,6 +229,44 @@ def test_where_no_watch_is_on(fast_kind, capsys):
         assert "blocked" not in program.process.stderr.read()
 
 
+def test_a_socket_that_was_removed(fast_kind, capsys):
+    """As a session's end does, with all of /run/user: it is said, or made again."""
+    with Program(BUSY.format("pass"), watch="5") as program:
+        (path,) = sockets(program.pid)
+        os.unlink(path)
+        code, out, err = run_main(capsys, [program.pid])
+        if sys.version_info < (3, 14) or "it cannot be made to open one" in err:
+            assert code == 6 and f"its socket {path} was removed" in err
+        else:
+            assert (code, err) == (1, "") and "is over 5 s" in out
+            assert sockets(program.pid) == [path]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="no sys.remote_exec()")
+def test_a_main_thread_that_comes_to_it_late(fast_kind, capsys):
+    """The next command finds the socket, and the program's output stays its own."""
+    late = """
+async def main():
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for _ in range(5):
+        await asyncio.sleep(0.05)
+    print("slept", flush=True)
+    await asyncio.sleep(60)
+fastloop.run(main())
+"""
+    with Program(late, watch="0", log=True) as program:
+        code, _, err = run_main(capsys, [program.pid])
+        if "it cannot be made to open one" in err:
+            pytest.skip("this kernel does not permit it")
+        assert code == 6 and "its main thread is held up" in err
+        program.say("")
+        assert program.line() == "slept"
+        assert run_main(capsys, [program.pid])[0] == 1
+        program.process.kill()
+        assert program.process.stderr.read() == ""
+
+
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="no sys.remote_exec()")
 def test_where_the_kernel_does_not_permit(fast_kind, capsys, monkeypatch):
     def refuse(pid, path):
