@@ -7,6 +7,7 @@
  */
 #include "core/handle/handle.h"
 #include "core/io/source.h"
+#include "core/loop/sched.h"
 #include "py/error.h"
 
 #include <errno.h>
@@ -46,6 +47,29 @@ handle_signal(LoopObject *self, long signum)
     return status;
 }
 
+static bool
+has_handlers(const LoopObject *self)
+{
+    return self->signal_handlers != NULL && PyDict_GET_SIZE(self->signal_handlers) > 0;
+}
+
+/* The handler is looked for in the iteration of the poll, and runs in the next one, as
+ * in asyncio, whose loop reads its pipe in a callback. */
+static int
+queue_signal(LoopObject *self, long signum)
+{
+    PyObject *look =
+        PyObject_GetAttrString((PyObject *)self, "_handle_signal"); /* escapes */
+    PyObject *number = look == NULL ? NULL : PyLong_FromLong(signum);
+    int status = -1;
+    if (number != NULL) {
+        status = fl_sched_push(self, fl_handle_new(self, look, &number, 1, NULL));
+    }
+    Py_XDECREF(number);
+    Py_XDECREF(look);
+    return status;
+}
+
 static void
 signal_on_ready(struct fl_watch *watch, uint32_t Py_UNUSED(events))
 {
@@ -55,7 +79,8 @@ signal_on_ready(struct fl_watch *watch, uint32_t Py_UNUSED(events))
     do {
         n_read = fl_wakeup_read_signals(&self->wakeup, numbers, sizeof(numbers));
         for (int i = 0; i < n_read; i++) {
-            if (numbers[i] != 0 && handle_signal(self, numbers[i]) < 0) { /* escapes */
+            if (numbers[i] != 0 && has_handlers(self) &&
+                queue_signal(self, numbers[i]) < 0) { /* escapes */
                 PyErr_WriteUnraisable((PyObject *)self);
             }
         }
@@ -202,12 +227,6 @@ fl_loop_take_wakeup_fd(LoopObject *self)
     self->asked_wakeup_fd = 1;
     self->took_wakeup_fd = previous == -1 || previous == ours ? 1 : 0;
     return self->took_wakeup_fd ? 0 : leave_wakeup_fd(self, previous);
-}
-
-static bool
-has_handlers(const LoopObject *self)
-{
-    return self->signal_handlers != NULL && PyDict_GET_SIZE(self->signal_handlers) > 0;
 }
 
 int
