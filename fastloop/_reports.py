@@ -61,7 +61,7 @@ class Reports:
         "asyncgen". Raises nothing but SystemExit and KeyboardInterrupt.
         """
         self._send_waiting()
-        handler = self.get_exception_handler()
+        handler = self._exception_handler
         if handler is None:
             try:
                 self.default_exception_handler(context)
@@ -107,6 +107,7 @@ class Reports:
         context: as for call_exception_handler(). In debug mode the log also
         says where the object, or the running handle, was created.
         """
+        lines = [context.get("message") or "Unhandled exception in event loop"]
         current = self._current_handle
         if (
             "source_traceback" not in context
@@ -114,8 +115,9 @@ class Reports:
             and current._source_traceback
         ):
             context["handle_traceback"] = current._source_traceback
-        lines = [context.get("message") or "Unhandled exception in event loop"]
-        for key in sorted(context.keys() - {"message", "exception"}):
+        for key in sorted(context):
+            if key in {"message", "exception"}:
+                continue
             value = context[key]
             if key == "source_traceback":
                 text = _creation_text("Object", value)
