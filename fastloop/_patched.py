@@ -1,9 +1,12 @@
-"""Methods that a program has replaced on asyncio's base classes.
+"""asyncio's methods of a loop, replaced on its classes or called by their full name.
 
 Ours stand before asyncio's, so what instrumentation or a test puts on
 `asyncio.BaseEventLoop` would never be called. The core calls `show_patches` when a
 loop is made or run after those classes have changed; replaced methods then stand on
 our class too, until they are put back.
+
+asyncio's own code, called as `asyncio.BaseEventLoop.call_at(loop, ...)`, finds the
+state that it works on: what it does there, ours do. Nobody else is shown it.
 """
 
 import asyncio
@@ -14,13 +17,12 @@ from typing import Any
 from . import _core
 from ._loop import Loop
 
-# What is asked of the state that our loops keep elsewhere, by asyncio's own method when
-# a replacement calls it: ours are then reached through these.
+# What a replacement may ask of the state that our loops keep elsewhere: ours are then
+# reached through these.
 _NEEDS_ATTRIBUTES = {
     "add_signal_handler": ("_csock",),
     "call_at": ("_scheduled",),
     "call_soon_threadsafe": ("_ready",),
-    "close": ("_close_self_pipe",),
 }
 
 # nest_asyncio's, on a loop class of asyncio's that it was applied to: they work on the
@@ -59,6 +61,11 @@ class _Ready:
     def append(self, handle: Any) -> None:
         self._loop._add_callback(handle)
 
+    def clear(self) -> None:
+        """asyncio's close() says so of a loop that it has marked as closed."""
+        self._loop._closed = False
+        _core.EventLoop.close(self._loop)
+
 
 class _SignalSocket:
     """What asyncio's own add_signal_handler asks of the socket that wakes its loop."""
@@ -75,13 +82,40 @@ _ATTRIBUTES = {
     "_csock": property(_SignalSocket),
     "_scheduled": property(lambda loop: [_Adopter(loop)]),
     "_ready": property(_Ready),
-    "_close_self_pipe": _core.EventLoop.close,
 }
 
 
 def _is_asyncios(cls: type, method: Any) -> bool:
     module = sys.modules.get(cls.__module__)
     return getattr(method, "__globals__", None) is getattr(module, "__dict__", None)
+
+
+def _for_asyncio(name: str, callers: tuple[str, ...]) -> property:
+    """Return a property that is the stand-in for those methods of asyncio's alone."""
+    stand_in = _ATTRIBUTES[name].fget
+    usual = getattr(Loop, name, None)
+
+    def get(loop: Any) -> Any:
+        code = sys._getframe(1).f_code
+        if code.co_name in callers and code in _asyncios_code():
+            return stand_in(loop)
+        if usual is None:
+            raise AttributeError(
+                f"{type(loop).__name__!r} object has no attribute {name!r}",
+                name=name,
+                obj=loop,
+            )
+        return usual.__get__(loop)
+
+    return property(get)
+
+
+def _asyncios_code() -> set[Any]:
+    return {
+        getattr(method, "__code__", None)
+        for cls in _Asyncio.__mro__[:-1]
+        for method in cls.__dict__.values()
+    }
 
 
 def _hidden_names() -> set[str]:
@@ -97,6 +131,13 @@ def _hidden_names() -> set[str]:
 
 
 _names = _hidden_names()
+Loop._close_self_pipe = _core.EventLoop.close
+for _name, _callers in {
+    "_csock": ("add_signal_handler",),
+    "_ready": ("_add_callback", "_call_soon", "close"),
+    "_scheduled": ("call_at",),
+}.items():
+    setattr(Loop, _name, _for_asyncio(_name, _callers))
 
 
 def _is_replaced(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""asyncio's methods and getters, called by their full name on futures and tasks.
+"""asyncio's methods and getters, called by their full name on our objects.
 
 `asyncio.Task.cancel(task)`, `map(asyncio.Task.result, tasks)`: they do what the bound
 ones do. Every member of asyncio's types is found by looking, and tried on objects in
@@ -11,6 +11,7 @@ import contextvars
 import gc
 import io
 import re
+import signal
 import types
 import weakref
 
@@ -629,6 +630,94 @@ def test_default_names_are_of_one_count(kit):
     numbers = [int(name.removeprefix("Task-")) for name in names]
     assert numbers == list(range(numbers[0], numbers[0] + 8))
     kit.turn(2)
+
+
+def run_once(loop):
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+
+# What is asyncio's own there: a library's subclass says asyncio.BaseEventLoop.
+LOOPS = asyncio.BaseEventLoop, asyncio.SelectorEventLoop
+
+
+@pytest.mark.parametrize("cls", LOOPS)
+def test_a_loops_callbacks(loop, cls):
+    seen = []
+    cls.call_at(loop, loop.time() + 0.1, seen.append, "last")
+    cls.call_at(loop, 0, seen.append, "at")
+    gone = cls.call_at(loop, 0, seen.append, "cancelled")
+    cls.call_soon_threadsafe(loop, seen.append, "thread")
+    cls.call_soon(loop, seen.append, "soon")
+    cls._add_callback(loop, loop.call_soon(seen.append, "twice"))
+    gone.cancel()
+    loop.call_later(0.2, cls.stop, loop)
+    cls.run_forever(loop)
+    assert seen == ["thread", "soon", "twice", "twice", "at", "last"]
+
+
+@pytest.mark.parametrize("cls", LOOPS)
+def test_a_loop_is_closed(loop, cls):
+    timer = weakref.ref(loop.call_later(60, print))
+    loop.run_until_complete(loop.run_in_executor(None, int))
+    cls.close(loop)
+    assert loop.is_closed()
+    assert cls.is_closed(loop)
+    gc.collect()
+    assert timer() is None
+    with pytest.raises(RuntimeError, match="Event loop is closed"):
+        loop.call_soon(print)
+    if cls is asyncio.BaseEventLoop and not isinstance(loop, fastloop.Loop):
+        # it leaves what asyncio's selector loop has besides
+        loop._closed = False
+        loop.close()
+
+
+def test_a_loops_signal_handlers(loop):
+    seen = []
+    asyncio.SelectorEventLoop.add_signal_handler(loop, signal.SIGUSR1, seen.append, 1)
+    loop.call_soon(signal.raise_signal, signal.SIGUSR1)
+    loop.call_later(0.1, loop.stop)
+    loop.run_forever()
+    assert seen == [1]
+    assert asyncio.SelectorEventLoop.remove_signal_handler(loop, signal.SIGUSR1)
+    asyncio.SelectorEventLoop.add_signal_handler(loop, signal.SIGUSR1, seen.append, 1)
+    asyncio.SelectorEventLoop.close(loop)
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_handles(loop, debug):
+    loop.set_debug(debug)
+    seen = []
+    for make in (
+        loop.call_soon,
+        loop.call_soon_threadsafe,
+        lambda *call: loop.call_later(0, *call),
+    ):
+        make(asyncio.Handle._run, make(seen.append, "run"))
+        handle = make(seen.append, "cancelled")
+        assert not asyncio.Handle.cancelled(handle)
+        asyncio.Handle.cancel(handle)
+        asyncio.Handle.cancel(handle)
+        assert asyncio.Handle.cancelled(handle)
+        assert handle.cancelled()
+        assert handle._callback is None
+        assert handle._args is None
+        assert "append" in repr(handle) if debug else "append" not in repr(handle)
+        run_once(loop)
+    run_once(loop)
+    run_once(loop)
+    assert seen == ["run"] * 6
+
+
+def test_timers(loop):
+    timer = loop.call_later(60, print)
+    assert asyncio.TimerHandle.when(timer) == timer.when()
+    asyncio.TimerHandle.cancel(timer)
+    assert timer.cancelled()
+    assert asyncio.TimerHandle.__eq__(timer, timer)
+    assert hash(timer) == asyncio.TimerHandle.__hash__(timer)
 
 
 def test_no_larger_than_asyncios(kit):

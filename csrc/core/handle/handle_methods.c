@@ -1,6 +1,7 @@
 /* What Python sees of a handle: methods and attributes, for each type of handle. */
 #include "core/handle/handle.h"
 
+#include "py/args/call.h"
 #include "py/context.h"
 #include "py/state/tables.h"
 
@@ -98,6 +99,39 @@ handle_get_cancelled(PyObject *op, void *Py_UNUSED(closure))
     return PyBool_FromLong(((HandleObject *)op)->cancelled);
 }
 
+/* asyncio.Handle.cancel(handle) writes these three: that is a cancel() of ours. What
+ * else they are set to nobody would look at. */
+static FL_SLOW int
+refuse_to_set(PyObject *op, const char *name)
+{
+    PyErr_Format(
+        PyExc_AttributeError, "attribute '%s' of '%s' objects is not writable", name,
+        Py_TYPE(op)->tp_name
+    );
+    return -1;
+}
+
+static int
+handle_set_cancelled(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
+{
+    int cancelled = value == NULL ? -1 : PyObject_IsTrue(value); /* escapes */
+    if (cancelled < 0 && value != NULL) {
+        return -1;
+    }
+    if (cancelled == ((HandleObject *)op)->cancelled) {
+        return 0;
+    }
+    return cancelled == 1 ? fl_call_status(PyObject_CallMethod(op, "cancel", NULL))
+                          : refuse_to_set(op, "_cancelled");
+}
+
+static int
+handle_set_call(PyObject *op, PyObject *value, void *name)
+{
+    bool gone = ((HandleObject *)op)->cancelled && value == Py_None;
+    return gone ? 0 : refuse_to_set(op, name);
+}
+
 static PyObject *
 handle_get_loop(PyObject *op, void *Py_UNUSED(closure))
 {
@@ -109,9 +143,9 @@ handle_get_loop(PyObject *op, void *Py_UNUSED(closure))
      (void *)offsetof(HandleObject, field)}
 
 PyGetSetDef fl_handle_getset[] = {
-    {"_args", handle_get_args, NULL, NULL, NULL},
-    {"_callback", handle_get_callback, NULL, NULL, NULL},
-    {"_cancelled", handle_get_cancelled, NULL, NULL, NULL},
+    {"_args", handle_get_args, handle_set_call, NULL, "_args"},
+    {"_callback", handle_get_callback, handle_set_call, NULL, "_callback"},
+    {"_cancelled", handle_get_cancelled, handle_set_cancelled, NULL, NULL},
     {"_context", handle_get_context, NULL, NULL, NULL},
     {"_loop", handle_get_loop, NULL, NULL, NULL},
     SLOT("_repr", repr),
