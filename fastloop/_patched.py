@@ -92,7 +92,7 @@ def _is_asyncios(cls: type, method: Any) -> bool:
 
 def _for_asyncio(name: str, callers: tuple[str, ...]) -> property:
     """Return a property that is the stand-in for those methods of asyncio's alone."""
-    stand_in = _ATTRIBUTES[name].fget
+    stand_in: Any = _ATTRIBUTES[name].fget
     usual = getattr(Loop, name, None)
 
     def get(loop: Any) -> Any:
@@ -131,7 +131,7 @@ def _hidden_names() -> set[str]:
 
 
 _names = _hidden_names()
-Loop._close_self_pipe = _core.EventLoop.close
+Loop._close_self_pipe = _core.EventLoop.close  # type: ignore[attr-defined]
 for _name, _callers in {
     "_csock": ("add_signal_handler",),
     "_ready": ("_add_callback", "_call_soon", "close"),
