@@ -20,13 +20,15 @@ from typing import Any
 
 from ._version import __version__
 
+_missing = object()
+
 
 def run_path(script: str) -> None:
     """Run a script, or the __main__.py in a folder or zip file.
 
     Raises SystemExit with status 2, having said why, if the script cannot be read.
     """
-    path = os.path.join(os.getcwd(), script)
+    path = os.path.join(os.getcwd(), script) if script else os.getcwd()
     if has_importer(path):
         # A folder or zip file comes first even under -P, where no path0 was set.
         sys.path[: 0 if sys.flags.safe_path else 1] = [path]
@@ -228,14 +230,30 @@ def hide_our_frames(error: BaseException) -> None:
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_frame.f_globals is globals():
         traceback = traceback.tb_next
-    programs_hook = sys.excepthook
+    programs_hook: Any = getattr(sys, "excepthook", _missing)
 
     def excepthook(
         kind: type[BaseException], value: BaseException, shown: TracebackType | None
     ) -> None:
-        sys.excepthook = programs_hook
         if value is error:
             value.__traceback__ = sys.last_traceback = shown = traceback
-        programs_hook(kind, value, shown)
+        if programs_hook is _missing:
+            del sys.excepthook
+            sys.stderr.write("sys.excepthook is missing\n")
+            sys.__excepthook__(kind, value, shown)
+            return
+        sys.excepthook = programs_hook
+        try:
+            programs_hook(kind, value, shown)
+        except SystemExit:
+            raise
+        except BaseException as failed:
+            # told of here as by the interpreter, which would show our frame
+            own = failed.__traceback__
+            failed.__traceback__ = None if own is None else own.tb_next
+            sys.stderr.write("Error in sys.excepthook:\n")
+            sys.__excepthook__(type(failed), failed, failed.__traceback__)
+            sys.stderr.write("\nOriginal exception was:\n")
+            sys.__excepthook__(kind, value, shown)
 
     sys.excepthook = excepthook

@@ -63,6 +63,21 @@ ENDS = {
         9,
         "",
     ),
+    "hook that fails": (
+        "import sys\n"
+        "def hook(kind, value, tb):\n"
+        "    {}['nothing']\n"
+        "sys.excepthook = hook\n"
+        "raise ValueError('first')",
+        1,
+        "Error in sys.excepthook:",
+    ),
+    "hook that is None": (
+        "import sys; sys.excepthook = None; 1 / 0",
+        1,
+        "Error in sys.excepthook:",
+    ),
+    "no hook": ("import sys; del sys.excepthook; 1 / 0", 1, "excepthook is missing"),
     "after an exception": (
         "import atexit, sys\n"
         "@atexit.register\n"
