@@ -350,3 +350,19 @@ def test_a_task_with_a_context_of_another_class(loop):
         return coro.close()
     assert loop.run_until_complete(loop.create_task(coro, context=context)) == "done"
     assert len(context.calls) == 3
+
+
+def test_handles_of_another_class(loop):
+    """asyncio's own, which a program gives to the loop: cancelled, they do not run."""
+    reports, seen = [], []
+    loop.set_exception_handler(lambda loop, context: reports.append(context))
+    handles = [asyncio.Handle(seen.append, (i,), loop) for i in range(3)]
+    handles[0].cancel()
+    for handle in handles:
+        loop._add_callback(handle)
+    handles[1].cancel()
+    run_once(loop)
+    assert seen == [2]
+    assert reports == []
+    with pytest.raises(AttributeError, match="_cancelled"):
+        loop._add_callback(5)

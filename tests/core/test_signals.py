@@ -377,6 +377,21 @@ class TestAddSignalHandler:
         loop.run_forever()
         assert seen == []
 
+    @pytest.mark.parametrize("cancelled", [True, False])
+    def test_a_handle_of_another_class(self, loop, cancelled):
+        """One that was cancelled takes the handler with it."""
+        seen = []
+        loop.add_signal_handler(signal.SIGUSR1, print)
+        handle = asyncio.Handle(seen.append, ("handled",), loop)
+        loop._signal_handlers[signal.SIGUSR1] = handle
+        if cancelled:
+            handle.cancel()
+        loop.call_soon(signal.raise_signal, signal.SIGUSR1)
+        loop.call_later(0.1, loop.stop)
+        loop.run_forever()
+        assert seen == ([] if cancelled else ["handled"])
+        assert loop.remove_signal_handler(signal.SIGUSR1) is not cancelled
+
     def test_again_and_again(self, loop):
         seen = []
 

@@ -335,7 +335,17 @@ class TestBadFds:
     def test_numbers_that_are_too_large(self, loop, name, fd):
         with pytest.raises((OSError, OverflowError, ValueError)):
             getattr(loop, name)(fd, int)
+        assert getattr(loop, name.replace("add", "remove"))(fd) is False
         run_once(loop)
+
+    def test_a_number_is_not_cut_off(self, loop, name, pair):
+        left, _ = pair
+        getattr(loop, name)(left, int)
+        remove = getattr(loop, name.replace("add", "remove"))
+        assert remove(2**32 + left.fileno()) is False
+        with pytest.raises(KeyError):
+            loop._selector.get_key(2**32 + left.fileno())
+        assert remove(left) is True
 
     def test_large_but_possible(self, loop, name):
         with pytest.raises(OSError, match="Bad file descriptor"):

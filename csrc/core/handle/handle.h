@@ -163,6 +163,10 @@ int fl_handle_own_context(HandleObject *self);
  * repr kept in debug mode raised. */
 int fl_handle_cancel(HandleObject *self);
 
+/* Whether a Handle, of any class, was cancelled: 0 or 1, or -1 with an exception.
+ * escapes. */
+int fl_handle_is_cancelled(const LoopObject *loop, PyObject *handle);
+
 /* handle_methods.c */
 extern PyGetSetDef fl_handle_getset[];
 extern PyMethodDef fl_handle_methods[];

@@ -24,6 +24,17 @@ fl_sched_ask(
     return fl_call_status(handle);
 }
 
+int
+fl_handle_is_cancelled(const LoopObject *loop, PyObject *handle)
+{
+    PyTypeObject *type = Py_TYPE(handle);
+    if (type == loop->state->handle_type || type == loop->state->timer_handle_type ||
+        type == loop->state->threadsafe_handle_type) {
+        return ((HandleObject *)handle)->cancelled;
+    }
+    return fl_call_truth(PyObject_GetAttrString(handle, "_cancelled")); /* escapes */
+}
+
 /* BaseEventLoop._add_callback(handle): queue a Handle, of any class. */
 PyObject *
 fl_loop_add_callback(PyObject *op, PyObject *handle)
@@ -42,11 +53,26 @@ fl_loop_add_callback(PyObject *op, PyObject *handle)
         }
         Py_RETURN_NONE;
     }
-    PyObject *run = PyObject_GetAttrString(handle, "_run");
+    int cancelled = fl_handle_is_cancelled(self, handle); /* escapes */
+    if (cancelled != 0) {
+        return cancelled < 0 ? NULL : Py_NewRef(Py_None);
+    }
+    PyObject *run = PyObject_GetAttrString(op, "_run_handle");
     if (run == NULL) {
         return NULL;
     }
-    int status = fl_sched_push(self, fl_handle_new(self, run, NULL, 0, NULL));
+    int status = fl_sched_push(self, fl_handle_new(self, run, &handle, 1, NULL));
     Py_DECREF(run);
     return status < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+/* _run_handle(handle): what the queue has of a Handle of another class. */
+PyObject *
+fl_loop_run_handle(PyObject *op, PyObject *handle)
+{
+    int cancelled = fl_handle_is_cancelled((LoopObject *)op, handle); /* escapes */
+    if (cancelled != 0) {
+        return cancelled < 0 ? NULL : Py_NewRef(Py_None);
+    }
+    return PyObject_CallMethod(handle, "_run", NULL); /* escapes */
 }

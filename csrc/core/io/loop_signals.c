@@ -8,6 +8,7 @@
 #include "core/handle/handle.h"
 #include "core/io/source.h"
 #include "core/loop/sched.h"
+#include "py/args/call.h"
 #include "py/error.h"
 
 #include <errno.h>
@@ -16,6 +17,21 @@ static void
 event_on_ready(struct fl_watch *watch, uint32_t Py_UNUSED(events))
 {
     fl_wakeup_drain(&FL_CONTAINER_OF(watch, LoopObject, event_watch)->wakeup);
+}
+
+static int
+act_on_signal(LoopObject *self, PyObject *signum, PyObject *handle)
+{
+    int cancelled = fl_handle_is_cancelled(self, handle); /* escapes */
+    if (cancelled < 0) {
+        return -1;
+    }
+    return fl_call_status(
+        cancelled ? PyObject_CallMethod(
+                        (PyObject *)self, "remove_signal_handler", "O", signum
+                    )
+                  : fl_loop_add_callback((PyObject *)self, handle)
+    );
 }
 
 /* One signal CPython has written to the wake-up fd. */
@@ -32,15 +48,7 @@ handle_signal(LoopObject *self, long signum)
     PyObject *handle = Py_XNewRef(PyDict_GetItemWithError(self->signal_handlers, key));
     int status = PyErr_Occurred() ? -1 : 0;
     if (handle != NULL) {
-        bool cancelled = Py_IS_TYPE(handle, self->state->handle_type) &&
-                         ((HandleObject *)handle)->cancelled;
-        PyObject *result = cancelled
-                               ? PyObject_CallMethod(
-                                     (PyObject *)self, "remove_signal_handler", "O", key
-                                 )
-                               : fl_loop_add_callback((PyObject *)self, handle);
-        Py_XDECREF(result);
-        status = result == NULL ? -1 : 0;
+        status = act_on_signal(self, key, handle); /* escapes */
         Py_DECREF(handle);
     }
     Py_DECREF(key);

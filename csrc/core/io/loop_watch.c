@@ -18,7 +18,11 @@ static int
 fd_of_object(PyObject *fileobj, long *fd)
 {
     if (PyLong_Check(fileobj)) {
-        *fd = PyLong_AsLong(fileobj);
+        int overflow; /* no such file either way */
+        *fd = PyLong_AsLongAndOverflow(fileobj, &overflow);
+        if (overflow != 0) {
+            *fd = overflow > 0 ? LONG_MAX : LONG_MIN;
+        }
         return *fd == -1 && PyErr_Occurred() ? -1 : 0;
     }
     PyObject *fileno = PyObject_CallMethod(fileobj, "fileno", NULL); /* escapes */
@@ -216,14 +220,18 @@ fl_loop_add_writer(PyObject *op, PyObject *const *args, Py_ssize_t n, PyObject *
 
 /* ---- removing ---- */
 
-/* By fd, or by the very object if that was closed meanwhile. NULL with or
- * without an exception. */
+/* By fd, or by the very object if that was closed meanwhile. NULL with or without an
+ * exception; without, *fd is a number that none of ours watches, or -1. escapes. */
 static struct fl_reader_watch *
-find_by_object(LoopObject *self, PyObject *fileobj)
+find_by_object(LoopObject *self, PyObject *fileobj, int *fd)
 {
-    long fd;
-    if (fd_of_object(fileobj, &fd) == 0 && fd >= 0 && fd <= INT_MAX) {
-        return fl_reader_watch_find(self, (int)fd);
+    long number;
+    *fd = -1;
+    bool known = fd_of_object(fileobj, &number) == 0; /* escapes */
+    if (known && number >= 0) {
+        /* no file has a larger one, which is no error to asyncio here */
+        *fd = number <= INT_MAX ? (int)number : -1;
+        return *fd < 0 ? NULL : fl_reader_watch_find(self, *fd);
     }
     if (!PyLong_Check(fileobj)) {
         struct fl_reader_watch *watch = fl_reader_watch_find_object(self, fileobj);
@@ -232,8 +240,8 @@ find_by_object(LoopObject *self, PyObject *fileobj)
             return watch;
         }
     }
-    if (!PyErr_Occurred()) {
-        check_fd(fd);
+    if (known) {
+        check_fd(number);
     }
     return NULL;
 }
@@ -249,16 +257,13 @@ remove_direction(PyObject *op, PyObject *fileobj, uint32_t event)
     if (fl_loop_flush(self) < 0) { /* escapes */
         return NULL;
     }
-    struct fl_reader_watch *watch = find_by_object(self, fileobj); /* escapes */
+    int fd;
+    struct fl_reader_watch *watch = find_by_object(self, fileobj, &fd); /* escapes */
     if (watch == NULL) {
         if (PyErr_Occurred()) {
             return NULL;
         }
-        long number;
-        if (fd_of_object(fileobj, &number) < 0) { /* escapes */
-            return NULL;
-        }
-        return PyBool_FromLong(fl_source_remove(self, (int)number, event));
+        return PyBool_FromLong(fd >= 0 && fl_source_remove(self, fd, event));
     }
     const struct fl_watch_party *party = fl_reader_watch_party(watch, event);
     if (party->handle == NULL && party->future == NULL) {
@@ -350,15 +355,15 @@ PyObject *
 fl_loop_watched_events(PyObject *op, PyObject *fileobj)
 {
     LoopObject *self = (LoopObject *)op;
-    struct fl_reader_watch *found = find_by_object(self, fileobj); /* escapes */
-    long fd;
-    if (found == NULL && (PyErr_Occurred() || fd_of_object(fileobj, &fd) < 0)) {
+    int fd;
+    struct fl_reader_watch *found = find_by_object(self, fileobj, &fd); /* escapes */
+    if (found == NULL && PyErr_Occurred()) {
         return NULL;
     }
     if (found != NULL) {
         uint32_t events = found->watch.events;
         return events == 0 ? Py_NewRef(Py_None) : PyLong_FromUnsignedLong(events);
     }
-    struct fl_watch *watch = fl_poller_find(&self->poller, (int)fd);
+    struct fl_watch *watch = fd < 0 ? NULL : fl_poller_find(&self->poller, fd);
     return watch == NULL ? Py_NewRef(Py_None) : PyLong_FromUnsignedLong(watch->events);
 }

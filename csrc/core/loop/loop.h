@@ -344,6 +344,7 @@ PyObject *
 fl_loop_call_soon_internal(PyObject *op, PyObject *const *args, Py_ssize_t n_args);
 PyObject *fl_loop_make_handle(PyObject *op, PyObject *const *args, Py_ssize_t n_args);
 PyObject *fl_loop_add_callback(PyObject *op, PyObject *handle);
+PyObject *fl_loop_run_handle(PyObject *op, PyObject *handle);
 PyObject *fl_loop_add_callback_signalsafe(PyObject *op, PyObject *handle);
 PyObject *fl_loop_timer_handle_cancelled(PyObject *op, PyObject *handle);
 

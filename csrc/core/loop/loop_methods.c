@@ -331,6 +331,7 @@ PyMethodDef fl_loop_methods[] = {
     {"_poll_for", fl_loop_poll_for, METH_O, NULL},
     {"_poll_timeout", fl_loop_poll_timeout, METH_NOARGS, NULL},
     {"_process_events", fl_loop_process_events, METH_O, NULL},
+    {"_run_handle", fl_loop_run_handle, METH_O, NULL},
     {"_read_from_self", fl_loop_read_from_self, METH_NOARGS, NULL},
     {"_remove_reader", fl_loop__remove_reader, METH_O, NULL},
     {"_remove_writer", fl_loop__remove_writer, METH_O, NULL},
