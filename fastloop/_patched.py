@@ -134,7 +134,7 @@ _names = _hidden_names()
 Loop._close_self_pipe = _core.EventLoop.close  # type: ignore[attr-defined]
 for _name, _callers in {
     "_csock": ("add_signal_handler",),
-    "_ready": ("_add_callback", "_call_soon", "close"),
+    "_ready": ("_add_callback", "_call_soon", "call_soon_threadsafe", "close"),
     "_scheduled": ("call_at",),
 }.items():
     setattr(Loop, _name, _for_asyncio(_name, _callers))
