@@ -190,12 +190,28 @@ get_buffer(StreamObject *self, PyObject *protocol)
     return NULL;
 }
 
+/* Says of what get_buffer() gave, and cannot be filled, what socket.recv_into() does.
+ */
+static FL_SLOW int
+refuse_buffer(StreamObject *self, PyObject *buffer)
+{
+    if (PyErr_ExceptionMatches(PyExc_BufferError) ||
+        PyErr_ExceptionMatches(PyExc_TypeError)) {
+        PyErr_Format(
+            PyExc_TypeError,
+            "recv_into() argument 1 must be read-write bytes-like object, not %.50s",
+            buffer == Py_None ? "None" : Py_TYPE(buffer)->tp_name
+        );
+    }
+    return fl_transport_fatal_error(&self->base, read_error); /* escapes */
+}
+
 static int
 read_into(StreamObject *self, PyObject *protocol, PyObject *buffer)
 {
     Py_buffer view;
-    if (PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE) < 0) {
-        return fl_transport_fatal_error(&self->base, read_error);
+    if (PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE) < 0) { /* escapes */
+        return refuse_buffer(self, buffer);
     }
     ssize_t n = receive(self, view.buf, (size_t)view.len);
     PyBuffer_Release(&view); /* escapes */
