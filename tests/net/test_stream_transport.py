@@ -629,3 +629,69 @@ def test_debug_mode_names_slow_reads(run, logs):
 
     run(main(), debug=True)
     assert "._read_ready()" in logs.take_text()
+
+
+def let_die(pair):
+    """A transport that nobody can close any more, which says so."""
+    with pytest.warns(ResourceWarning):
+        del pair.transport, pair.protocol
+        gc.collect()
+    pair.right.close()
+
+
+def test_what_is_unsent_when_the_loop_is_closed(loop):
+    """It stays: no look at the transport sends of it, or raises."""
+
+    async def main():
+        pair = await Pair().__aenter__()
+        pair.transport.write(bytes(8_000_000))
+        return pair
+
+    pair = loop.run_until_complete(main())
+    unsent = pair.transport.get_write_buffer_size()
+    loop.close()
+    pair.right.close()
+    pair.transport.write(b"more")
+    assert pair.transport.get_write_buffer_size() == unsent + 4
+    assert pair.transport.is_reading()
+    assert not pair.transport.is_closing()
+    assert "closing" not in repr(pair.transport)
+    pair.transport.close()
+    assert "closing" in repr(pair.transport)
+    assert pair.transport.get_write_buffer_size() == unsent + 4
+    assert not pair.protocol.closed.done()
+    let_die(pair)
+
+
+def test_a_write_on_a_closed_loop(loop):
+    """What the kernel takes goes; nobody would send the rest."""
+    pair = loop.run_until_complete(Pair().__aenter__())
+    loop.close()
+    pair.transport.write(b"x")
+    assert pair.right.recv(10) == b"x"
+    with pytest.raises(RuntimeError, match="Event loop is closed"):
+        pair.transport.write(bytes(8_000_000))
+    assert not pair.transport.is_closing()
+    let_die(pair)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["text", b"bytes", memoryview(b"read only"), memoryview(bytearray(9))[::2], [1]],
+    ids=["str", "bytes", "read only", "with gaps", "list"],
+)
+def test_a_buffer_that_cannot_be_filled(run, logs, wrong):
+    class Buffered(Recorder, asyncio.BufferedProtocol):
+        def get_buffer(self, sizehint):
+            return wrong
+
+    async def main():
+        async with Pair(Buffered) as pair:
+            pair.right.send(b"x")
+            await pair.protocol.closed
+
+    run(main())
+    assert (
+        "TypeError: recv_into() argument 1 must be read-write bytes-like object, not"
+        f" {type(wrong).__name__}"
+    ) in logs.take_text()

@@ -19,10 +19,19 @@ fl_writer_init(
     self->kind = kind;
 }
 
+/* Whether what is queued can wait for nothing any more: the loop was closed meanwhile.
+ */
+static bool
+is_stuck(const struct fl_writer *self)
+{
+    const LoopObject *loop = self->transport->source.loop;
+    return self->queue.count > 0 && loop != NULL && loop->closed;
+}
+
 static bool
 waits_for_room(const struct fl_writer *self)
 {
-    return fl_transport_waits_for_room(self->transport);
+    return fl_transport_waits_for_room(self->transport) || is_stuck(self);
 }
 
 /* ---- what follows ---- */
@@ -257,11 +266,16 @@ add(struct fl_writer *self, PyObject *owner, const char *data, size_t size)
 static int
 take(struct fl_writer *self, PyObject *owner, const char *data, size_t size, int *err)
 {
-    if (!waits_for_room(self)) {
-        *err = send_all(self, &data, &size); /* escapes */
-        if (*err != 0 || size == 0) {
-            return 0;
-        }
+    if (waits_for_room(self)) {
+        return add(self, owner, data, size);
+    }
+    *err = send_all(self, &data, &size); /* escapes */
+    if (*err != 0 || size == 0) {
+        return 0;
+    }
+    LoopObject *loop = self->transport->source.loop;
+    if (loop != NULL && fl_loop_check_closed(loop) < 0) {
+        return -1;
     }
     return add(self, owner, data, size);
 }
