@@ -105,8 +105,11 @@ def test_private_attributes(made, run):
         assert writer._transport is writer.transport
         assert writer._complete_fut.done()
         assert writer._complete_fut is writer._complete_fut
-        with pytest.raises(AttributeError):
+        words = "property 'transport' of 'StreamWriter' object has no "
+        with pytest.raises(AttributeError, match=words + "setter"):
             writer.transport = None
+        with pytest.raises(AttributeError, match=words + "deleter"):
+            del writer.transport
         end(writer)
         writer._transport = other = Transport()
         writer.write(b"a")

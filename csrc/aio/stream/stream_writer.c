@@ -339,6 +339,17 @@ get_transport(PyObject *op, void *Py_UNUSED(closure))
     return PyObject_GetAttr(op, self->base.state->str__transport);
 }
 
+/* In the words of asyncio's property. */
+static int
+refuse_transport(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
+{
+    PyErr_Format(
+        PyExc_AttributeError, "property 'transport' of '%s' object has no %s",
+        fl_type_short_name(Py_TYPE(op)), value == NULL ? "deleter" : "setter"
+    );
+    return -1;
+}
+
 static PyObject *
 get_complete(PyObject *op, void *Py_UNUSED(closure))
 {
@@ -418,7 +429,7 @@ static PyMethodDef writer_methods[] = {
 };
 
 static PyGetSetDef writer_getset[] = {
-    {"transport", get_transport, NULL, NULL, NULL},
+    {"transport", get_transport, refuse_transport, NULL, NULL},
     {"_complete_fut", get_complete, set_complete, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
