@@ -273,6 +273,27 @@ fl_aio_repr(PyObject *op, PyObject *extra, PyObject *waiters)
     return repr;
 }
 
+PyObject *
+fl_aio_stock_repr(PyObject *stock, PyObject *op)
+{
+    PyObject *repr =
+        fl_aio_stock_noargs(stock, ((AioObject *)op)->state->str___repr__, op);
+    PyObject *ours = repr == NULL ? NULL : PyUnicode_FromString("<fastloop.aio.");
+    if (ours != NULL && PyUnicode_Check(repr)) {
+        Py_ssize_t size = PyUnicode_GET_LENGTH(repr);
+        Py_ssize_t found = PyUnicode_Tailmatch(repr, ours, 0, size, -1);
+        PyObject *rest =
+            found <= 0 ? NULL
+                       : PyUnicode_Substring(repr, PyUnicode_GET_LENGTH(ours), size);
+        if (rest != NULL) {
+            Py_SETREF(repr, PyUnicode_FromFormat("<asyncio.locks.%U", rest));
+            Py_DECREF(rest);
+        }
+    }
+    Py_XDECREF(ours);
+    return repr;
+}
+
 const char fl_aio_getstate_doc[] =
     "__getstate__($self, /)\n--\n\n"
     "Return what copy and pickle are to take along: what asyncio's object has.";

@@ -87,6 +87,8 @@ int fl_aio_stock_init(PyObject *stock, PyObject *self, PyObject *args, PyObject 
  * is: <asyncio.locks.Lock object at ... [extra, waiters:n]>. Steals extra; waiters may
  * be NULL. */
 PyObject *fl_aio_repr(PyObject *op, PyObject *extra, PyObject *waiters);
+/* The same by asyncio's __repr__, of an object of any class. escapes. */
+PyObject *fl_aio_stock_repr(PyObject *stock, PyObject *op);
 
 /* __getstate__(): (__dict__ or None, what asyncio's object would have there). */
 PyObject *fl_aio_getstate(PyObject *op, PyObject *ignored);

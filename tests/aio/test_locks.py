@@ -149,6 +149,14 @@ def test_reprs(mod, run):
     ]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_repr_of_one_that_is_not_plain(mod, name):
+    thing = getattr(mod, name)()
+    plain = repr(thing)
+    thing.release = thing.set = thing.notify = thing.locked = lambda: False
+    assert repr(thing) == plain
+
+
 def test_repr_of_a_subclass(mod):
     class Mine(mod.Lock):
         pass

@@ -159,7 +159,7 @@ condition_repr(PyObject *op)
     const struct fl_state *state = self->base.state;
     PyObject *lock = fl_condition_plain_lock(op);
     if (lock == NULL || !Py_IS_TYPE(op, state->condition_type)) {
-        return stock(op, state->str___repr__, NULL, 0, NULL); /* escapes */
+        return fl_aio_stock_repr(state->asyncio_Condition, op); /* escapes */
     }
     return fl_aio_repr(
         op, PyUnicode_FromString(fl_lock_is_taken(lock) ? "locked" : "unlocked"),

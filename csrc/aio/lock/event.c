@@ -124,7 +124,7 @@ event_repr(PyObject *op)
     const EventObject *self = event_of(op);
     const struct fl_state *state = self->base.state;
     if (!is_plain(op) || !Py_IS_TYPE(op, state->event_type)) {
-        return stock_noargs(op, state->str___repr__);
+        return fl_aio_stock_repr(state->asyncio_Event, op); /* escapes */
     }
     return fl_aio_repr(
         op, PyUnicode_FromString(self->value == Py_True ? "set" : "unset"),

@@ -202,7 +202,7 @@ lock_repr(PyObject *op)
     const LockObject *self = lock_of(op);
     const struct fl_state *state = self->base.state;
     if (!fl_lock_is_plain(op) || !Py_IS_TYPE(op, state->lock_type)) {
-        return fl_aio_stock_noargs(state->asyncio_Lock, state->str___repr__, op);
+        return fl_aio_stock_repr(state->asyncio_Lock, op); /* escapes */
     }
     return fl_aio_repr(
         op, PyUnicode_FromString(self->locked == Py_True ? "locked" : "unlocked"),

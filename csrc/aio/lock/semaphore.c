@@ -287,7 +287,7 @@ semaphore_repr(PyObject *op)
     Py_ssize_t value;
     if (!is_plain(op, &value) || !(Py_IS_TYPE(op, state->semaphore_type) ||
                                    Py_IS_TYPE(op, state->bounded_semaphore_type))) {
-        return stock_noargs(op, state->str___repr__);
+        return fl_aio_stock_repr(state->asyncio_Semaphore, op); /* escapes */
     }
     int locked = is_locked(self, value); /* escapes */
     if (locked < 0) {
