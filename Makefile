@@ -22,7 +22,7 @@ demo: $(VENV)/.stamp
 	$(BIN)/python examples/compare.py
 
 test: $(VENV)/.stamp $(VENV)/.test-stamp
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not long" $(PYTEST)
 
 lint: $(VENV)/.stamp $(VENV)/.test-stamp $(VENV)/.lint-stamp
 	PATH="$(CURDIR)/$(BIN):$$PATH" tools/lint.sh

@@ -16,7 +16,14 @@ import weakref
 import pytest
 
 import fastloop
-from tests.support import at_speed, not_sanitized, own_types, run_child, run_once
+from tests.support import (
+    at_speed,
+    child_says,
+    not_sanitized,
+    own_types,
+    run_child,
+    run_once,
+)
 
 
 async def nothing():
@@ -191,14 +198,24 @@ def test_polling_in_every_iteration_on_request(loop, pair):
         )
 
 
-def test_no_polls_with_nothing_to_poll_for(fast_loop):
-    async def main():
-        before = fast_loop.stats()
-        for _ in range(100):
-            await asyncio.sleep(0)
-        return fast_loop.stats()["polls"] - before["polls"]
+NOTHING_TO_POLL_FOR = """
+import asyncio
 
-    assert fast_loop.run_until_complete(main()) == 0
+async def main():
+    loop = asyncio.get_running_loop()
+    before = loop.stats()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    return loop.stats()["polls"] - before["polls"]
+
+with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    print(runner.run(main()))
+"""
+
+
+def test_no_polls_with_nothing_to_poll_for(fast_kind):
+    """In a child, for no other thread may run."""
+    assert child_says(fast_kind, NOTHING_TO_POLL_FOR) == "0\n"
 
 
 @pytest.mark.parametrize("handled", [False, True])

@@ -13,6 +13,7 @@ from tests.support import ROOT, SLOWER, STOCK_TYPES, child_env
 FEWEST_ATTRIBUTES = 9 if STOCK_TYPES else 10
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # 8 s where nothing else runs
 @pytest.mark.parametrize("kind", rubbish.KINDS)
 def test_no_rubbish_crashes(fast_kind, kind):

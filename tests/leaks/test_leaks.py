@@ -15,6 +15,7 @@ from tests.leaks.scenarios import SCENARIOS
 HERE = Path(__file__).resolve().parent
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.timeout(120)
 def test_nothing_grows(name):

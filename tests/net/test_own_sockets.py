@@ -105,9 +105,9 @@ async def use_much(make, seen):
     seen.clear()
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.create_connection(Recorder, sock=ours)
-    transport.write(bytes(1 << 22))
+    transport.write(bytes(1 << 20))
     got = 0
-    while got < 1 << 22:
+    while got < 1 << 20:
         got += len(await loop.run_in_executor(None, theirs.recv, 1 << 20))
     transport.close()
     await protocol.closed

@@ -32,7 +32,8 @@ class Steps:
         data, transport = self.piece(), self.pairs[n].transport
         kind = self.random.randrange(5)
         if kind == 0:
-            transport.writelines([data[:1], memoryview(data)[1:]])
+            # An empty piece stays with asyncio from 3.12 on: what follows it waits.
+            transport.writelines(filter(None, [data[:1], memoryview(data)[1:]]))
         elif kind == 1:
             transport.write(memoryview(data))
         elif kind == 2:

@@ -8,6 +8,7 @@ import pytest
 from tests.support import ROOT, SLOWER, child_env
 
 
+@pytest.mark.long
 @pytest.mark.timeout(150)
 def test_soak(fast_kind):
     script = ROOT / "tests" / "net" / "soak.py"

@@ -14,7 +14,7 @@ import pytest
 
 from tests.net.accepted import Accepted, Joined
 from tests.net.helpers import Recorder
-from tests.support import until
+from tests.support import lasting_repr, until
 
 # ---- who never waits ----
 
@@ -361,7 +361,7 @@ def test_views_over_bytes_wait_uncopied(run, how):
     assert run(main()) < size // 10
 
 
-@pytest.mark.parametrize("make", [list, tuple, iter, dict.fromkeys], ids=repr)
+@pytest.mark.parametrize("make", [list, tuple, iter, dict.fromkeys], ids=lasting_repr)
 def test_lines_in_any_iterable(run, make):
     async def main():
         async with Joined() as joined:

@@ -106,6 +106,7 @@ def test_loops_of_threads(look, tmp_path):
     assert rows[-6:] == ["calls", "polls"] * 3 and "task" not in rows[-6:]
 
 
+@pytest.mark.long
 def test_the_demo(look, tmp_path):
     """TCP, queues, locks, timeouts, a child process: all of it adds up."""
     out = tmp_path / "out.html"

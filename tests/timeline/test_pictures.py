@@ -147,6 +147,7 @@ def test_blocking(facts, look):
     assert look.seen(1, begin + 200) == ["waiting"]
 
 
+@pytest.mark.long
 def test_the_script_makes_each_picture_of_the_page(tmp_path):
     if chromium.program() is None:
         pytest.skip("no Chromium: apt install chromium")

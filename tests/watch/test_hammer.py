@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HAMMER = Path(__file__).with_name("hammer.py")
 
 
+@pytest.mark.long
 def test_a_few_seconds_of_everything(fast_kind):
     command = [sys.executable, HAMMER, "--seconds", "3", "--seed", "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
