@@ -1,5 +1,5 @@
 # make demo    build in .venv and run the example on asyncio and on fastloop
-# make test    the same environment, then the tests: some minutes
+# make test    the same environment, then the tests: some four minutes
 # make lint    formatting, static checks and sizes
 # make clean   remove what these made
 # make help    this text
