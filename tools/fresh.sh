@@ -40,6 +40,8 @@ make_tree() {
     mmdebstrap --variant=minbase --include="${packages// /,}" \
         "$FASTLOOP_RELEASE" "$root.new" "$mirror" >"$home/log" 2>&1 ||
         fail "mmdebstrap failed: $(tail -n 1 "$home/log"), see $home/log"
+    # Where Debian is installed, its installer has done so.
+    echo "127.0.0.1 localhost" >"$root.new/etc/hosts"
     mkdir "$root.new/fastloop"
     (cd "$checkout" && git ls-files -z | tar -c --null -T -) |
         tar -C "$root.new/fastloop" -x --no-same-owner

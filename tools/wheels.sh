@@ -158,8 +158,10 @@ make_wheel() { # VERSION PROCESSOR LIBC
         SETUPTOOLS_EXT_SUFFIX=".cpython-${version/./}-$processor-linux-${libc/glibc/gnu}.so" \
         "$build/venvs/$version/bin/pip" wheel -q --no-deps --no-build-isolation \
         --wheel-dir "$raw" "$sdist"
-    # Gives the tag that the symbols allow, which must be the one meant.
-    PATH=$build/tools/bin:$PATH auditwheel repair --wheel-dir "$dist" "$raw"/*.whl
+    # Gives the tag that the symbols allow, which must be the one meant. It knows musl by
+    # Alpine's name for it alone; by the one that zig links, every musl knows itself.
+    PATH=$build/tools/bin:$PATH auditwheel repair --exclude libc.so \
+        --wheel-dir "$dist" "$raw"/*.whl
     [ -e "$(wheel_of "$version" "$processor" "$libc")" ] ||
         fail "the wheel for Python $version, $processor, $libc has another tag."
 }
