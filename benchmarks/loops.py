@@ -18,10 +18,10 @@ LOOPS = {
 }
 
 # What is measured beside the loops where a case has it: `accelerated` is fastloop with
-# asyncio's helpers in C too, `limit` a server in C that only echoes, `floor` one that
-# calls the Protocol in Python.
+# asyncio's helpers in C too, `limit` a server in C that only echoes, `apart` one that
+# sends each message by itself, `floor` one that calls the Protocol in Python.
 ACCELERATED = "accelerated"
-REFERENCES = (ACCELERATED, "limit", "floor")
+REFERENCES = (ACCELERATED, "limit", "apart", "floor")
 
 # Which peers exist for which Python; the requirements files hold their versions.
 PEERS = {

@@ -1,9 +1,11 @@
 /* The limit of the network cases: an echo server of epoll and nothing else.
  *
- *     bench_echo tcp|udp|unix:PATH
+ *     bench_echo tcp|udp|unix:PATH [apart:BYTES|swallow:BYTES]
  *
  * Prints the port it chose on 127.0.0.1 (0 for a Unix socket) and serves until it is
- * killed, 120 s at most. One recv an event, one send an answer.
+ * killed, 120 s at most. One recv an event, one send an answer. apart: one send for
+ * each so many bytes, as who answers each message by itself. swallow: one byte is the
+ * answer to so many.
  */
 
 #define _GNU_SOURCE
@@ -12,6 +14,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +24,14 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+enum how { ECHO, APART, SWALLOW };
+
+struct manner {
+    enum how how;
+    size_t size;
+    size_t swallowed; /* of the one connection that there is then */
+};
 
 enum { BUFFER_BYTES = 1 << 18, EVENTS = 256, LIFE_S = 120, BACKLOG = 1024 };
 
@@ -52,25 +63,48 @@ accept_all(int epoll_fd, int listener)
     }
 }
 
-static void
-echo_stream(int fd)
+/* Waits for room where a loop would queue. 0, or -1 when the connection is gone. */
+static int
+send_all(int fd, const char *data, size_t size)
 {
-    ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
-    if (n <= 0) {
-        close(fd);
-        return;
-    }
-    for (ssize_t sent = 0; sent < n;) {
-        ssize_t k = send(fd, buffer + sent, (size_t)(n - sent), MSG_NOSIGNAL);
-        if (k < 0 && errno == EAGAIN) {
+    while (size > 0) {
+        ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
+        if (n < 0 && errno == EAGAIN) {
             poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
             continue;
         }
-        if (k < 0) {
-            close(fd);
-            return;
+        if (n < 0) {
+            return -1;
         }
-        sent += k;
+        data += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+static int
+answer(int fd, size_t n, struct manner *manner)
+{
+    size_t piece = manner->how == APART ? manner->size : n;
+    if (manner->how == SWALLOW) {
+        manner->swallowed += n;
+        n = manner->swallowed / manner->size;
+        manner->swallowed -= n * manner->size;
+    }
+    for (size_t sent = 0; sent < n; sent += piece) {
+        if (send_all(fd, buffer + sent, n - sent < piece ? n - sent : piece) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void
+serve_stream(int fd, struct manner *manner)
+{
+    ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
+    if (n <= 0 || answer(fd, (size_t)n, manner) < 0) {
+        close(fd);
     }
 }
 
@@ -121,11 +155,24 @@ port_of(int fd)
     return ntohs(((struct sockaddr_in *)&address)->sin_port);
 }
 
+static bool
+parse_manner(const char *text, struct manner *manner)
+{
+    manner->how = strncmp(text, "apart:", 6) == 0 ? APART : SWALLOW;
+    const char *size = strchr(text, ':');
+    manner->size = size == NULL ? 0 : strtoul(size + 1, NULL, 10);
+    return manner->size > 0 &&
+           (manner->how == APART || strncmp(text, "swallow:", 8) == 0);
+}
+
 int
 main(int argc, char **argv)
 {
-    if (argc != 2) {
-        fprintf(stderr, "usage: bench_echo tcp|udp|unix:PATH\n");
+    struct manner manner = {ECHO, 0, 0};
+    if (argc < 2 || argc > 3 || (argc == 3 && !parse_manner(argv[2], &manner))) {
+        fprintf(
+            stderr, "usage: bench_echo tcp|udp|unix:PATH [apart:BYTES|swallow:BYTES]\n"
+        );
         return 2;
     }
     alarm(LIFE_S);
@@ -148,10 +195,12 @@ main(int argc, char **argv)
         for (int i = 0; i < n; i++) {
             int fd = events[i].data.fd;
             if (fd != listener) {
-                echo_stream(fd);
-            } else if (type == SOCK_DGRAM) {
+                serve_stream(fd, &manner);
+            }
+            else if (type == SOCK_DGRAM) {
                 echo_datagram(fd);
-            } else {
+            }
+            else {
                 accept_all(epoll_fd, listener);
             }
         }

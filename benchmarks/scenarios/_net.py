@@ -51,9 +51,14 @@ def _cpus() -> list[int]:
 
 
 def _command(env: Env, kind: str, size: int, path: str | None) -> list[str]:
-    if env.loop_name == "limit":
+    if env.loop_name in ("limit", "apart"):
         where = f"unix:{path}" if path else "udp" if kind == "datagram" else "tcp"
-        return [program("bench_echo"), where]
+        manner = []
+        if env.loop_name == "apart":
+            manner = [f"apart:{size}"]
+        elif kind.startswith("swallow"):
+            manner = [f"swallow:{size}"]
+        return [program("bench_echo"), where, *manner]
     command = [sys.executable, str(SERVER), env.loop_name, kind, str(size)]
     return command + ([path] if path else [])
 

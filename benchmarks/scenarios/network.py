@@ -16,7 +16,7 @@ from scenarios._net import server_cost, serving
 MIB = 1 << 20
 GB = 1e9
 BLOCK = 16 * MIB
-STREAMS = (ACCELERATED, "limit")
+STREAMS = (ACCELERATED, "limit", "apart")
 
 
 def _echo(name, doc, kind, n, size, connections, depth=1, family="tcp"):
@@ -185,7 +185,7 @@ def in_buffered(env: Env, n: int) -> float:
     return _bulk_in(env, "swallow_buffered", n)
 
 
-@case(n=16, unit="s/GB", clock="server cpu", references=[ACCELERATED])
+@case(n=16, unit="s/GB", clock="server cpu", references=[ACCELERATED, "limit"])
 def in_streams(env: Env, n: int) -> float:
     """`reader.read(65536)` of 16 MiB at a time; per GB."""
     return _bulk_in(env, "swallow_stream", n)

@@ -204,3 +204,160 @@ def test_the_waiter_that_was_cancelled(run):
             assert await reader.readline() == b"line\n"
 
     run(main())
+
+
+# ---- what a long read() waits for, between its coming and that task's step ----
+
+LONG = 1 << 17
+BLOCK = bytes(range(256)) * 200
+
+
+@contextlib.asynccontextmanager
+async def arrived(kept=None, **keywords):
+    """(reader, task, writer, out): BLOCK has come, or its beginning, for the task.
+
+    The task waits in read(LONG), not told yet. kept: gets the buffer before that.
+    """
+    async with connected(**keywords) as (reader, writer, out):
+        for size in (40_000, 40_000):  # it comes in long
+            out.write(bytes(size))
+            assert await reader.readexactly(size) == bytes(size)
+        task = asyncio.ensure_future(reader.read(LONG))
+        while reader._waiter is None:
+            await asyncio.sleep(0)
+        if kept is not None:
+            kept.append(reader._buffer)
+        out.write(BLOCK)
+        while reader._waiter is not None:
+            await asyncio.sleep(0)
+        assert not task.done()
+        yield reader, task, writer, out
+
+
+async def all_of(reader, data, size):
+    """data and what follows, up to size bytes."""
+    return data + await reader.readexactly(size - len(data))
+
+
+def test_long_reads_are_whole(run):
+    async def main():
+        async with connected() as (reader, _, out):
+            for size in (300_000, 65_536, 9_000, 1, 1_000_000):
+                data, got = (BLOCK * 20)[:size], b""
+                out.write(data)
+                while len(got) < size:
+                    some = await reader.read(LONG)
+                    assert type(some) is bytes
+                    assert 0 < len(some) <= LONG
+                    got += some
+                assert got == data
+
+    run(main())
+
+
+def test_a_long_read_is_what_came(run):
+    async def main():
+        async with arrived() as (reader, task, _, _out):
+            assert await all_of(reader, await task, len(BLOCK)) == BLOCK
+            assert reader._buffer == b""
+
+    run(main())
+
+
+def test_what_came_is_seen_in_the_buffer(run):
+    async def main():
+        async with arrived() as (reader, task, _, _out):
+            seen = bytes(reader._buffer)
+            assert seen
+            assert BLOCK.startswith(seen)
+            assert f"{len(seen)} bytes" in repr(reader)
+            assert not reader.at_eof()
+            assert (await task).startswith(seen)
+
+    run(main())
+
+
+def test_what_came_is_in_the_buffer_that_somebody_has(run):
+    async def main():
+        kept = []
+        async with arrived(kept) as (reader, task, _, _out):
+            assert kept[0] is reader._buffer
+            assert len(kept[0]) > 0
+            assert BLOCK.startswith(kept[0])
+            assert await all_of(reader, await task, len(BLOCK)) == BLOCK
+
+    run(main())
+
+
+def test_what_came_for_a_task_that_is_cancelled(run):
+    async def main():
+        async with arrived() as (reader, task, _, _out):
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert await reader.readexactly(len(BLOCK)) == BLOCK
+
+    run(main())
+
+
+def test_another_reads_what_came_first(run):
+    async def main():
+        async with arrived() as (reader, task, _, _out):
+            first = await reader.readexactly(10)
+            rest = await task
+            assert await all_of(reader, first + rest, len(BLOCK)) == BLOCK
+
+    run(main())
+
+
+def test_what_is_fed_after_what_came(run):
+    async def main():
+        async with arrived() as (reader, task, _, _out):
+            reader.feed_data(b"tail")
+            n = len(reader._buffer)
+            data = await task
+            assert len(data) == n
+            assert data.endswith(b"tail")
+            assert BLOCK.startswith(data[:-4])
+
+    run(main())
+
+
+def test_the_end_after_what_came(run):
+    async def main():
+        async with arrived() as (reader, task, _, out):
+            out.close()
+            assert await task + await reader.read() == BLOCK
+            assert reader.at_eof()
+
+    run(main())
+
+
+def test_a_buffer_in_place_of_what_came(run):
+    async def main():
+        async with arrived() as (reader, task, _, _out):
+            reader._buffer = bytearray(b"another")
+            assert await task == b"another"
+
+    run(main())
+
+
+def test_what_came_beside_a_drain(run):
+    async def main():
+        async with arrived() as (reader, task, writer, _):
+            await writer.drain()
+            assert await all_of(reader, await task, len(BLOCK)) == BLOCK
+
+    run(main())
+
+
+def test_a_long_read_over_the_limit_pauses(run):
+    async def main():
+        async with arrived(limit=2_000) as (reader, task, writer, _):
+            assert len(reader._buffer) > 4_000
+            assert not writer.transport.is_reading()
+            data = await task
+            assert writer.transport.is_reading()
+            assert await all_of(reader, data, len(BLOCK)) == BLOCK
+
+    run(main())

@@ -180,9 +180,12 @@ look_at_protocol(struct fl_state *state, PyObject *protocol, PyObject **reader)
     return known > 0 ? find_reader(state, protocol, reader) : known; /* escapes */
 }
 
-/* As fl_net_state's feed. */
+/* As fl_net_state's feed. bytes: the object that data is, or NULL. */
 static int
-feed(struct fl_state *state, PyObject *protocol, const char *data, Py_ssize_t size)
+feed_either(
+    struct fl_state *state, PyObject *protocol, const char *data, Py_ssize_t size,
+    PyObject *bytes
+)
 {
     PyObject *reader;
     int known = look_at_protocol(state, protocol, &reader); /* escapes */
@@ -194,7 +197,9 @@ feed(struct fl_state *state, PyObject *protocol, const char *data, Py_ssize_t si
     if (Py_IS_TYPE(reader, state->stream_reader_type)) {
         StreamReaderObject *own = fl_stream_reader(reader);
         if (fl_stream_reader_is_plain(own, &limit) && own->eof == Py_False) {
-            status = fl_stream_reader_feed(own, data, size) < 0 ? -1 : 1; /* escapes */
+            int fed = bytes != NULL ? fl_stream_reader_give(own, bytes) /* escapes */
+                                    : fl_stream_reader_feed(own, data, size);
+            status = fed < 0 ? -1 : 1;
         }
     }
     else if (
@@ -205,6 +210,39 @@ feed(struct fl_state *state, PyObject *protocol, const char *data, Py_ssize_t si
     }
     Py_DECREF(reader);
     return status;
+}
+
+static int
+feed(struct fl_state *state, PyObject *protocol, const char *data, Py_ssize_t size)
+{
+    return feed_either(state, protocol, data, size, NULL); /* escapes */
+}
+
+/* As fl_net_state's give. */
+static int
+give(struct fl_state *state, PyObject *protocol, PyObject *bytes)
+{
+    return feed_either(
+        state, protocol, PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes), bytes
+    ); /* escapes */
+}
+
+/* As fl_net_state's wanted. */
+static Py_ssize_t
+wanted(struct fl_state *state, PyObject *protocol)
+{
+    StreamProtocolObject *own = fl_stream_protocol(protocol);
+    PyObject *reader;
+    if (!Py_IS_TYPE(protocol, state->stream_protocol_type) ||
+        !fl_stream_protocol_is_plain(own) ||
+        fl_stream_protocol_reader(own, &reader) <= 0 || reader == NULL) {
+        return 0;
+    }
+    Py_ssize_t size = Py_IS_TYPE(reader, state->stream_reader_type)
+                          ? fl_stream_reader_wanted(fl_stream_reader(reader))
+                          : 0;
+    Py_DECREF(reader); /* escapes */
+    return size;
 }
 
 /* ---- the offer ---- */
@@ -249,5 +287,7 @@ fl_stream_feed_offer(struct fl_state *state)
     }
     state->net.fed_types[0] = (PyTypeObject *)protocol;
     state->net.feed = feed;
+    state->net.wanted = wanted;
+    state->net.give = give;
     return 0;
 }

@@ -35,6 +35,7 @@ fl_stream_begin_wait(StreamReaderObject *self, const char *name)
 void
 fl_stream_wait_no_more(StreamReaderObject *self)
 {
+    self->wanted = 0;
     Py_XSETREF(self->waiter, Py_NewRef(Py_None)); /* escapes */
 }
 
@@ -211,7 +212,11 @@ read_start(AioCallObject *call, PyObject **result)
         return read_all_step(call, false, result);
     }
     if (n > 0 && fl_stream_reader_size(self) == 0 && self->eof == Py_False) {
-        return fl_aio_wait(call, fl_stream_begin_wait(self, "read"), result);
+        PyObject *future = fl_stream_begin_wait(self, "read"); /* escapes */
+        if (future != NULL) {
+            self->wanted = n;
+        }
+        return fl_aio_wait(call, future, result);
     }
     if (n == 0) {
         return fl_stream_answer(PyBytes_FromStringAndSize(NULL, 0), result);
@@ -240,8 +245,14 @@ read_after(AioCallObject *call, PyObject *future, PyObject *value, PyObject **re
         return read_all_step(call, true, result);
     }
     Py_ssize_t n, limit;
-    if (!fl_stream_is_size(call->args[1], &n) ||
-        !fl_stream_reader_goes_on(self, &limit)) {
+    bool is_size = fl_stream_is_size(call->args[1], &n);
+    if (is_size && self->chunk != NULL) {
+        PyObject *chunk = fl_stream_reader_take_chunk(self, n); /* escapes */
+        if (chunk != NULL || PyErr_Occurred()) {
+            return fl_stream_answer(chunk, result);
+        }
+    }
+    if (!is_size || !fl_stream_reader_goes_on(self, &limit)) {
         return fl_aio_delegate(call, result);
     }
     return fl_stream_answer(

@@ -52,6 +52,69 @@ need_buffer(StreamReaderObject *self)
     return self->buffer == NULL ? -1 : 0;
 }
 
+/* ---- the chunk ---- */
+
+/* What a read() takes less of at once is received together, and copied. */
+#define LEAST_WANTED ((Py_ssize_t)64 * 1024)
+
+int
+fl_stream_reader_unpack(StreamReaderObject *self)
+{
+    PyObject *chunk = self->chunk;
+    if (need_buffer(self) < 0) {
+        return -1;
+    }
+    if (chunk != NULL &&
+        fl_bytearray_append(
+            self->buffer, PyBytes_AS_STRING(chunk), PyBytes_GET_SIZE(chunk)
+        ) < 0) {
+        return -1;
+    }
+    Py_CLEAR(self->chunk);
+    return 0;
+}
+
+bool
+fl_stream_reader_try_unpack(StreamReaderObject *self)
+{
+    if (fl_stream_reader_unpack(self) < 0) {
+        PyErr_Clear(); /* MemoryError */
+        return false;
+    }
+    return true;
+}
+
+Py_ssize_t
+fl_stream_reader_wanted(StreamReaderObject *self)
+{
+    if (self->wanted < LEAST_WANTED || self->chunk != NULL ||
+        !fl_stream_reader_looks_usual(self) || self->waiter == Py_None ||
+        self->eof == Py_True) {
+        return 0;
+    }
+    bool may_be_seen = self->buffer != NULL &&
+                       (Py_SIZE(self->buffer) > 0 || Py_REFCNT(self->buffer) > 1);
+    return may_be_seen ? 0 : self->wanted;
+}
+
+PyObject *
+fl_stream_reader_take_chunk(StreamReaderObject *self, Py_ssize_t n)
+{
+    PyObject *chunk = self->chunk;
+    Py_ssize_t limit;
+    if (chunk == NULL || PyBytes_GET_SIZE(chunk) > n ||
+        !fl_stream_reader_looks_usual(self) ||
+        !fl_stream_is_size(self->limit, &limit)) {
+        return NULL;
+    }
+    self->chunk = NULL;
+    if (self->paused != Py_False &&
+        fl_stream_reader_maybe_resume(self) < 0) { /* escapes */
+        Py_CLEAR(chunk);
+    }
+    return chunk;
+}
+
 /* ---- being fed ---- */
 
 /* Takes the waiter out that is to be told: new; NULL if there is none, or if it was
@@ -156,6 +219,19 @@ fl_stream_reader_feed(StreamReaderObject *self, const char *data, Py_ssize_t siz
         return 0;
     }
     return pause_transport(self);
+}
+
+int
+fl_stream_reader_give(StreamReaderObject *self, PyObject *bytes)
+{
+    Py_ssize_t size = PyBytes_GET_SIZE(bytes);
+    Py_ssize_t limit;
+    if (size > fl_stream_reader_wanted(self) ||
+        !fl_stream_is_size(self->limit, &limit) || limit < size / 2 + 1) {
+        return fl_stream_reader_feed(self, PyBytes_AS_STRING(bytes), size);
+    }
+    self->chunk = Py_NewRef(bytes);
+    return wake_up(self); /* escapes */
 }
 
 /* ---- methods ---- */
@@ -328,6 +404,7 @@ reader_init(PyObject *op, PyObject *args, PyObject *kwds)
     Py_XSETREF(self->limit, Py_NewRef(limit));
     Py_XSETREF(self->base.loop, Py_NewRef(loop)); /* escapes */
     Py_CLEAR(self->buffer);
+    Py_CLEAR(self->chunk);
     Py_XSETREF(self->eof, Py_NewRef(Py_False));
     Py_XSETREF(self->waiter, Py_NewRef(Py_None));
     Py_XSETREF(self->exception, Py_NewRef(Py_None));
@@ -354,13 +431,14 @@ get_buffer(PyObject *op, void *Py_UNUSED(closure))
         PyErr_SetString(PyExc_AttributeError, "_buffer");
         return NULL;
     }
-    return need_buffer(self) < 0 ? NULL : Py_NewRef(self->buffer);
+    return fl_stream_reader_unpack(self) < 0 ? NULL : Py_NewRef(self->buffer);
 }
 
 static int
 set_buffer(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
 {
     StreamReaderObject *self = reader_of(op);
+    Py_CLEAR(self->chunk);
     Py_XSETREF(self->buffer, Py_XNewRef(value)); /* escapes */
     return 0;
 }
@@ -392,6 +470,7 @@ static PyMemberDef reader_members[] = {
     FL_AIO_MEMBER("_transport", StreamReaderObject, transport),
     FL_AIO_MEMBER("_paused", StreamReaderObject, paused),
     FL_AIO_MEMBER(FL_AIO_HIDDEN "buffer", StreamReaderObject, buffer),
+    FL_AIO_MEMBER(FL_AIO_HIDDEN "chunk", StreamReaderObject, chunk),
     {NULL, 0, 0, 0, NULL},
 };
 

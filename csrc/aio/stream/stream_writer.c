@@ -53,12 +53,11 @@ check_reader(const StreamWriterObject *self)
 {
     const struct fl_state *state = self->base.state;
     PyObject *reader = self->reader;
-    Py_ssize_t limit;
     if (reader == Py_None) {
         return 0;
     }
     if (Py_IS_TYPE(reader, state->stream_reader_type) &&
-        fl_stream_reader_is_plain(fl_stream_reader(reader), &limit) &&
+        fl_stream_reader_looks_usual(fl_stream_reader(reader)) &&
         fl_stream_reader(reader)->exception == Py_None) {
         return 0; /* fast: no call */
     }

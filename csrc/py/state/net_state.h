@@ -116,6 +116,10 @@ struct fl_net_state {
     int (*feed)(
         struct fl_state *state, PyObject *protocol, const char *data, Py_ssize_t size
     );
+    /* How many bytes it would rather have as an object, at most; 0: none. give() then
+     * gives them to it, as feed() has it. */
+    Py_ssize_t (*wanted)(struct fl_state *state, PyObject *protocol);
+    int (*give)(struct fl_state *state, PyObject *protocol, PyObject *bytes);
     struct fl_audit *audit;        /* NULL: not asked to hear of events */
     struct fl_receive sock_memory; /* of sock_recv() and its kin, on any socket */
     bool sendfile_always_seeks;    /* also when it has sent nothing */
