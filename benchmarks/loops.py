@@ -19,7 +19,8 @@ LOOPS = {
 
 # What is measured beside the loops where a case has it: `accelerated` is fastloop with
 # asyncio's helpers in C too, `limit` a server in C that only echoes, `apart` one that
-# sends each message by itself, `floor` one that calls the Protocol in Python.
+# sends each message by itself, `floor` one that calls the Protocol or the handler of
+# streams in Python.
 ACCELERATED = "accelerated"
 REFERENCES = (ACCELERATED, "limit", "apart", "floor")
 

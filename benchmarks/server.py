@@ -425,7 +425,7 @@ def serve_on_floor(kind, size, path):
         listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
     listener.setblocking(False)
     ready(0 if path else listener.getsockname()[1])
-    serve_fd(listener.fileno(), PROTOCOLS[kind](size))
+    serve_fd(listener.fileno(), (PROTOCOLS | STREAMS)[kind](size), kind in STREAMS)
 
 
 def main(loop_name, kind, size, path=None):

@@ -1,8 +1,10 @@
-/* The floor under every transport: epoll in C around an asyncio Protocol in Python.
+/* The floor under every transport: epoll in C around an asyncio Protocol in Python, or
+ * around a stream handler.
  *
  * An extension module for server.py. It does what a server cannot do without
- * (epoll_wait, recv, the call of data_received, send) and nothing of what makes an
- * event loop: no other callbacks, no timers, no flow control, no errors but the end.
+ * (epoll_wait, recv, the call of data_received or the coroutine's step, send) and
+ * nothing of what makes an event loop: no tasks, no futures, no other callbacks, no
+ * timers, no limits, no flow control, no errors but the end. write() sends at once.
  */
 
 #define _GNU_SOURCE
@@ -13,22 +15,30 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum { EVENTS = 512, BUFFER_BYTES = 256 * 1024 };
 
+/* A handler's reader and writer in one, which is also what it awaits when it reads. */
 typedef struct {
     PyObject_HEAD
     int fd;
-    PyObject *protocol;
+    PyObject *protocol; /* or the handler's coroutine */
+    char *buffer;       /* of a handler's, as what follows */
+    size_t start, end;  /* of what was received and not read */
+    size_t wanted;      /* bytes; 0: a line */
 } Transport;
 
 struct server {
     int epoll_fd, listener;
     PyObject *factory, *data_received;
     PyTypeObject *transport_type;
+    bool is_stream; /* factory is a handler of streams */
     char buffer[BUFFER_BYTES];
 };
 
@@ -59,24 +69,120 @@ transport_write(PyObject *op, PyObject *data)
     Py_RETURN_NONE;
 }
 
+/* ---- what a handler calls ---- */
+
+static PyObject *
+wait_for(PyObject *op, size_t wanted)
+{
+    ((Transport *)op)->wanted = wanted;
+    return Py_NewRef(op);
+}
+
+static PyObject *
+transport_readexactly(PyObject *op, PyObject *size)
+{
+    size_t wanted = PyLong_AsSize_t(size);
+    return PyErr_Occurred() ? NULL : wait_for(op, wanted);
+}
+
+static PyObject *
+transport_readline(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return wait_for(op, 0);
+}
+
+static PyObject *
+transport_close(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(ignored))
+{
+    Py_RETURN_NONE;
+}
+
+/* How many bytes the reading may have: 0: it must wait. */
+static size_t
+size_to_take(const Transport *self)
+{
+    const char *start = self->buffer + self->start;
+    size_t size = self->end - self->start;
+    if (self->wanted > 0) {
+        return size < self->wanted ? 0 : self->wanted;
+    }
+    const char *newline = memchr(start, '\n', size);
+    return newline == NULL ? 0 : (size_t)(newline - start) + 1;
+}
+
+/* The reading, awaited. */
+static PyObject *
+transport_next(PyObject *op)
+{
+    Transport *self = (Transport *)op;
+    size_t size = size_to_take(self);
+    if (size == 0) {
+        Py_RETURN_NONE;
+    }
+    PyObject *data =
+        PyBytes_FromStringAndSize(self->buffer + self->start, (Py_ssize_t)size);
+    if (data != NULL) {
+        self->start += size;
+        PyErr_SetObject(PyExc_StopIteration, data);
+        Py_DECREF(data);
+    }
+    return NULL;
+}
+
+/* drain(): there is always room. */
+static PyObject *
+ended_next(PyObject *Py_UNUSED(op))
+{
+    return NULL;
+}
+
+static PyType_Slot ended_slots[] = {
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, ended_next},
+    {Py_am_await, PyObject_SelfIter},
+    {0, NULL},
+};
+
+static PyType_Spec ended_spec = {
+    .name = "benchmark_floor_server.Ended",
+    .basicsize = sizeof(PyObject),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = ended_slots,
+};
+
+static PyObject *ended; /* one in a process */
+
+static PyObject *
+transport_drain(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(ignored))
+{
+    return Py_NewRef(ended);
+}
+
+/* ---- its type ---- */
+
 static void
 transport_dealloc(PyObject *op)
 {
     PyTypeObject *type = Py_TYPE(op);
     Py_CLEAR(((Transport *)op)->protocol);
+    free(((Transport *)op)->buffer);
     type->tp_free(op);
     Py_DECREF(type);
 }
 
 static PyMethodDef transport_methods[] = {
     {"write", transport_write, METH_O, "write(data, /): send all of it, at once."},
+    {"readexactly", transport_readexactly, METH_O, "readexactly(n, /): as asyncio's."},
+    {"readline", transport_readline, METH_NOARGS, "readline(): as asyncio's."},
+    {"drain", transport_drain, METH_NOARGS, "drain(): there is always room."},
+    {"close", transport_close, METH_NOARGS, "close(): nothing: its peer ends it."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot transport_slots[] = {
-    {Py_tp_methods, transport_methods},
-    {Py_tp_dealloc, transport_dealloc},
-    {0, NULL},
+    {Py_tp_iter, PyObject_SelfIter},    {Py_tp_iternext, transport_next},
+    {Py_am_await, PyObject_SelfIter},   {Py_tp_methods, transport_methods},
+    {Py_tp_dealloc, transport_dealloc}, {0, NULL},
 };
 
 static PyType_Spec transport_spec = {
@@ -93,6 +199,54 @@ failed_errno(void)
     return -1;
 }
 
+static int
+close_fd(Transport *transport)
+{
+    close(transport->fd);
+    Py_CLEAR(transport->protocol); /* a handler's coroutine hears of it so */
+    Py_DECREF(transport);
+    return 0;
+}
+
+/* Lets the handler go on until it waits. */
+static int
+step(Transport *transport)
+{
+    PyObject *result;
+    PySendResult status = PyIter_Send(transport->protocol, Py_None, &result);
+    if (status != PYGEN_ERROR) {
+        Py_DECREF(result);
+    }
+    return status == PYGEN_NEXT ? 0 : status == PYGEN_RETURN ? close_fd(transport) : -1;
+}
+
+static int
+begin_handler(const struct server *server, Transport *transport)
+{
+    transport->buffer = malloc(BUFFER_BYTES);
+    if (transport->buffer == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    transport->protocol = PyObject_CallFunctionObjArgs(
+        server->factory, (PyObject *)transport, (PyObject *)transport, NULL
+    );
+    return transport->protocol == NULL ? -1 : step(transport);
+}
+
+static int
+begin_protocol(const struct server *server, Transport *transport)
+{
+    transport->protocol = PyObject_CallNoArgs(server->factory);
+    PyObject *result = transport->protocol == NULL
+                           ? NULL
+                           : PyObject_CallMethod(
+                                 transport->protocol, "connection_made", "O", transport
+                             );
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
 /* The connection owns its transport by the pointer in epoll. */
 static int
 begin(struct server *server, int fd)
@@ -104,14 +258,12 @@ begin(struct server *server, int fd)
         return -1;
     }
     transport->fd = fd;
-    transport->protocol = PyObject_CallNoArgs(server->factory);
-    PyObject *result = transport->protocol == NULL
-                           ? NULL
-                           : PyObject_CallMethod(
-                                 transport->protocol, "connection_made", "O", transport
-                             );
-    Py_XDECREF(result);
-    if (result == NULL) {
+    transport->protocol = NULL;
+    transport->buffer = NULL;
+    transport->start = transport->end = 0;
+    int status = server->is_stream ? begin_handler(server, transport)
+                                   : begin_protocol(server, transport);
+    if (status < 0) {
         Py_DECREF(transport);
         return -1;
     }
@@ -146,9 +298,33 @@ end(Transport *transport)
     return result == NULL ? -1 : 0;
 }
 
+/* Into the handler's buffer, in which what was not read is moved to the front. */
+static int
+receive_for_handler(Transport *transport)
+{
+    transport->end -= transport->start;
+    memmove(transport->buffer, transport->buffer + transport->start, transport->end);
+    transport->start = 0;
+    ssize_t n = recv(
+        transport->fd, transport->buffer + transport->end,
+        BUFFER_BYTES - transport->end, MSG_DONTWAIT
+    );
+    if (n < 0 && errno == EAGAIN) {
+        return 0;
+    }
+    if (n <= 0) {
+        return close_fd(transport);
+    }
+    transport->end += (size_t)n;
+    return step(transport);
+}
+
 static int
 receive(struct server *server, Transport *transport)
 {
+    if (server->is_stream) {
+        return receive_for_handler(transport);
+    }
     ssize_t n = recv(transport->fd, server->buffer, BUFFER_BYTES, MSG_DONTWAIT);
     if (n < 0 && errno == EAGAIN) {
         return 0;
@@ -197,16 +373,26 @@ serve(struct server *server)
 
 PyDoc_STRVAR(
     serve_doc,
-    "serve(listener, factory, /)\n--\n\n"
+    "serve(listener, factory, is_stream, /)\n--\n\n"
     "Serve on a listening, non-blocking fd, with a Protocol of the factory for each\n"
-    "connection, until something raises. OSError if the kernel refuses something."
+    "connection, or with a handler of streams, until something raises. OSError if the\n"
+    "kernel refuses something."
 );
 
 static PyObject *
 floor_serve(PyObject *Py_UNUSED(module), PyObject *args)
 {
     static struct server server; /* one in a process */
-    if (!PyArg_ParseTuple(args, "iO:serve", &server.listener, &server.factory)) {
+    int is_stream;
+    if (!PyArg_ParseTuple(
+            args, "iOp:serve", &server.listener, &server.factory, &is_stream
+        )) {
+        return NULL;
+    }
+    server.is_stream = is_stream != 0;
+    PyObject *ended_type = PyType_FromSpec(&ended_spec);
+    ended = ended_type == NULL ? NULL : PyObject_CallNoArgs(ended_type);
+    if (ended == NULL) {
         return NULL;
     }
     server.data_received = PyUnicode_InternFromString("data_received");

@@ -2,7 +2,8 @@
 
 The server is a process of its own and its CPU time counts; the client is a C program
 that keeps a fixed number of requests in flight and spins on another CPU. `limit` is
-a C server that only echoes, `floor` one in C that calls the same Protocol.
+a C server that only echoes, `apart` one that sends each message by itself, `floor` one
+in C that calls the same Protocol or handler.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from scenarios._net import server_cost, serving
 MIB = 1 << 20
 GB = 1e9
 BLOCK = 16 * MIB
-STREAMS = (ACCELERATED, "limit", "apart")
+STREAMS = (ACCELERATED, "limit", "apart", "floor")
 
 
 def _echo(name, doc, kind, n, size, connections, depth=1, family="tcp"):
