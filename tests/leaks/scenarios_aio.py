@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import warnings
 
 import fastloop
@@ -521,6 +522,32 @@ async def writers():
         writer.write()
     with contextlib.suppress(TypeError):
         writer.write(data=b"a", other=1)
+
+
+@with_coroutine
+async def long_reads():
+    """What comes for a long read(): taken as it is, and looked at before that."""
+    loop = asyncio.get_running_loop()
+    reader = aio.StreamReader(loop=loop)
+    protocol = aio.StreamReaderProtocol(reader, loop=loop)
+    left, right = socket.socketpair()
+    with left, right:
+        transport, _ = await loop.create_connection(lambda: protocol, sock=left)
+        try:
+            right.send(bytes(40_000))
+            await reader.readexactly(40_000)
+            for looks in (False, True):
+                task = asyncio.ensure_future(reader.read(1 << 17))
+                await asyncio.sleep(0)
+                right.send(bytes(40_000))
+                while reader._waiter is not None and not task.done():
+                    await asyncio.sleep(0)
+                if looks:
+                    assert len(reader._buffer) == 40_000
+                assert len(await task) == 40_000
+        finally:
+            transport.close()
+            await asyncio.sleep(0)
 
 
 def refuses(reader, writer):
