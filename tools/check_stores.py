@@ -26,8 +26,8 @@ NO_LOOK = {
         fl_transport_use_protocol:self->protocol loop_set_debug:self->debug
         set_marks:self->high set_marks:self->high_bytes set_marks:self->low
         set_marks:self->low_bytes start_in_debug:self->source_tb
-        stream_use_protocol:self->buffered task_init:base->context
-        task_init:base->coro task_init:base->name
+        stream_use_protocol:self->buffered read_start:self->wanted
+        task_init:base->context task_init:base->coro task_init:base->name
         wait_for_foreign:self->base.fut_waiter wait_for_own:self->base.fut_waiter
         set_handle:slot->handle fl_loop_show_patches:state->base_version
         fl_reader_watch_want:watch->inode tls_adopt:self->base.calls

@@ -228,7 +228,7 @@ give(struct fl_state *state, PyObject *protocol, PyObject *bytes)
 }
 
 /* As fl_net_state's wanted. */
-static Py_ssize_t
+static ssize_t
 wanted(struct fl_state *state, PyObject *protocol)
 {
     StreamProtocolObject *own = fl_stream_protocol(protocol);

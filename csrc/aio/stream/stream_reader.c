@@ -226,12 +226,12 @@ fl_stream_reader_give(StreamReaderObject *self, PyObject *bytes)
 {
     Py_ssize_t size = PyBytes_GET_SIZE(bytes);
     Py_ssize_t limit;
-    if (size > fl_stream_reader_wanted(self) ||
-        !fl_stream_is_size(self->limit, &limit) || limit < size / 2 + 1) {
-        return fl_stream_reader_feed(self, PyBytes_AS_STRING(bytes), size);
+    if (size <= fl_stream_reader_wanted(self) &&
+        fl_stream_is_size(self->limit, &limit) && limit > size / 2) {
+        self->chunk = Py_NewRef(bytes);
+        return wake_up(self); /* escapes */
     }
-    self->chunk = Py_NewRef(bytes);
-    return wake_up(self); /* escapes */
+    return fl_stream_reader_feed(self, PyBytes_AS_STRING(bytes), size);
 }
 
 /* ---- methods ---- */

@@ -6,6 +6,7 @@
 #include "py/compat.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #define FL_NET_STATE_TYPES(X) \
     X(protocol_type)          \
@@ -118,7 +119,7 @@ struct fl_net_state {
     );
     /* How many bytes it would rather have as an object, at most; 0: none. give() then
      * gives them to it, as feed() has it. */
-    Py_ssize_t (*wanted)(struct fl_state *state, PyObject *protocol);
+    ssize_t (*wanted)(struct fl_state *state, PyObject *protocol);
     int (*give)(struct fl_state *state, PyObject *protocol, PyObject *bytes);
     struct fl_audit *audit;        /* NULL: not asked to hear of events */
     struct fl_receive sock_memory; /* of sock_recv() and its kin, on any socket */
