@@ -378,3 +378,29 @@ def test_a_task_that_the_collector_takes_is_still_counted(loop, loop_kind):
     loop.run_until_complete(main())
     counted = loop_kind == "fastloop" or sys.version_info >= (3, 14)
     assert counts == [2 if counted else 1]
+
+
+def test_private_methods_of_a_subclass(loop_factory, loop_kind):
+    """asyncio's loop calls all of its own."""
+    called = set()
+    plain = loop_factory()
+    plain.close()
+
+    def told(name):
+        def method(self, *args):
+            called.add(name)
+            return getattr(super(Own, self), name)(*args)
+
+        return method
+
+    seen = {"_run_once", "_check_callback"}
+    unseen = {"_check_closed", "_write_to_self", "_timer_handle_cancelled"}
+    members = {name: told(name) for name in seen | unseen}
+    Own = type("Own", (type(plain),), members)
+    loop = Own()
+    loop.set_debug(True)
+    loop.call_later(60, int).cancel()
+    loop.call_soon_threadsafe(loop.stop)
+    loop.run_forever()
+    loop.close()
+    assert called == (seen if loop_kind == "fastloop" else seen | unseen)

@@ -18,12 +18,13 @@ static int
 fd_of_object(PyObject *fileobj, long *fd)
 {
     if (PyLong_Check(fileobj)) {
-        int overflow; /* no such file either way */
-        *fd = PyLong_AsLongAndOverflow(fileobj, &overflow);
+        int overflow = 0; /* no such file either way */
+        long long number = PyLong_AsLongLongAndOverflow(fileobj, &overflow);
+        *fd = (long)number;
         if (overflow != 0) {
             *fd = overflow > 0 ? LONG_MAX : LONG_MIN;
         }
-        return *fd == -1 && PyErr_Occurred() ? -1 : 0;
+        return number == -1 && PyErr_Occurred() ? -1 : 0;
     }
     PyObject *fileno = PyObject_CallMethod(fileobj, "fileno", NULL); /* escapes */
     PyObject *number = fileno == NULL ? NULL : PyNumber_Long(fileno);
