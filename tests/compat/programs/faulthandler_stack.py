@@ -12,10 +12,12 @@ from .where import here
 async def looked_at(path):
     with path.open("a") as file:
         faulthandler.dump_traceback(file)
-        # Again and again: from its thread it may meet a frame that is just changing.
-        faulthandler.dump_traceback_later(0.01, repeat=True, file=file)
+        # It looks from a thread of its own, without the GIL, and crashes at a frame
+        # that is just changing: they rest meanwhile.
+        faulthandler.dump_traceback_later(0.05, repeat=True, file=file)
         deadline = time.monotonic() + 20
         while path.read_text().count(" in looked_at\n") < 2:
+            time.sleep(0.12)
             assert time.monotonic() < deadline
         faulthandler.cancel_dump_traceback_later()
     return here(), path.read_text().count(" in looked_at\n") >= 2
