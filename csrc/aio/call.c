@@ -2,6 +2,7 @@
 #include "aio/call.h"
 
 #include "aio/call_look.h"
+#include "py/await/stop.h"
 #include "py/error.h"
 #include "py/state/tables.h"
 
@@ -102,6 +103,7 @@ call_dealloc(PyObject *op)
     struct fl_state *state = function->state;
     PyObject_GC_UnTrack(op);
     fl_coroutine_end(&self->base); /* escapes */
+    fl_stop_gone(state, op);       /* escapes */
     if (state->aio.free_calls.count >= FL_FREELIST_IDLE ||
         !fl_freelist_keep_unless(
             &state->aio.free_calls, op, LINK, self->base.finalized
@@ -361,7 +363,7 @@ call_next(PyObject *op)
         raise_true(state);
         return NULL;
     }
-    return fl_sent_to_next(status, result);
+    return fl_stop_or_next(state, op, status, result);
 }
 
 static PyObject *

@@ -174,9 +174,9 @@ fl_aio_running_loop(const struct fl_state *state)
 
 /* asyncio's helpers look the function up where tasks in Python replace it: borrowed. */
 static PyObject *
-current_task_function(const struct fl_state *state)
+current_task_function(struct fl_state *state)
 {
-    if (!PyModule_Check(state->asyncio_tasks)) {
+    if (!fl_current_task_is_replaced(state)) {
         return state->current_task;
     }
     PyObject *names = PyModule_GetDict(state->asyncio_tasks);
@@ -185,7 +185,7 @@ current_task_function(const struct fl_state *state)
 }
 
 PyObject *
-fl_aio_current_task(const struct fl_state *state, PyObject *loop)
+fl_aio_current_task(struct fl_state *state, PyObject *loop)
 {
     PyObject *function = current_task_function(state);
     if (function == NULL) {
@@ -205,7 +205,7 @@ fl_aio_current_task(const struct fl_state *state, PyObject *loop)
 }
 
 int
-fl_aio_awaiting_task(const struct fl_state *state, PyObject *loop, PyObject **task)
+fl_aio_awaiting_task(struct fl_state *state, PyObject *loop, PyObject **task)
 {
     *task = NULL;
     if (!FL_GATHER_KNOWS_TASK || loop == Py_None) {

@@ -61,11 +61,11 @@ fl_aio_create_task(const struct fl_state *state, PyObject *loop, PyObject *coro)
 PyObject *fl_aio_running_loop(const struct fl_state *state);
 
 /* asyncio.current_task(loop), loop not None: new, None for none; or NULL. */
-PyObject *fl_aio_current_task(const struct fl_state *state, PyObject *loop);
+PyObject *fl_aio_current_task(struct fl_state *state, PyObject *loop);
 
 /* The task that awaits, for the call graph: *task new; NULL for none, and before 3.14.
  * loop may be None. 0 or -1. */
-int fl_aio_awaiting_task(const struct fl_state *state, PyObject *loop, PyObject **task);
+int fl_aio_awaiting_task(struct fl_state *state, PyObject *loop, PyObject **task);
 
 /* loop.create_future(): new, or NULL. escapes. */
 PyObject *fl_aio_new_future(const struct fl_state *state, PyObject *loop);

@@ -1,4 +1,5 @@
-/* Whether time.monotonic, as asyncio's loop.time() finds it, is the clock we read. */
+/* Whether time.monotonic, as asyncio's loop.time() finds it, is the clock we read, and
+ * current_task the function that we know. */
 #include "py/time_watch.h"
 
 #include <string.h>
@@ -37,6 +38,15 @@ is_plain(const struct fl_state *state)
            is_module_of(builtin->m_self, state->time_dict);
 }
 
+static bool
+is_current_task_replaced(const struct fl_state *state)
+{
+    PyObject *tasks = state->asyncio_tasks;
+    return PyModule_Check(tasks) &&
+           find(PyModule_GetDict(tasks), state->str_current_task) !=
+               state->current_task;
+}
+
 PyObject *
 fl_time_call(const struct fl_state *state)
 {
@@ -69,6 +79,7 @@ on_change(
         if (PyCapsule_IsValid(capsule, capsule_name)) {
             struct fl_time_watch *watch = PyCapsule_GetPointer(capsule, capsule_name);
             watch->suspect = true;
+            watch->tasks_suspect = true;
             if (watch->on_suspect != NULL) {
                 watch->on_suspect(FL_CONTAINER_OF(watch, struct fl_state, time_watch));
             }
@@ -103,11 +114,21 @@ delist(struct fl_time_watch *watch)
     fl_error_restore(exc);
 }
 
+static int
+watch_tasks(const struct fl_state *state)
+{
+    PyObject *tasks = state->asyncio_tasks;
+    return PyModule_Check(tasks)
+               ? PyDict_Watch(state->time_watch.id, PyModule_GetDict(tasks))
+               : 0;
+}
+
 int
 fl_time_watch_begin(struct fl_state *state)
 {
     struct fl_time_watch *watch = &state->time_watch;
     watch->suspect = true;
+    watch->tasks_suspect = true;
     watch->id = -1;
     if (enlist(watch) < 0) {
         return -1;
@@ -115,10 +136,12 @@ fl_time_watch_begin(struct fl_state *state)
     watch->enlisted = true;
     watch->id = PyDict_AddWatcher(on_change);
     if (watch->id < 0 || PyDict_Watch(watch->id, state->time_dict) < 0 ||
-        PyDict_Watch(watch->id, state->base_events_dict) < 0) {
+        PyDict_Watch(watch->id, state->base_events_dict) < 0 ||
+        watch_tasks(state) < 0) {
         PyErr_Clear(); /* an interpreter has eight watchers: we look each time */
         fl_time_watch_end(state);
         watch->suspect = true;
+        watch->tasks_suspect = true;
     }
     return 0;
 }
@@ -137,6 +160,7 @@ fl_time_watch_end(struct fl_state *state)
     }
     watch->id = -1;
     watch->suspect = false; /* there may be no dictionary to look into any more */
+    watch->tasks_suspect = false;
 }
 
 bool
@@ -147,12 +171,21 @@ fl_time_look(struct fl_state *state)
     return replaced;
 }
 
+bool
+fl_current_task_look(struct fl_state *state)
+{
+    bool replaced = is_current_task_replaced(state);
+    state->time_watch.tasks_suspect = replaced || state->time_watch.id < 0;
+    return replaced;
+}
+
 #else
 
 int
 fl_time_watch_begin(struct fl_state *state)
 {
     state->time_watch.suspect = true;
+    state->time_watch.tasks_suspect = true;
     return 0;
 }
 
@@ -169,6 +202,12 @@ fl_time_look(struct fl_state *state)
     watch->base_events_version = fl_dict_version(state->base_events_dict);
     watch->suspect = !is_plain(state);
     return watch->suspect;
+}
+
+bool
+fl_current_task_look(struct fl_state *state)
+{
+    return is_current_task_replaced(state);
 }
 
 #endif

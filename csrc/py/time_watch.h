@@ -32,6 +32,18 @@ fl_time_is_replaced(struct fl_state *state)
 #endif
 }
 
+/* Looks into asyncio.tasks. */
+bool fl_current_task_look(struct fl_state *state);
+
+/* Whether asyncio's helpers find another current_task in asyncio.tasks, which is
+ * watched too, than there was when the module was made. fast: a load instead of a look
+ * (100 instructions a wait_for, a timeout, a gather). */
+static inline bool
+fl_current_task_is_replaced(struct fl_state *state)
+{
+    return state->time_watch.tasks_suspect && fl_current_task_look(state);
+}
+
 /* What asyncio's loop.time() answers: new, or NULL with an exception. escapes. */
 PyObject *fl_time_call(const struct fl_state *state);
 

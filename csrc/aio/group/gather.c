@@ -347,7 +347,7 @@ complete(const struct fl_state *state, struct gathering *all)
 
 /* 0 or -1. */
 static int
-begin(const struct fl_state *state, struct gathering *all, PyObject *loop)
+begin(struct fl_state *state, struct gathering *all, PyObject *loop)
 {
     PyTypeObject *type = state->gathering_type;
     GatheringObject *self = gathering_of(FL_SLOT_POINTER(type->tp_alloc(type, 0)));
@@ -373,8 +373,8 @@ begin(const struct fl_state *state, struct gathering *all, PyObject *loop)
 /* gather(*args) on that running loop. escapes. New, or NULL. */
 static PyObject *
 gather(
-    const struct fl_state *state, PyObject *loop, PyObject *const *args,
-    Py_ssize_t n_args, bool return_exceptions
+    struct fl_state *state, PyObject *loop, PyObject *const *args, Py_ssize_t n_args,
+    bool return_exceptions
 )
 {
     struct gathering all = {NULL, NULL, NULL, NULL, NULL, NULL};
@@ -408,7 +408,7 @@ gather_call(
 )
 {
     const AioFunctionObject *self = (AioFunctionObject *)function;
-    const struct fl_state *state = self->state;
+    struct fl_state *state = self->state;
     Py_ssize_t n_args = PyVectorcall_NARGS(n_args_flag);
     Py_ssize_t n_keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
     bool plain = n_args > 0 && n_keywords <= 1;

@@ -191,7 +191,7 @@ static PySendResult
 aenter_start(AioCallObject *call, PyObject **result)
 {
     TaskGroupObject *self = group_of(call->args[0]);
-    const struct fl_state *state = self->base.state;
+    struct fl_state *state = self->base.state;
     if (!is_plain(self) || self->entered != Py_False ||
         (self->cancel_on_enter != NULL && self->cancel_on_enter != Py_False)) {
         return fl_aio_delegate(call, result);

@@ -91,7 +91,7 @@ int
 fl_timeout_enter(PyObject *op, PyObject *loop)
 {
     TimeoutObject *self = fl_timeout_of(op);
-    const struct fl_state *state = self->base.state;
+    struct fl_state *state = self->base.state;
     PyObject *task = fl_aio_current_task(state, loop); /* escapes */
     if (task == NULL) {
         return -1;

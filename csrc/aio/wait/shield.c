@@ -14,7 +14,7 @@
 
 typedef struct {
     PyObject_HEAD
-    const struct fl_state *state; /* borrowed: the type keeps the module alive */
+    struct fl_state *state; /* borrowed: the type keeps the module alive */
     PyObject *inner;
     PyObject *outer;
     PyObject *task; /* that awaits, for the call graph (3.14+), or NULL */
@@ -175,7 +175,7 @@ find_task(ShieldObject *self, PyObject *loop)
 }
 
 static ShieldObject *
-shield_new(const struct fl_state *state, PyObject *inner)
+shield_new(struct fl_state *state, PyObject *inner)
 {
     ShieldObject *self = PyObject_GC_New(ShieldObject, state->shield_type);
     if (self != NULL) {
@@ -190,7 +190,7 @@ shield_new(const struct fl_state *state, PyObject *inner)
 
 /* For an inner future that is not done: the outer one, new, or NULL. escapes. */
 static PyObject *
-shield(const struct fl_state *state, PyObject *inner)
+shield(struct fl_state *state, PyObject *inner)
 {
     ShieldObject *self = shield_new(state, inner);
     PyObject *loop = self == NULL ? NULL : fl_aio_loop_of(state, inner); /* escapes */
@@ -222,7 +222,7 @@ shield_call(
 )
 {
     const AioFunctionObject *self = (AioFunctionObject *)function;
-    const struct fl_state *state = self->state;
+    struct fl_state *state = self->state;
     bool plain = PyVectorcall_NARGS(n_args_flag) == 1 && kwnames == NULL;
     PyObject *loop = plain ? fl_aio_running_loop(state) : Py_NewRef(Py_None);
     if (loop == NULL) {

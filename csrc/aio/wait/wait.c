@@ -216,7 +216,7 @@ begin(
     PyObject **result
 )
 {
-    const struct fl_state *state = fl_aio_state_of(call);
+    struct fl_state *state = fl_aio_state_of(call);
     PyObject *op = wait_new(state, futures, when);
     if (op == NULL) {
         return PYGEN_ERROR;

@@ -168,6 +168,8 @@ typedef struct LoopObject {
     unsigned int skipped_polls;
     int64_t last_poll_ticks;
     int64_t last_step_ticks; /* the end of the last step, or of what came since */
+    int64_t clock_ticks;     /* no later than when the clock was last looked at, */
+    double clock_s;          /* and what it was then (loop_run.c) */
     struct fl_tick_rate tick_rate;
 
     /* loop_metrics.c */

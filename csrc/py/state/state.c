@@ -124,6 +124,8 @@ fl_state_clear(struct fl_state *state)
 #undef FL_CLEAR_NET
 #undef FL_CLEAR_TLS
 #undef FL_CLEAR_AIO
+    state->types.stop_by = NULL;
+    Py_CLEAR(state->types.stop);
     for (size_t i = 0; i < FL_AIO_N_KINDS; i++) {
         Py_CLEAR(state->aio.members[i]);
     }

@@ -111,7 +111,8 @@ struct fl_state;
 
 /* py/time_watch.h */
 struct fl_time_watch {
-    bool suspect; /* not the clock we read, or not known to be */
+    bool suspect;       /* not the clock we read, or not known to be */
+    bool tasks_suspect; /* the same of asyncio.tasks.current_task */
 #ifdef FL_HAVE_DICT_WATCHERS
     bool enlisted;
     int id;                                     /* the watcher's, or -1 */

@@ -92,6 +92,8 @@ struct fl_types_state {
     struct fl_freelist free_tasks;
     struct fl_freelist free_iters;
     struct fl_wakeups wakeups;
+    PyObject *stop;          /* py/await/stop.h: owned, hidden from the collector */
+    const PyObject *stop_by; /* borrowed: whose result it carries, or NULL */
     int (*wake_task)(PyObject *task, PyObject *future); /* core/task/task_step.h */
 };
 
