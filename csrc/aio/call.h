@@ -48,6 +48,8 @@ typedef struct AioCallObject {
     PyObject *iterator;       /* of a future that is not ours */
     Py_ssize_t reached;       /* its function's own: how far it has come; it is seen in
                                  fastloop/_stand_ins.py */
+    int cancelling; /* wait_for()'s: the task's requests to cancel before it, */
+    bool expired;   /* and whether there is one of its own */
     struct fl_alarm_slot alarm;
 } AioCallObject;
 

@@ -130,6 +130,7 @@ check(struct model *model)
     HOLDS((any != NULL) == (n > 0));
     HOLDS(any == NULL || model->in[any - model->timer]);
     HOLDS(fl_timers_bound(&model->timers) <= earliest_key(model));
+    HOLDS(fl_timers_floor(&model->timers) <= earliest_key(model));
 }
 
 static void

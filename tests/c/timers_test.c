@@ -38,8 +38,10 @@ static void
 check_next(double when_s)
 {
     CHECK(fl_timers_bound(&timers) <= when_s);
+    CHECK(fl_timers_floor(&timers) <= when_s);
     CHECK(fl_timers_next(&timers) == when_s);
     CHECK(fl_timers_bound(&timers) <= when_s);
+    CHECK(fl_timers_floor(&timers) <= when_s);
     CHECK(fl_timers_check(&timers) == 0);
 }
 

@@ -360,3 +360,59 @@ def test_a_deadline_that_is_now_is_due(fast_loop, now):
     run_once(fast_loop)
     assert seen == ["due"]
     del fast_loop.time
+
+
+@pytest.mark.parametrize("blocks", ["callback", "end"])
+def test_a_timer_comes_due_in_a_busy_iteration(run, blocks):
+    """Its turn is in the next one, whether a callback took so long or what it left."""
+
+    class Slow:
+        def __del__(self):
+            if blocks == "end":
+                time.sleep(0.1)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        order = []
+
+        def first(slow):
+            if blocks == "callback":
+                time.sleep(0.1)
+            loop.call_soon(second)
+
+        def second():
+            order.append("second")
+            loop.call_soon(order.append, "third")
+
+        far = loop.call_later(100, print)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        loop.call_later(0.05, order.append, "timer")
+        loop.call_soon(first, Slow())
+        while len(order) < 3:
+            await asyncio.sleep(0)
+        far.cancel()
+        return order
+
+    assert run(main()) == ["second", "timer", "third"]
+
+
+def test_a_busy_loop_runs_its_timers_in_time(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        late = []
+
+        def ring(when):
+            late.append(loop.time() - when)
+
+        far = loop.call_later(100, print)
+        for delay in (0.0, 1e-4, 5e-4, 1e-3, 2e-3, 0.01, 0.05):
+            when = loop.time() + delay
+            loop.call_at(when, ring, when)
+        while len(late) < 7:
+            await asyncio.sleep(0)
+        far.cancel()
+        return late
+
+    late = run(main())
+    assert min(late) > -1e-6

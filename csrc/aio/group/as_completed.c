@@ -171,8 +171,8 @@ static PyMethodDef handle_timeout_def = {
 
 static int
 describe(
-    const struct fl_state *Py_UNUSED(state), PyObject *target,
-    PyObject *Py_UNUSED(value), struct fl_alarm_call *call
+    struct fl_state *Py_UNUSED(state), PyObject *target, PyObject *Py_UNUSED(value),
+    struct fl_alarm_call *call
 )
 {
     *call = (struct fl_alarm_call){
@@ -181,7 +181,11 @@ describe(
     return call->callback == NULL ? -1 : 0;
 }
 
-static const struct fl_alarm_kind timeout_alarm = {"as_completed", ring, describe};
+static const struct fl_alarm_kind timeout_alarm = {
+    .name = "as_completed",
+    .ring = ring,
+    .call = describe,
+};
 
 /* ---- what it iterates over ---- */
 

@@ -350,6 +350,24 @@ make(struct fl_state *state, PyObject *when)
 }
 
 PyObject *
+fl_timeout_entered(
+    struct fl_state *state, PyObject *when, PyObject *task, int cancelling
+)
+{
+    PyObject *number = PyLong_FromLong(cancelling);
+    PyObject *op = number == NULL ? NULL : make(state, when);
+    if (op == NULL) {
+        Py_XDECREF(number);
+        return NULL;
+    }
+    TimeoutObject *self = fl_timeout_of(op);
+    fl_timeout_set_state(self, state->aio.timeout_entered);
+    Py_XSETREF(self->task, Py_NewRef(task));
+    self->cancelling = number;
+    return op;
+}
+
+PyObject *
 fl_timeout_new(struct fl_state *state, PyObject *loop, PyObject *delay)
 {
     if (delay == Py_None) {

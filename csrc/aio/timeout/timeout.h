@@ -42,6 +42,12 @@ int fl_timeout_add(PyObject *module, struct fl_state *state);
 /* timeout(delay) on that loop, which is the running one: new, or NULL. escapes. */
 PyObject *fl_timeout_new(struct fl_state *state, PyObject *loop, PyObject *delay);
 
+/* One that is entered in that task, and expires when, whatever that is: new, or NULL.
+ */
+PyObject *fl_timeout_entered(
+    struct fl_state *state, PyObject *when, PyObject *task, int cancelling
+);
+
 /* What entering one does that was made just now. escapes. 0, or -1 with an exception:
  * RuntimeError outside of a task. */
 int fl_timeout_enter(PyObject *op, PyObject *loop);

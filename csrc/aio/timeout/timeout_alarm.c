@@ -44,7 +44,7 @@ ring(LoopObject *loop, PyObject *target, PyObject *Py_UNUSED(value), PyObject *c
 
 static int
 describe(
-    const struct fl_state *state, PyObject *target, PyObject *Py_UNUSED(value),
+    struct fl_state *state, PyObject *target, PyObject *Py_UNUSED(value),
     struct fl_alarm_call *call
 )
 {
@@ -54,7 +54,11 @@ describe(
     return call->callback == NULL ? -1 : 0;
 }
 
-static const struct fl_alarm_kind timeout_alarm = {"timeout", ring, describe};
+static const struct fl_alarm_kind timeout_alarm = {
+    .name = "timeout",
+    .ring = ring,
+    .call = describe,
+};
 
 /* ---- its time ---- */
 

@@ -28,7 +28,7 @@ ring(
 
 static int
 describe(
-    const struct fl_state *state, PyObject *target, PyObject *value,
+    struct fl_state *state, PyObject *target, PyObject *value,
     struct fl_alarm_call *call
 )
 {
@@ -40,7 +40,11 @@ describe(
     return 0;
 }
 
-const struct fl_alarm_kind fl_sleep_alarm = {"sleep", ring, describe};
+const struct fl_alarm_kind fl_sleep_alarm = {
+    .name = "sleep",
+    .ring = ring,
+    .call = describe,
+};
 
 /* ---- the coroutine ---- */
 

@@ -56,7 +56,7 @@ ring(
 
 static int
 describe(
-    const struct fl_state *state, PyObject *waiter, PyObject *Py_UNUSED(value),
+    struct fl_state *state, PyObject *waiter, PyObject *Py_UNUSED(value),
     struct fl_alarm_call *call
 )
 {
@@ -68,7 +68,11 @@ describe(
     return 0;
 }
 
-static const struct fl_alarm_kind waiter_alarm = {"wait_for", ring, describe};
+static const struct fl_alarm_kind waiter_alarm = {
+    .name = "wait_for",
+    .ring = ring,
+    .call = describe,
+};
 
 /* Has the future release a new waiter: that, or NULL. The callback is the call's. */
 static PyObject *

@@ -157,8 +157,8 @@ fl_alarm_loop(PyObject *loop)
     return plain ? self : NULL;
 }
 
-static int
-set_alarm(
+int
+fl_alarm_set(
     struct fl_alarm_slot *slot, LoopObject *loop, double when_s,
     const struct fl_alarm_about *about
 )
@@ -180,7 +180,7 @@ set_alarm(
 /* loop.method(time, callback, *args), without time if that is NULL. */
 static int
 set_handle(
-    struct fl_alarm_slot *slot, const struct fl_state *state, PyObject *loop,
+    struct fl_alarm_slot *slot, struct fl_state *state, PyObject *loop,
     PyObject *method, PyObject *time, const struct fl_alarm_about *about
 )
 {
@@ -216,7 +216,7 @@ fl_alarm_later(
     LoopObject *own = about->plain ? fl_alarm_loop(loop) : NULL;
     double delay_s;
     if (own != NULL && fl_plain_seconds(delay, &delay_s)) {
-        return set_alarm(slot, own, fl_clock_monotonic_s() + delay_s, about);
+        return fl_alarm_set(slot, own, fl_clock_monotonic_s() + delay_s, about);
     }
     return set_handle(slot, state, loop, state->str_call_later, delay, about);
 }
@@ -229,7 +229,7 @@ fl_alarm_at(
 {
     LoopObject *own = about->plain ? fl_alarm_loop(loop) : NULL;
     if (own != NULL && PyFloat_CheckExact(when)) {
-        return set_alarm(slot, own, PyFloat_AS_DOUBLE(when), about);
+        return fl_alarm_set(slot, own, PyFloat_AS_DOUBLE(when), about);
     }
     return set_handle(slot, state, loop, state->str_call_at, when, about);
 }
@@ -305,15 +305,22 @@ fl_alarm_forget(struct fl_alarm_slot *slot)
 
 /* ---- ringing ---- */
 
+/* What a handle of it calls. 0, or -1 with an exception. */
+static int
+describe(const struct fl_alarm *self, struct fl_alarm_call *call)
+{
+    return self->slot != NULL && self->kind->call_of != NULL
+               ? self->kind->call_of(self->slot, self->timer.when_s, call)
+               : self->kind->call(self->loop->state, self->target, self->value, call);
+}
+
 /* A handle of it, in no structure: new, or NULL with an exception. */
 static TimerHandleObject *
-make_handle(
-    LoopObject *loop, const struct fl_alarm_kind *kind, PyObject *target,
-    PyObject *value, PyObject *context
-)
+make_handle(const struct fl_alarm *self)
 {
+    LoopObject *loop = self->loop;
     struct fl_alarm_call call;
-    if (kind->call(loop->state, target, value, &call) < 0) {
+    if (describe(self, &call) < 0) {
         return NULL;
     }
     HandleObject *handle = fl_handle_alloc(
@@ -323,7 +330,7 @@ make_handle(
         ((TimerHandleObject *)(void *)handle)->timer =
             (struct fl_timer){.where = FL_TIMER_OUT};
         if (fl_handle_fill(
-                handle, loop, call.callback, call.args, call.n_args, context
+                handle, loop, call.callback, call.args, call.n_args, self->context
             ) < 0) {
             Py_CLEAR(handle);
         }
@@ -360,12 +367,13 @@ fl_alarm_run(LoopObject *loop, uintptr_t word)
         status = run_handle(was.handle); /* escapes */
     }
     else {
-        status = was.kind->ring(loop, was.target, was.value, was.context); /* escapes */
-        if (status < 0 && !fl_error_is_exit()) {
+        status = was.slot != NULL && was.kind->ring_of != NULL
+                     ? was.kind->ring_of(loop, was.slot, was.context)
+                     : was.kind->ring(loop, was.target, was.value, was.context);
+        if (status < 0 && !fl_error_is_exit()) { /* escaped */
             PyObject *exc = fl_error_take();
-            HandleObject *made = (HandleObject *)(void *)make_handle(
-                loop, was.kind, was.target, was.value, was.context
-            );
+            was.slot = NULL;
+            HandleObject *made = (HandleObject *)(void *)make_handle(&was);
             status = fl_handle_report_as(made, loop, exc); /* escapes */
         }
     }
@@ -395,14 +403,24 @@ fl_alarm_in_context(PyObject *snapshot, int (*what)(PyObject *target), PyObject 
 
 /* ---- being looked at ---- */
 
+static void
+put_handle(
+    const struct fl_alarm *self, struct fl_alarm_slot *slot, TimerHandleObject *handle
+)
+{
+    slot->handle = Py_NewRef((PyObject *)handle);
+    if (self->kind->shown != NULL) {
+        self->kind->shown(slot);
+    }
+}
+
 /* Has the handle be in the timers in the alarm's stead. To be called while the garbage
  * collector, which may end the alarm, is disabled. 0, or -1. */
 static int
 become_handle(struct fl_alarm *self)
 {
     LoopObject *loop = self->loop;
-    TimerHandleObject *handle =
-        make_handle(loop, self->kind, self->target, self->value, self->context);
+    TimerHandleObject *handle = make_handle(self);
     if (handle == NULL) {
         return -1;
     }
@@ -410,7 +428,7 @@ become_handle(struct fl_alarm *self)
     struct fl_alarm_slot *slot = self->slot;
     detach(self);
     if (slot != NULL) {
-        slot->handle = Py_NewRef((PyObject *)handle);
+        put_handle(self, slot, handle);
     }
     alarm_clear(self); /* the handle holds the same */
     alarm_free(loop, self);
@@ -421,8 +439,7 @@ become_handle(struct fl_alarm *self)
 static int
 get_handle(struct fl_alarm *self)
 {
-    TimerHandleObject *handle =
-        make_handle(self->loop, self->kind, self->target, self->value, self->context);
+    TimerHandleObject *handle = make_handle(self);
     if (handle == NULL) {
         return -1;
     }
@@ -430,8 +447,9 @@ get_handle(struct fl_alarm *self)
     handle->timer.sequence = self->timer.sequence;
     fl_handle_settle(&handle->base);
     self->handle = (PyObject *)handle;
-    self->slot->handle = Py_NewRef((PyObject *)handle);
+    struct fl_alarm_slot *slot = self->slot;
     detach(self);
+    put_handle(self, slot, handle);
     return 0;
 }
 

@@ -12,6 +12,14 @@
 
 #include "core/loop/loop.h"
 
+struct fl_alarm;
+
+/* Lies in the object that set the alarm; zeroed it holds none. */
+struct fl_alarm_slot {
+    struct fl_alarm *alarm;
+    PyObject *handle; /* owned; instead of an alarm */
+};
+
 /* What a handle would call. */
 struct fl_alarm_call {
     PyObject *callback; /* owned */
@@ -26,17 +34,17 @@ struct fl_alarm_kind {
     int (*ring)(LoopObject *loop, PyObject *target, PyObject *value, PyObject *context);
     /* 0, or -1 with an exception. */
     int (*call)(
-        const struct fl_state *state, PyObject *target, PyObject *value,
+        struct fl_state *state, PyObject *target, PyObject *value,
         struct fl_alarm_call *call
     );
-};
-
-struct fl_alarm;
-
-/* Lies in the object that set the alarm; zeroed it holds none. */
-struct fl_alarm_slot {
-    struct fl_alarm *alarm;
-    PyObject *handle; /* owned; instead of an alarm */
+    /* For a kind that needs it, or NULL: the same two for an alarm that a slot holds,
+     * ... */
+    int (*ring_of)(LoopObject *loop, struct fl_alarm_slot *slot, PyObject *context);
+    int (*call_of)(
+        struct fl_alarm_slot *slot, double when_s, struct fl_alarm_call *call
+    );
+    /* ... and what comes when the slot holds the handle that was made of it. */
+    void (*shown)(struct fl_alarm_slot *slot);
 };
 
 /* What it is about: the references are its own while it waits. */
@@ -46,6 +54,13 @@ struct fl_alarm_about {
     PyObject *value; /* or NULL */
     bool plain;      /* if not, it is a handle */
 };
+
+/* Has it ring at that time of a loop that fl_alarm_loop() answers, as one that is
+ * plain. The slot is empty. 0, or -1 with MemoryError. */
+int fl_alarm_set(
+    struct fl_alarm_slot *slot, LoopObject *loop, double when_s,
+    const struct fl_alarm_about *about
+);
 
 /* As loop.call_later(delay, ...), loop.call_at(when, ...) and loop.call_soon(...), of a
  * loop of any kind. The slot is empty. escapes. 0, or -1 with an exception. */
