@@ -581,7 +581,7 @@ def test_wait_for_shows_its_timeout(run, mod):
         for late in (
             await shown(lambda *_: None, 0.05),
             await shown(lambda timeout, handle, _: timeout.reschedule(0)),
-            await shown(lambda timeout, handle, _: handle._run()),
+            await shown(lambda _, handle, __: (handle._run(), handle.cancel())),
         ):
             assert late[0][0] == ("TimeoutError", "", "CancelledError", True)
             assert late[1:] == (True, None, 0)
