@@ -43,14 +43,16 @@ NO_LOOK = {
         fl_transport_fill_extra:self->extra look_at_socket:self->address
         look_at_socket:self->has_address look_at_socket:self->is_connected
         open_signal_pair:self->signal_watch.on_ready take_task_keyword:args->eager_start
-        watch_internal:watch->fd""",
+        watch_internal:watch->fd fl_timeout_entered:self->task
+        fl_timeout_entered:self->cancelling""",
     "one at a time can get there": """
         iterate_inside:self->last_step_ticks iterate_recorded:self->last_step_ticks
         iterate_recorded:self->end_of_drain setup:self->last_step_ticks
         fl_current_publish:loop->stale_task fl_loop_take_wakeup_fd:self->took_wakeup_fd
         fl_aio_wait:self->iterator look_for:call->reached
         read_all_step:call->reached op_wait:self->future setup:self->thread_id
-        setup:self->outer_loop end:loop->current_handle""",
+        setup:self->outer_loop end:loop->current_handle set_alarm:self->cancelling
+        look_at_clock:self->clock_ticks look_at_clock:self->clock_s""",
     "what came in between has gone before": "run_watched:self->running",
     "found anew, of the same recording": """
         fl_record_look:recorded->at_poll fl_record_look:recorded->n_polls

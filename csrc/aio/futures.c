@@ -169,7 +169,14 @@ fl_aio_running_loop(const struct fl_state *state)
         return Py_NewRef(loop != NULL ? loop : Py_None);
     }
 #endif
-    return PyObject_CallNoArgs(state->get_running_loop);
+    PyObject *function = state->get_running_loop;
+    if (PyCFunction_CheckExact(function) &&
+        PyCFunction_GET_FLAGS(function) == METH_NOARGS) {
+        /* fast: what a call comes to, without its rounds (60 instructions) */
+        PyCFunction get = PyCFunction_GET_FUNCTION(function);
+        return FL_SLOT_POINTER(get(PyCFunction_GET_SELF(function), NULL));
+    }
+    return PyObject_CallNoArgs(function);
 }
 
 /* asyncio's helpers look the function up where tasks in Python replace it: borrowed. */
