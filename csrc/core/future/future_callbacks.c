@@ -21,7 +21,11 @@
 static int
 append_to_list(FutureObject *self, PyObject *callback, PyObject *context)
 {
-    PyObject *pair = PyTuple_Pack(2, callback, context);
+    PyObject *pair = PyTuple_New(2); /* fast: PyTuple_Pack takes 30 instructions more */
+    if (pair != NULL) {
+        PyTuple_SET_ITEM(pair, 0, Py_NewRef(callback));
+        PyTuple_SET_ITEM(pair, 1, Py_NewRef(context));
+    }
     if (pair != NULL && self->callbacks == NULL) {
         PyObject *list = PyList_New(0); /* escapes: it may collect garbage */
         if (self->callbacks == NULL) {  /* looked again */
