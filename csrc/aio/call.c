@@ -91,6 +91,18 @@ call_clear(PyObject *op)
     return 0;
 }
 
+/* Of the StopIteration(True) that is kept: who has caught it, by hand, has it alone, and
+ * its traceback leads to all that was running. */
+static inline void
+let_true_go(struct fl_state *state)
+{
+    PyObject *kept = state->aio.stop_true;
+    if (kept != NULL && (Py_REFCNT(kept) != 1 ||
+                         ((PyStopIterationObject *)(void *)kept)->traceback != NULL)) {
+        Py_CLEAR(state->aio.stop_true); /* escapes */
+    }
+}
+
 static void
 call_dealloc(PyObject *op)
 {
@@ -104,6 +116,7 @@ call_dealloc(PyObject *op)
     PyObject_GC_UnTrack(op);
     fl_coroutine_end(&self->base); /* escapes */
     fl_stop_gone(state, op);       /* escapes */
+    let_true_go(state);            /* escapes */
     if (state->aio.free_calls.count >= FL_FREELIST_IDLE ||
         !fl_freelist_keep_unless(
             &state->aio.free_calls, op, LINK, self->base.finalized
