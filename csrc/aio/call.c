@@ -91,8 +91,8 @@ call_clear(PyObject *op)
     return 0;
 }
 
-/* Of the StopIteration(True) that is kept: who has caught it, by hand, has it alone, and
- * its traceback leads to all that was running. */
+/* Of the StopIteration(True) that is kept: who has caught it, by hand, has it alone,
+ * and its traceback leads to all that was running. */
 static inline void
 let_true_go(struct fl_state *state)
 {
