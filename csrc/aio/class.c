@@ -276,21 +276,20 @@ fl_aio_repr(PyObject *op, PyObject *extra, PyObject *waiters)
 PyObject *
 fl_aio_stock_repr(PyObject *stock, PyObject *op)
 {
-    PyObject *repr =
-        fl_aio_stock_noargs(stock, ((AioObject *)op)->state->str___repr__, op);
-    PyObject *ours = repr == NULL ? NULL : PyUnicode_FromString("<fastloop.aio.");
-    if (ours != NULL && PyUnicode_Check(repr)) {
-        Py_ssize_t size = PyUnicode_GET_LENGTH(repr);
-        Py_ssize_t found = PyUnicode_Tailmatch(repr, ours, 0, size, -1);
-        PyObject *rest =
-            found <= 0 ? NULL
-                       : PyUnicode_Substring(repr, PyUnicode_GET_LENGTH(ours), size);
-        if (rest != NULL) {
-            Py_SETREF(repr, PyUnicode_FromFormat("<asyncio.locks.%U", rest));
-            Py_DECREF(rest);
-        }
+    static const char ours[] = "<fastloop.aio.";
+    PyObject *name = ((AioObject *)op)->state->str___repr__;
+    PyObject *repr = fl_aio_stock_noargs(stock, name, op);
+    if (repr == NULL || !PyUnicode_Check(repr)) {
+        return repr;
     }
-    Py_XDECREF(ours);
+    const char *text = PyUnicode_AsUTF8(repr);
+    if (text == NULL) {
+        Py_CLEAR(repr);
+    }
+    else if (strncmp(text, ours, sizeof ours - 1) == 0) {
+        const char *rest = text + sizeof ours - 1;
+        Py_SETREF(repr, PyUnicode_FromFormat("<asyncio.locks.%s", rest));
+    }
     return repr;
 }
 
