@@ -249,6 +249,20 @@ def test_init_again(kit):
     assert ran == ["first", "second"]
 
 
+def test_init_again_fails_while_it_runs(fast_loop):
+    """In a thread without a loop. asyncio's task has none then either, and crashes."""
+
+    async def main():
+        coro = nothing()
+        with pytest.raises(RuntimeError):
+            await asyncio.to_thread(asyncio.current_task().__init__, coro)
+        coro.close()
+        await asyncio.sleep(0)
+        return asyncio.current_task().get_loop()
+
+    assert fast_loop.run_until_complete(main()) is fast_loop
+
+
 def test_a_subclass(kit):
     class Sub(kit.Task):
         def __init__(self, coro, **keywords):

@@ -83,14 +83,16 @@ loop_is_in_debug(FutureObject *self, const struct fl_state *state)
     ); /* escapes */
 }
 
+/* Steals loop: a task may be in a step meanwhile, and is never without one. */
 static void
-start_over(FutureObject *self)
+start_over(FutureObject *self, PyObject *loop)
 {
-    PyObject *loop = self->loop;
-    self->loop = NULL;
-    clear_references(self); /* escapes */
+    PyObject *former = self->loop;
+    self->loop = loop;
+    self->status = FL_FUTURE_PENDING; /* nobody is to read what goes */
+    clear_references(self);           /* escapes */
     fl_future_reset(self);
-    Py_XDECREF(loop); /* escapes */
+    Py_DECREF(former); /* escapes */
 }
 
 int
@@ -100,26 +102,25 @@ fl_future_init(FutureObject *self, PyObject *loop)
     if (state == NULL) {
         return -1;
     }
-    if (self->loop != NULL) {
-        if (state->types.refuses_init_again) {
-            PyErr_Format(
-                PyExc_RuntimeError, "%s object is already initialized",
-                Py_TYPE(self)->tp_name
-            );
-            return -1;
-        }
-        start_over(self);
+    if (self->loop != NULL && state->types.refuses_init_again) {
+        PyErr_Format(
+            PyExc_RuntimeError, "%s object is already initialized",
+            Py_TYPE(self)->tp_name
+        );
+        return -1;
     }
-    if (loop == NULL || loop == Py_None) {
-        loop = PyObject_CallNoArgs(state->get_event_loop); /* escapes */
-        if (loop == NULL) {
-            return -1;
-        }
+    loop = loop == NULL || loop == Py_None
+               ? PyObject_CallNoArgs(state->get_event_loop) /* escapes */
+               : Py_NewRef(loop);
+    if (loop == NULL) {
+        return -1;
+    }
+    if (self->loop == NULL) {
+        self->loop = loop;
     }
     else {
-        Py_INCREF(loop);
+        start_over(self, loop); /* escapes */
     }
-    Py_XSETREF(self->loop, loop);
     int debug = loop_is_in_debug(self, state);
     return debug <= 0 ? debug : start_in_debug(self, state);
 }
