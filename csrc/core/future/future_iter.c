@@ -5,7 +5,6 @@
 #include "core/future/future_iter.h"
 
 #include "py/await/awaitable.h"
-#include "py/await/stop.h"
 #include "py/state/tables.h"
 
 typedef struct {
@@ -62,8 +61,7 @@ iter_dealloc(PyObject *op)
     PyTypeObject *type = Py_TYPE(op);
     struct fl_state *state = ((FutureIterObject *)op)->state;
     PyObject_GC_UnTrack(op);
-    iter_clear(op);          /* escapes */
-    fl_stop_gone(state, op); /* escapes */
+    iter_clear(op);
     if (type != state->future_iter_type ||
         !fl_freelist_keep(&state->types.free_iters, op, LINK)) {
         PyObject_GC_Del(op);
@@ -119,7 +117,7 @@ iter_next(PyObject *op)
 {
     PyObject *result;
     PySendResult status = iter_am_send(op, Py_None, &result);
-    return fl_stop_or_next(((FutureIterObject *)op)->state, op, status, result);
+    return fl_sent_to_next(status, result);
 }
 
 PyDoc_STRVAR(

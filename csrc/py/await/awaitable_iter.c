@@ -52,9 +52,11 @@ static PyObject *
 iter_next(PyObject *op)
 {
     PyObject *coroutine = Py_NewRef(coroutine_of(op));
-    PyObject *result = FL_SLOT_POINTER(Py_TYPE(coroutine)->tp_iternext(coroutine));
-    Py_DECREF(coroutine);
-    return result;
+    PyObject *result;
+    /* by hand: no StopIteration that is kept */
+    PySendResult status = fl_coroutine_send(coroutine, Py_None, &result);
+    Py_DECREF(coroutine); /* escapes */
+    return fl_sent_to_next(status, result);
 }
 
 PyDoc_STRVAR(send_doc, "send($self, value, /)\n--\n\nAs the coroutine's.");
