@@ -231,6 +231,29 @@ def test_a_comparison_that_raises_loses_nothing(mod, run):
     run(main())
 
 
+def test_a_number_of_unfinished_items_that_is_set(mod, run):
+    """The event that join() waits for is asked, not the number."""
+
+    async def main():
+        queue = mod.Queue()
+        queue._unfinished_tasks = 5
+        await asyncio.wait_for(queue.join(), 10)
+        queue.put_nowait(None)
+        queue._unfinished_tasks = 2
+        joining = asyncio.create_task(queue.join())
+        await turns()
+        queue.task_done()
+        await turns()
+        assert not joining.done()
+        queue.task_done()
+        await joining
+        del queue._unfinished_tasks
+        with pytest.raises(AttributeError, match="_unfinished_tasks"):
+            queue.put_nowait(None)
+
+    run(main())
+
+
 def test_a_comparison_that_uses_the_queue(mod, run):
     async def main():
         queue = mod.PriorityQueue()

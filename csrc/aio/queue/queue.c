@@ -270,6 +270,29 @@ get_finished(PyObject *op, void *Py_UNUSED(closure))
     return Py_NewRef(self->finished);
 }
 
+static PyObject *
+get_unfinished(PyObject *op, void *Py_UNUSED(closure))
+{
+    PyObject *unfinished = queue_of(op)->unfinished;
+    if (unfinished == NULL) {
+        return PyErr_Format(PyExc_AttributeError, "_unfinished_tasks");
+    }
+    return Py_NewRef(unfinished);
+}
+
+/* Who sets the number leaves the event as it is, so it must be there. */
+static int
+set_unfinished(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
+{
+    PyObject *event = get_finished(op, NULL); /* escapes */
+    if (event == NULL) {
+        return -1;
+    }
+    Py_DECREF(event);                                        /* escapes */
+    Py_XSETREF(queue_of(op)->unfinished, Py_XNewRef(value)); /* escapes */
+    return 0;
+}
+
 static PySendResult
 join_start(AioCallObject *call, PyObject **result)
 {
@@ -467,18 +490,19 @@ static PyGetSetDef queue_getset[] = {
     FL_AIO_DEQUE("_putters", QueueObject, putters),
     {"_queue", get_items, fl_aio_set_deque, NULL, QUEUE_FIELD(queue)},
     {"_finished", get_finished, fl_aio_set_deque, NULL, QUEUE_FIELD(finished)},
+    {"_unfinished_tasks", get_unfinished, set_unfinished, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMemberDef queue_members[] = {
     FL_AIO_MEMBER("_loop", QueueObject, base.loop),
     FL_AIO_MEMBER("_maxsize", QueueObject, maxsize),
-    FL_AIO_MEMBER("_unfinished_tasks", QueueObject, unfinished),
     FL_AIO_MEMBER("_is_shutdown", QueueObject, is_shutdown),
     FL_AIO_MEMBER(FL_AIO_HIDDEN "getters", QueueObject, getters),
     FL_AIO_MEMBER(FL_AIO_HIDDEN "putters", QueueObject, putters),
     FL_AIO_MEMBER(FL_AIO_HIDDEN "queue", QueueObject, queue),
     FL_AIO_MEMBER(FL_AIO_HIDDEN "finished", QueueObject, finished),
+    FL_AIO_MEMBER(FL_AIO_HIDDEN "unfinished", QueueObject, unfinished),
     {NULL, 0, 0, 0, NULL},
 };
 
