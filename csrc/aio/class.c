@@ -338,3 +338,20 @@ fl_aio_getstate(PyObject *op, PyObject *Py_UNUSED(ignored))
     Py_XDECREF(values);
     return state;
 }
+
+const char fl_aio_reduce_ex_doc[] =
+    "__reduce_ex__($self, protocol, /)\n--\n\n"
+    "Return how copy and pickle are to make the object anew.";
+
+PyObject *
+fl_aio_reduce_ex(PyObject *op, PyObject *protocol)
+{
+    long number = PyLong_AsLong(protocol); /* escapes */
+    if (number == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    return PyObject_CallMethod(
+        (PyObject *)&PyBaseObject_Type, "__reduce_ex__", "Ol", op,
+        number < 2 ? 2 : number
+    ); /* escapes */
+}

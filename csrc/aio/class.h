@@ -94,7 +94,15 @@ PyObject *fl_aio_stock_repr(PyObject *stock, PyObject *op);
 PyObject *fl_aio_getstate(PyObject *op, PyObject *ignored);
 extern const char fl_aio_getstate_doc[];
 
-#define FL_AIO_METHODS \
-    {"__getstate__", fl_aio_getstate, METH_NOARGS, fl_aio_getstate_doc}
+/* __reduce_ex__(protocol): object's of protocol 2 for the older ones too, which take
+ * a type in C for one without a state. */
+PyObject *fl_aio_reduce_ex(PyObject *op, PyObject *protocol);
+extern const char fl_aio_reduce_ex_doc[];
+
+#define FL_AIO_METHODS                                                   \
+    {"__getstate__", fl_aio_getstate, METH_NOARGS, fl_aio_getstate_doc}, \
+    {                                                                    \
+        "__reduce_ex__", fl_aio_reduce_ex, METH_O, fl_aio_reduce_ex_doc  \
+    }
 
 #endif

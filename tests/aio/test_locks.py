@@ -347,8 +347,9 @@ def test_other_attributes_weak_references_and_copies(mod):
             clone = copy.copy(thing)
             assert (type(clone), clone.mine) == (type(thing), 1)
             assert clone.locked() == thing.locked()
-    clone = pickle.loads(pickle.dumps(mod.Semaphore(7)))
-    assert clone._value == 7
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        clone = pickle.loads(pickle.dumps(mod.Semaphore(7), protocol))
+        assert clone._value == 7
 
 
 def test_init_again(mod, run):

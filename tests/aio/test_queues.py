@@ -417,8 +417,9 @@ def test_copies_cycles_and_weak_references(mod):
     clone = copy.copy(mod.Queue(3))
     clone.put_nowait(1)
     assert (clone.qsize(), clone.maxsize, type(clone)) == (1, 3, mod.Queue)
-    clone = pickle.loads(pickle.dumps(mod.LifoQueue(2)))
-    assert (clone.maxsize, clone.qsize()) == (2, 0)
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        clone = pickle.loads(pickle.dumps(mod.LifoQueue(2), protocol))
+        assert (clone.maxsize, clone.qsize()) == (2, 0)
 
     class Seen:
         pass
