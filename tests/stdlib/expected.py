@@ -141,11 +141,6 @@ FAILS = [
         "puts a mock in asyncio.unix_events for the module sys",
     ),
     Fails(
-        "test_unix_events.SelectorEventLoopSignalTests."
-        "test_handle_signal_cancelled_handler",
-        "counts calls of _add_callback_signalsafe",
-    ),
-    Fails(
         "test_unix_events.SelectorEventLoopSignalTests.test_remove_signal_handler",
         SIGNAL,
     ),
