@@ -31,19 +31,51 @@ class Interrupted(Exception):
     pass
 
 
+class Interrupts:
+    """The first Ctrl-C is passed on to the program, the next one kills it.
+
+    Nothing is raised where it comes, which may be between two programs, or where one
+    is about to be started.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.group = 0  # of the program's processes, 0 while there is none
+        for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+            signal.signal(number, self._came)
+
+    def _came(self, *ignored: object) -> None:
+        self.count += 1
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        if self.count and self.group:
+            with suppress(ProcessLookupError):
+                number = signal.SIGINT if self.count == 1 else signal.SIGKILL
+                os.killpg(self.group, number)
+
+    def begin(self, group: int) -> None:
+        self.group = group
+        self._pass_on()
+
+    def end(self) -> None:
+        self.group = 0
+        if self.count:
+            raise Interrupted
+
+
 def compare(line: CommandLine, words: list[str]) -> int:
     """Run it both ways, in turns; return 0 if both did the same, else 1."""
     if line.run not in (_program.run_path, _program.run_module, _program.run_command):
         fail("--compare wants a script, -m module or -c code, to run it twice")
-    for number in signal.SIGTERM, signal.SIGHUP:
-        signal.signal(number, signal.default_int_handler)
+    interrupts = Interrupts()
     commands = _commands(line, words)
     runs: list[list[Run]] = [[], []]
     feed = _input()
     try:
         for turn in range(1, line.settings.compare + 1):
             for label, command, those in zip(LABELS, commands, runs, strict=True):
-                run = _run(command, label, feed)
+                run = _run(command, label, feed, interrupts)
                 those.append(run)
                 _say(f"run {turn}, {label:8} {run.wall_s:8.2f} s, {run.end}")
     except Interrupted:
@@ -75,7 +107,9 @@ def _input() -> IO[bytes] | None:
     return None
 
 
-def _run(command: list[str], label: str, feed: IO[bytes] | None) -> Run:
+def _run(
+    command: list[str], label: str, feed: IO[bytes] | None, interrupts: Interrupts
+) -> Run:
     environment = dict(os.environ)
     if label == "python":
         for name in "CHILDREN", "ACCELERATE", "WATCH", "TIMELINE":
@@ -91,7 +125,7 @@ def _run(command: list[str], label: str, feed: IO[bytes] | None) -> Run:
             env=environment,
             process_group=0,  # Ctrl-C reaches it by us, and once
         )
-        status, cpu_s = _wait(process)
+        status, cpu_s = _wait(process, interrupts)
         wall_s = time.perf_counter() - start
         if feed:
             feed.seek(place)
@@ -99,21 +133,14 @@ def _run(command: list[str], label: str, feed: IO[bytes] | None) -> Run:
         return Run(end, wall_s, cpu_s, _lines(output), _lines(errors))
 
 
-def _wait(process: "subprocess.Popen[bytes]") -> tuple[int, float]:
+def _wait(
+    process: "subprocess.Popen[bytes]", interrupts: Interrupts
+) -> tuple[int, float]:
     """Return the exit status, and the seconds of CPU of it and its own children."""
-    interrupts = 0
-    while True:
-        try:
-            _, code, used = os.wait4(process.pid, 0)
-            break
-        except KeyboardInterrupt:
-            interrupts += 1
-            with suppress(ProcessLookupError):
-                number = signal.SIGINT if interrupts == 1 else signal.SIGKILL
-                os.killpg(process.pid, number)
+    interrupts.begin(process.pid)
+    _, code, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(code)
-    if interrupts:
-        raise Interrupted
+    interrupts.end()
     return process.returncode, used.ru_utime + used.ru_stime
 
 
