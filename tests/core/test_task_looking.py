@@ -9,6 +9,8 @@ import weakref
 
 import pytest
 
+from tests.support import own_types
+
 
 async def nothing():
     pass
@@ -249,6 +251,7 @@ def test_init_again(kit):
     assert ran == ["first", "second"]
 
 
+@own_types
 def test_init_again_fails_while_it_runs(fast_loop):
     """In a thread without a loop. asyncio's task has none then either, and crashes."""
 
