@@ -50,6 +50,7 @@ WORDS = {
     "mem_task": "a waiting task",
     "mem_timer": "a pending timer",
     "mem_conn": "an idle connection",
+    "mem_streams": "the same with its reader and writer",
     "io_fairness": "turns a ready socket waits, at worst",
     "io_fairness_time": "time a ready socket waits",
     "io_fairness_first": "turns it waits after other I/O",
