@@ -293,20 +293,22 @@ def test_while_c_code_keeps_the_gil(fast_kind, capsys):
         assert code == 9 and not found["gil"] and found["loops"][0]["steps"] >= 0
 
 
-def test_classes_that_fail(fast_kind, capsys):
-    """A task class of the program's that can't say its name."""
-    program = """
-class Nameless(asyncio.Task):
+OWN_TASK = """
+class Own(asyncio.Task):
     def get_name(self):
-        raise ZeroDivisionError
+        {}
 async def main():
-    task = Nameless(asyncio.sleep(60))
+    task = Own(asyncio.sleep(60))
     await asyncio.sleep(0)
     print("ready", flush=True)
     await task
 fastloop.run(main())
 """
-    with Program(program) as other:
+
+
+def test_classes_that_fail(fast_kind, capsys):
+    """A task class of the program's that can't say its name."""
+    with Program(OWN_TASK.format("raise ZeroDivisionError")) as other:
         code, out = run_main(capsys, other.pid)
     assert code == 0
     assert out.startswith("2 tasks in") and "\n? (sleep): waiting for sleep at " in out
@@ -315,19 +317,7 @@ fastloop.run(main())
 
 def test_an_answer_that_takes_long(fast_kind, capsys):
     """Once Python is at it, it has more than the second that it had to begin."""
-    program = """
-class Slow(asyncio.Task):
-    def get_name(self):
-        time.sleep(1.2)
-        return "slow"
-async def main():
-    task = Slow(asyncio.sleep(60))
-    await asyncio.sleep(0)
-    print("ready", flush=True)
-    await task
-fastloop.run(main())
-"""
-    with Program(program) as other:
+    with Program(OWN_TASK.format("time.sleep(1.2); return 'slow'")) as other:
         code, out = run_main(capsys, other.pid)
     assert code == 0
     assert "\nslow (sleep): waiting for sleep at " in out

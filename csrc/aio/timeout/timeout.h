@@ -64,6 +64,9 @@ bool fl_timeout_is_plain(PyObject *op);
 /* What _on_timeout does of one that is entered. escapes. 0 or -1. */
 int fl_timeout_expire(TimeoutObject *self);
 
+/* As fl_alarm_kind's call, of a Timeout. 0, or -1 with an exception. */
+int fl_timeout_describe(PyObject *op, struct fl_alarm_call *call);
+
 /* Has it expire when its time comes. The slot is empty. escapes. 0 or -1. */
 int fl_timeout_schedule(TimeoutObject *self, PyObject *loop);
 

@@ -42,16 +42,23 @@ ring(LoopObject *loop, PyObject *target, PyObject *Py_UNUSED(value), PyObject *c
                : fl_alarm_in_context(context, expire_object, target);
 }
 
+int
+fl_timeout_describe(PyObject *op, struct fl_alarm_call *call)
+{
+    const struct fl_state *state = fl_timeout_of(op)->base.state;
+    *call = (struct fl_alarm_call){
+        .callback = PyObject_GetAttr(op, state->str__on_timeout),
+    };
+    return call->callback == NULL ? -1 : 0;
+}
+
 static int
 describe(
-    struct fl_state *state, PyObject *target, PyObject *Py_UNUSED(value),
+    struct fl_state *Py_UNUSED(state), PyObject *target, PyObject *Py_UNUSED(value),
     struct fl_alarm_call *call
 )
 {
-    *call = (struct fl_alarm_call){
-        .callback = PyObject_GetAttr(target, state->str__on_timeout),
-    };
-    return call->callback == NULL ? -1 : 0;
+    return fl_timeout_describe(target, call);
 }
 
 static const struct fl_alarm_kind timeout_alarm = {

@@ -81,23 +81,10 @@ ring_of(LoopObject *loop, struct fl_alarm_slot *slot, PyObject *context)
 }
 
 static int
-describe_timeout(PyObject *timeout, struct fl_alarm_call *call)
-{
-    *call = (struct fl_alarm_call){
-        .callback =
-            timeout == NULL
-                ? NULL
-                : PyObject_GetAttr(
-                      timeout, fl_timeout_of(timeout)->base.state->str__on_timeout
-                  ),
-    };
-    return call->callback == NULL ? -1 : 0;
-}
-
-static int
 describe_of(struct fl_alarm_slot *slot, double when_s, struct fl_alarm_call *call)
 {
-    return describe_timeout(need_timeout(call_of(slot), when_s), call);
+    PyObject *timeout = need_timeout(call_of(slot), when_s);
+    return timeout == NULL ? -1 : fl_timeout_describe(timeout, call);
 }
 
 /* The handle is the Timeout's. */
@@ -126,7 +113,7 @@ describe(
 )
 {
     PyObject *timeout = fl_timeout_entered(state, Py_None, task, 0);
-    int status = describe_timeout(timeout, call);
+    int status = timeout == NULL ? -1 : fl_timeout_describe(timeout, call);
     Py_XDECREF(timeout);
     return status;
 }

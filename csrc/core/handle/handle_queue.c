@@ -24,12 +24,18 @@ fl_sched_ask(
     return fl_call_status(handle);
 }
 
+static bool
+is_of_ours(const LoopObject *loop, PyObject *handle)
+{
+    const PyTypeObject *type = Py_TYPE(handle);
+    return type == loop->state->handle_type || type == loop->state->timer_handle_type ||
+           type == loop->state->threadsafe_handle_type;
+}
+
 int
 fl_handle_is_cancelled(const LoopObject *loop, PyObject *handle)
 {
-    PyTypeObject *type = Py_TYPE(handle);
-    if (type == loop->state->handle_type || type == loop->state->timer_handle_type ||
-        type == loop->state->threadsafe_handle_type) {
+    if (is_of_ours(loop, handle)) {
         return ((HandleObject *)handle)->cancelled;
     }
     return fl_call_truth(PyObject_GetAttrString(handle, "_cancelled")); /* escapes */
@@ -40,9 +46,7 @@ PyObject *
 fl_loop_add_callback(PyObject *op, PyObject *handle)
 {
     LoopObject *self = (LoopObject *)op;
-    PyTypeObject *type = Py_TYPE(handle);
-    if (type == self->state->handle_type || type == self->state->timer_handle_type ||
-        type == self->state->threadsafe_handle_type) {
+    if (is_of_ours(self, handle)) {
         fl_handle_settle((HandleObject *)handle); /* it may be queued already */
         if (!((HandleObject *)handle)->cancelled &&
             fl_loop_push(self, (uintptr_t)handle | FL_ENTRY_HANDLE) == 0) {
