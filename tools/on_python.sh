@@ -79,7 +79,7 @@ build_if_changed() {
     local sources=(setup.py $(find csrc -name '*.[ch]' | sort))
     module=fastloop/_core.$("$python" -c "$soabi").so
     wanted=$(hash_of "${sources[@]}")
-    if ! up_to_date "$venv/built" "$wanted $(sha256sum <"$module" 2>/dev/null)"; then
+    if ! up_to_date "$venv/built" "$wanted $({ sha256sum <"$module"; } 2>/dev/null)"; then
         "$bin/python" setup.py -q build_ext --inplace
         echo "$wanted $(sha256sum <"$module")" >"$venv/built"
     fi

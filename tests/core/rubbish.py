@@ -495,7 +495,7 @@ def main():
     kind, *only = sys.argv[1:]
     make, use = KINDS[kind]
     faulthandler.enable()
-    faulthandler.dump_traceback_later(240, exit=True)
+    faulthandler.dump_traceback_later(240 * SLOWER, exit=True)
     signal.signal(signal.SIGALRM, on_alarm)
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)

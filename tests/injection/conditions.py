@@ -16,6 +16,19 @@ class Overridden(aio.Condition):
         super()._notify(n)
 
 
+def started(coro):
+    """A task that tells at once of its fault, for which the others may wait in vain."""
+
+    def tell(task):
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, MemoryError):
+            task.get_loop().call_exception_handler({"exception": error})
+
+    task = asyncio.ensure_future(coro)
+    task.add_done_callback(tell)
+    return task
+
+
 async def ended(tasks):
     """Raises what one of them has raised, but for cancellations."""
     for task in tasks:
@@ -38,7 +51,7 @@ async def wait_in(condition):
 
 async def used(condition):
     """Notified, cancelled, cancelled while it waits for the lock again."""
-    tasks = [asyncio.ensure_future(wait_in(condition)) for _ in range(4)]
+    tasks = [started(wait_in(condition)) for _ in range(4)]
     try:
         await turns(3)
         tasks[0].cancel()
@@ -69,7 +82,7 @@ async def conditions_of_a_subclass():
         async with condition:
             await condition.wait_for(lambda: next(times))
 
-    tasks = [asyncio.ensure_future(met())]
+    tasks = [started(met())]
     try:
         for _ in range(2):
             await turns(3)
@@ -102,7 +115,7 @@ async def conditions_whose_lock_is_taken_otherwise():
         if condition.locked():
             condition.release()
 
-    tasks = [asyncio.ensure_future(wait()) for _ in range(2)]
+    tasks = [started(wait()) for _ in range(2)]
     try:
         await turns(3)
         async with condition:
@@ -135,7 +148,7 @@ async def coroutines_looked_at():
     ]  # fmt: skip
     if hasattr(aio.as_completed([]), "__anext__"):
         coros.append(aiter(aio.as_completed([future])).__anext__())
-    tasks = [asyncio.ensure_future(coro) for coro in coros]
+    tasks = [started(coro) for coro in coros]
     try:
         for _ in range(3):
             for coro, task in zip(coros, tasks, strict=True):

@@ -30,8 +30,9 @@ UNSEEN = {
         "a pipe whose number cannot be had is one that was closed": """
             net/pipe/pipe.c fl_pipe_fd""",
         "its turn comes at once, and meets the failure": """
-            core/run/loop_turns.c fl_nested_is_entered  core/run/loop_turns.c is_old
-            core/run/loop_turns.c task_of""",
+            core/run/loop_turns.c is_old  core/run/loop_turns.c task_of""",
+        "it waits as one whose context is entered": """
+            core/run/loop_turns.c fl_nested_is_entered""",
         "what nobody can hear of does not wait for others": """
             net/audit.c fl_audit_listen  net/audit.c fl_audit_add_hook""",
         "a slow step stays without a name, or is called after its type": """

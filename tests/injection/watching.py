@@ -37,12 +37,14 @@ async def lints_of_futures_and_tasks():
 def a_loop_that_is_stuck(loop):
     """As another thread finds it, and a call of that thread's that is unsafe."""
     wrong = []
+    over = threading.Event()
 
     def work():
         try:
             end = time.monotonic() + 5
             while not _core._watch_stuck() and time.monotonic() < end:
-                time.sleep(0.001)
+                if over.wait(0.001):
+                    break
             _core._watch_loops()
             loop.call_soon(int)
         except BaseException as exc:
@@ -53,8 +55,11 @@ def a_loop_that_is_stuck(loop):
     with fastloop.watch(60):
         thread = threading.Thread(target=work)
         thread.start()
-        loop.run_forever()
-        thread.join()
+        try:
+            loop.run_forever()
+        finally:
+            over.set()
+            thread.join()
     if wrong:
         raise wrong[0]
 
