@@ -8,6 +8,9 @@
 void check_register(const char *name, void (*run)(void));
 _Noreturn void check_failed(const char *file, int line, const char *condition);
 
+/* Ends the case: what it is about is not here. Exit status 77. */
+_Noreturn void check_passed_over(const char *reason);
+
 /* Calls that the floors make, and may be told to fail (see check.c). */
 enum fault_call {
     FAULT_ALLOC, /* malloc, calloc, realloc */
