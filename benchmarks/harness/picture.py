@@ -38,6 +38,9 @@ MARKERS = {"limit": "|", "floor": "|", OURS: "D"}
 WIDTH_IN = 8.0  # a hundred pixels of the page each
 DPI = 200
 TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]
+# Over more than this their names would touch.
+WIDEST = 100
+FEWER_TICKS = [0.1, 0.3, 1, 3, 10, 30, 100]
 # Below this a dot says little but that it is far away.
 LEAST = 0.05
 
@@ -189,7 +192,8 @@ def lay_out(axes, words: list[str], room: float = 1.12) -> None:
     axes.axvline(1, color=COLOURS[BASE], linewidth=2, zorder=2)
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    axes.set_xticks([t for t in TICKS if low <= t <= high])
+    ticks = TICKS if high < low * WIDEST else FEWER_TICKS
+    axes.set_xticks([t for t in ticks if low <= t <= high])
     axes.get_xaxis().set_major_formatter("{x:g}x")
     axes.minorticks_off()
     axes.set_xlim(low, high * room)
