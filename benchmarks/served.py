@@ -24,6 +24,7 @@ SHORT, LONG = 200, 800
 PAYLOAD = b"x" * 100
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 FRAME = b"\x81\x84\0\0\0\0ping"  # a masked text frame
+kept = []  # what serves
 UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -156,7 +157,7 @@ async def sockets(left):
             await loop.sock_sendall(connection, data)
             left.one()
 
-    loop.serving = asyncio.ensure_future(accept())
+    kept.append(asyncio.ensure_future(accept()))
     return sock
 
 
@@ -180,7 +181,6 @@ async def pipes(left):
 
 async def uvicorn(left):
     """An ASGI application."""
-    from uvicorn import Config, Server
 
     async def app(scope, receive, send):
         headers = [(b"content-length", b"4")]
@@ -188,12 +188,31 @@ async def uvicorn(left):
         await send({"type": "http.response.body", "body": b"pong"})
         left.one()
 
+    return under_uvicorn(app)
+
+
+def under_uvicorn(app):
+    """The listening socket."""
+    from uvicorn import Config, Server
+
     sock = listening()
     config = Config(app, lifespan="off", log_level="critical", access_log=False)
-    asyncio.get_running_loop().serving = asyncio.ensure_future(
-        Server(config).serve(sockets=[sock])
-    )
+    kept.append(asyncio.ensure_future(Server(config).serve(sockets=[sock])))
     return sock
+
+
+async def fastapi(left):
+    """FastAPI, as applications.py has it."""
+    from applications import fastapi_application
+
+    app = fastapi_application()
+
+    @app.get("/")
+    async def hello() -> str:
+        left.one()
+        return "pong"
+
+    return under_uvicorn(app)
 
 
 async def aiohttp(left):
@@ -221,9 +240,7 @@ async def websockets(left):
             left.one()
 
     sock = listening()
-    asyncio.get_running_loop().serving = await serve(
-        handle, sock=sock, compression=None, ping_interval=None
-    )
+    kept.append(await serve(handle, sock=sock, compression=None, ping_interval=None))
     return sock
 
 
@@ -231,7 +248,7 @@ SERVERS = {
     serve.__name__: serve
     for serve in (
         tcp, two_writes, streams, exactly, lines, sockets, unix, udp, pipes,
-        uvicorn, aiohttp, websockets,
+        uvicorn, fastapi, aiohttp, websockets,
     )
 }  # fmt: skip
 
@@ -262,8 +279,8 @@ def ask(name, address, answers, requests, n):
         sock.settimeout(60)
         sock.connect(address)
         request, end = PAYLOAD, 100
-        if name in ("uvicorn", "aiohttp"):
-            request, end = GET, b"pong"
+        if name in ("uvicorn", "fastapi", "aiohttp"):
+            request, end = GET, b'pong"' if name == "fastapi" else b"pong"
         elif name == "two_writes":
             end = 200
         elif name in ("exactly", "lines"):

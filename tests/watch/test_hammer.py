@@ -1,4 +1,4 @@
-"""The hammer, for a moment; .ci/deep runs it for ten minutes."""
+"""The hammer, for a moment; .ci/deep runs it for minutes."""
 
 import subprocess
 import sys
