@@ -12,6 +12,7 @@ import warnings
 import pytest
 
 from fastloop.testing import CheckLeaks, LeakError, leaks
+from tests.support import own_types
 
 
 def line_of(text):
@@ -80,6 +81,7 @@ def test_what_was_there_before(run):
     run(main())
 
 
+@own_types  # they know where they were made
 def test_a_task(run, loop_kind):
     async def main():
         asyncio.current_task().kept = task = asyncio.create_task(forever())
@@ -182,6 +184,7 @@ def test_executors(run):
     assert found[1][1].startswith("1 job running in the executor of <")
 
 
+@own_types
 def test_exceptions(run, logs, loop_kind):
     async def fail():
         raise ValueError("on purpose")

@@ -12,7 +12,7 @@ import time
 
 import fastloop
 from fastloop import top
-from tests.support import open_terminal
+from tests.support import open_terminal, own_types
 from tests.watch.outside import Program, command, keeping_the_gil
 
 PROGRAM = """
@@ -33,6 +33,7 @@ fastloop.run(main())
 """
 
 
+@own_types  # they have a coroutine to be called after
 def test_once(fast_kind, capsys):
     with Program(PROGRAM) as program:
         assert top.main([str(program.pid), "--once"]) == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import own_types
 from tests.watch.outside import command
 
 TROUBLES = Path(__file__).resolve().parents[2] / "examples" / "troubles"
@@ -52,7 +53,11 @@ def running(name):
         program.wait()
 
 
-@pytest.mark.parametrize("name", FOUND)
+@pytest.mark.parametrize(
+    "name",
+    # only ours know for what they wait
+    [pytest.param(n, marks=[own_types] * (n == "slow_peer")) for n in FOUND],
+)
 def test_is_found(fast_kind, name):
     words, wanted = FOUND[name]
     asked, *options = words.split()
