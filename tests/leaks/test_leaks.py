@@ -41,10 +41,11 @@ def test_what_does_not_grow_is_not_reported():
     assert measure.growth(lambda: [object()]) == {}
 
 
-# Called by the loop itself, or by the running Python's own code over it.
+# Called by the loop itself, by the running Python's own code over it, or by tests of a
+# debug build.
 CALLED_INSIDE = re.compile(
     r"_(add_callback.*|add_writer|adopt|after_fork|asyncgen_.*|before_fork|call_soon|check_.*"
-    r"|close_self_pipe|connection_lost|control_.*|do_read|ensure_fd_.*|handle_signal|listen|loops_run|make_.*"
+    r"|close_self_pipe|connection_lost|control_.*|debug_.*|do_read|ensure_fd_.*|fault_.*|handle_signal|listen|loops_run|make_.*"
     r"|pending_tasks|process_events|process_outgoing|read_from_self|remove_writer|run_.*|send_waiting"
     r"|show_socket|signal_fd|start_serving"
     r"|timer_handle_cancelled|tls_set_up|unlist_task|watch_gc|watch_loops|watch_start|watch_stop|watch_take|watched_events|write_appdata"
