@@ -1,5 +1,6 @@
 """The watch where files, memory or threads cannot be had."""
 
+from tests.support import not_sanitized
 from tests.watch.test_blocks import run_child
 
 
@@ -81,6 +82,7 @@ print(len([os.fstat(fd) for fd in mine[:10]]))
     assert done.stdout.splitlines() == ["True", "10"], done.stderr
 
 
+@not_sanitized  # whose allocator a fork may leave locked
 def test_it_ends_in_one_thread_while_another_forks(fast_kind):
     """Else it would go on with a signal that nobody has a handler for any more."""
     program = """
