@@ -24,11 +24,11 @@ SHORT, LONG = 200, 800
 PAYLOAD = b"x" * 100
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 FRAME = b"\x81\x84\0\0\0\0ping"  # a masked text frame
-kept = []  # what serves
 UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
+kept = []  # what serves
 
 
 class Left:
@@ -279,8 +279,10 @@ def ask(name, address, answers, requests, n):
         sock.settimeout(60)
         sock.connect(address)
         request, end = PAYLOAD, 100
-        if name in ("uvicorn", "fastapi", "aiohttp"):
-            request, end = GET, b'pong"' if name == "fastapi" else b"pong"
+        if name in ("uvicorn", "aiohttp"):
+            request, end = GET, b"pong"
+        elif name == "fastapi":
+            request, end = GET, b'"pong"'  # as JSON
         elif name == "two_writes":
             end = 200
         elif name in ("exactly", "lines"):

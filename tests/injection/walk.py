@@ -273,10 +273,10 @@ def describe(site):
 
 
 def record():
-    """How often each program passes each site, and all: [{program: (n, n_all)}, ...].
+    """How often each program passes each site: [{program: (passages, length)}, ...].
 
-    A program's length is in passages, which a busy machine doesn't change: the plan is
-    the same each time.
+    A program's length is all its passages, which a busy machine doesn't change: the
+    plan is the same each time.
     """
     base = [site[-1] for site in _core._fault_sites()]
     passed = [{} for _ in base]
@@ -285,9 +285,10 @@ def record():
         if result["wrong"]:
             sys.exit(f"{name} fails without any fault: {result['wrong']}")
         counts = [a - b for a, b in zip(result["passed"], base, strict=True)]
+        length = sum(counts)
         for index, count in enumerate(counts):
             if count > 0:
-                passed[index][name] = count, sum(counts)
+                passed[index][name] = count, length
     return passed
 
 
