@@ -54,6 +54,10 @@ receive_bytes(ReadPipeObject *self, size_t max, ssize_t *n)
     *n = fl_room_open(&room, loop, &self->memory, &sizes, max)
              ? receive(self, room.start, room.size)
              : -ENOMEM; /* escapes */
+    if (fl_room_is_full(&room, *n, max) && fl_room_widen(&room, self->pipe.fd, max)) {
+        ssize_t more = read(self->pipe.fd, room.start + *n, room.size - (size_t)*n);
+        *n += more > 0 ? more : 0;
+    }
     return fl_room_take(&room, *n);
 }
 
@@ -132,7 +136,7 @@ read_fed(ReadPipeObject *self)
     struct fl_state *state = base->source.loop->state;
     void *buffer = fl_receive_buffer(base->source.loop);
     ssize_t n =
-        buffer == NULL ? -ENOMEM : receive(self, buffer, PIPE_BYTES); /* escapes */
+        buffer == NULL ? -ENOMEM : receive(self, buffer, FL_RECEIVE_MAX); /* escapes */
     if (n <= 0) {
         return read_nothing(self, n);
     }
@@ -161,7 +165,7 @@ read_once(ReadPipeObject *self)
     if (status < 0 || base->source.loop == NULL) {
         return status;
     }
-    if (max >= (Py_ssize_t)PIPE_BYTES && base->protocol != NULL &&
+    if (max >= (Py_ssize_t)FL_RECEIVE_MAX && base->protocol != NULL &&
         fl_protocol_is_fed(base->source.loop->state, base->protocol)) {
         return read_fed(self);
     }

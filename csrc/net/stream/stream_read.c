@@ -11,17 +11,13 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-/* A GB into a plain Protocol costs 193 ms with reads of 256 KiB, 195 with these, 217
- * with 64 KiB. */
-#define LARGE_READ ((size_t)128 * 1024)
-
-/* Into a StreamReader, whose buffer is freed whenever it is empty. glibc 2.36 gives
- * memory of 128 KiB back to the kernel each time: 97,000 page faults for 512 MiB, and
- * 870 ms a GB, 400 with 64 KiB. Where it keeps it: 420 and 445. */
+/* Into a StreamReader while much comes. Its buffer is freed whenever it is empty, and
+ * glibc 2.36 gives memory of 128 KiB back to the kernel each time: 97,000 page faults
+ * for 512 MiB, and 870 ms a GB, 400 with 64 KiB. Where it keeps it: 420 and 445. */
 #define FED_READ ((size_t)64 * 1024)
 
 static const struct fl_receive_sizes sizes = {
-    .is_short = (size_t)8 * 1024, .least = (size_t)16 * 1024, .most = LARGE_READ
+    .is_short = (size_t)8 * 1024, .least = (size_t)16 * 1024, .most = FL_RECEIVE_MAX
 };
 
 static const char read_error[] = "Fatal read error on socket transport";
@@ -54,6 +50,11 @@ receive_bytes(StreamObject *self, size_t max, ssize_t *n)
     *n = fl_room_open(&room, loop, &self->memory, &sizes, max)
              ? receive(self, room.start, room.size)
              : -ENOMEM;
+    if (fl_room_is_full(&room, *n, max) &&
+        fl_room_widen(&room, fl_transport_socket_fd(&self->base), max)) {
+        ssize_t more = receive(self, room.start + *n, room.size - (size_t)*n);
+        *n += more > 0 ? more : 0;
+    }
     return fl_room_take(&room, *n);
 }
 
@@ -158,14 +159,16 @@ static int
 read_fed(StreamObject *self, const struct fl_net_state *net)
 {
     struct fl_state *state = self->base.source.loop->state;
-    if (self->memory.expected > 0) { /* it comes in long */
+    size_t max = FL_RECEIVE_MAX;
+    if (self->memory.expected > 0) { /* much comes */
         Py_ssize_t wanted = net->wanted(state, self->base.protocol);
         if (wanted > 0) {
-            return read_wanted(self, net, Py_MIN((size_t)wanted, LARGE_READ));
+            return read_wanted(self, net, Py_MIN((size_t)wanted, FL_RECEIVE_MAX));
         }
+        max = FED_READ;
     }
     void *buffer = fl_receive_buffer(self->base.source.loop);
-    ssize_t n = buffer == NULL ? -ENOMEM : receive(self, buffer, FED_READ);
+    ssize_t n = buffer == NULL ? -ENOMEM : receive(self, buffer, max);
     if (n <= 0) {
         return read_nothing(self, n);
     }
@@ -195,7 +198,7 @@ read_data(StreamObject *self)
         status = -1;
     }
     const struct fl_state *state = self->base.source.loop->state;
-    if (status == 0 && max >= (Py_ssize_t)LARGE_READ &&
+    if (status == 0 && max >= (Py_ssize_t)FL_RECEIVE_MAX &&
         fl_protocol_is_fed(state, self->base.protocol)) {
         return read_fed(self, &state->net);
     }

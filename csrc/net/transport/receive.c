@@ -2,6 +2,8 @@
 #include "net/transport/receive.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 
 #define PAGE_BYTES 4096
 
@@ -24,6 +26,28 @@ fl_room_open_in_place(struct fl_room *room, size_t size)
     }
     room->start = PyBytes_AS_STRING(room->bytes);
     room->size = size;
+    return true;
+}
+
+bool
+fl_room_widen(struct fl_room *room, int fd, size_t max)
+{
+    /* A receive that finds nothing may take an error from the socket, and lose it. */
+    int waiting = 0;
+    if (ioctl(fd, FIONREAD, &waiting) < 0 || waiting <= 0) {
+        return false;
+    }
+    struct fl_room wide = *room;
+    size_t rest = max - room->size;
+    if (!fl_room_open_in_place(
+            &wide, room->size + ((size_t)waiting < rest ? (size_t)waiting : rest)
+        )) {
+        PyErr_Clear(); /* it comes with the next event */
+        return false;
+    }
+    memcpy(wide.start, room->start, room->size);
+    Py_DECREF(room->bytes);
+    *room = wide;
     return true;
 }
 

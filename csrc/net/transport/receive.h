@@ -32,6 +32,9 @@ struct fl_room {
 
 /* In place, for size bytes: false with an exception. */
 FL_APART bool fl_room_open_in_place(struct fl_room *room, size_t size);
+/* A full one, for what waits in the descriptor besides, max bytes in all: false if that
+ * is nothing, or there is no memory for it. */
+FL_APART bool fl_room_widen(struct fl_room *room, int fd, size_t max);
 /* The object with the first n, one at least: new, or NULL with an exception. */
 FL_APART PyObject *fl_room_take_in_place(struct fl_room *room, size_t n);
 
@@ -59,7 +62,16 @@ fl_room_open(
     return fl_room_open_in_place(room, in_place);
 }
 
-/* n: what the system call said. New bytes; NULL with an exception, or, if n is not
+/* n: what the system call said of a room for max bytes at most. Would all max have
+ * brought more, perhaps? Then fl_room_widen() says, and another call is to fill what it
+ * made, from room.start + n on. */
+static inline bool
+fl_room_is_full(const struct fl_room *room, ssize_t n, size_t max)
+{
+    return n > 0 && (size_t)n == room->size && room->size < max;
+}
+
+/* n: what the system calls said. New bytes; NULL with an exception, or, if n is not
  * positive, without. */
 static inline PyObject *
 fl_room_take(struct fl_room *room, ssize_t n)
