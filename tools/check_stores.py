@@ -33,7 +33,8 @@ NO_LOOK = {
         fl_reader_watch_want:watch->inode tls_adopt:self->base.calls
         shown:base->delegate shown:base->shown""",
     "nobody else has the object yet": """
-        fl_pipe_write_make:self->base.paused fl_reader_watch_want:watch->watch.events
+        fl_pipe_read_make:self->is_socket fl_pipe_write_make:self->base.paused
+        fl_reader_watch_want:watch->watch.events
         fl_record_made:recorded->parent fl_record_made:recorded->place
         loop_new:self->state loop_new:self->wakeup loop_new:self->birth_ns
         loop_new:self->last_step_ticks loop_new:self->tick_rate

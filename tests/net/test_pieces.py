@@ -68,6 +68,24 @@ def test_up_to_max_size(run, make):
         assert [len(piece) for piece in end.pieces[1:]] == [USUAL, sent - USUAL]
 
 
+def test_messages_through_a_pipe_transport_are_not_cut(run):
+    """Of a socket that keeps them apart; asyncio reads up to 256 KiB at a time."""
+    sizes = [10_000, 100_000, 65_536, 100_000]
+
+    async def messages():
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM)
+        loop = asyncio.get_running_loop()
+        return End(*await loop.connect_read_pipe(Pieces, ours), theirs)
+
+    @on(messages, run)
+    async def case(end):
+        for n, size in enumerate(sizes, 1):
+            end.send(bytes(size))
+            await until(lambda n=n: len(end.pieces) == n)
+        assert [len(piece) for piece in end.pieces] == sizes
+
+
 def test_a_reset_is_told_after_what_came_before_it(run):
     class Lost(Pieces):
         exc = None

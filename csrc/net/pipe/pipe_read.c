@@ -10,13 +10,22 @@
 /* What a pipe holds unless F_SETPIPE_SZ changed it. */
 #define PIPE_BYTES ((size_t)64 * 1024)
 
-static const struct fl_receive_sizes sizes = {
+static const struct fl_receive_sizes pipe_sizes = {
     .is_short = (size_t)8 * 1024, .least = PIPE_BYTES, .most = FL_RECEIVE_MAX
+};
+
+/* A socket's messages may be cut where the room ends. */
+static const struct fl_receive_sizes socket_sizes = {
+    .is_short = (size_t)8 * 1024,
+    .least = PIPE_BYTES,
+    .most = FL_RECEIVE_MAX,
+    .whole = true
 };
 
 typedef struct {
     PipeObject pipe;
     struct fl_receive memory;
+    bool is_socket;
 } ReadPipeObject;
 
 static const char read_error[] = "Fatal read error on pipe transport";
@@ -51,7 +60,9 @@ receive_bytes(ReadPipeObject *self, size_t max, ssize_t *n)
 {
     struct fl_room room;
     LoopObject *loop = base_of(self)->source.loop;
-    *n = fl_room_open(&room, loop, &self->memory, &sizes, max)
+    const struct fl_receive_sizes *sizes =
+        self->is_socket ? &socket_sizes : &pipe_sizes;
+    *n = fl_room_open(&room, loop, &self->memory, sizes, max)
              ? receive(self, room.start, room.size)
              : -ENOMEM; /* escapes */
     if (fl_room_is_full(&room, *n, max) && fl_room_widen(&room, self->pipe.fd, max)) {
@@ -220,7 +231,12 @@ fl_pipe_read_make(PyObject *module, PyObject *const *args, Py_ssize_t n_args)
         .reads = true,
     };
     mode_t mode;
-    return (PyObject *)fl_pipe_make(&parts, args, n_args, &mode);
+    ReadPipeObject *self =
+        (ReadPipeObject *)fl_pipe_make(&parts, args, n_args, &mode); /* escapes */
+    if (self != NULL) {
+        self->is_socket = S_ISSOCK(mode);
+    }
+    return (PyObject *)self;
 }
 
 /* ---- the type ---- */
