@@ -108,11 +108,10 @@ def instructions(write, read):
 
 def programs(exact):
     """The strategy of programs; exact: those that `is_exact` holds for, or others."""
-    some = small_sizes if exact else sizes
     # asyncio resumes writing when nothing is left, whatever the mark.
     low = st.just(0) if exact else st.one_of(st.none(), marks)
     limits = st.tuples(marks if exact else st.one_of(st.none(), marks), low)
-    write, read = writing(some, limits), reading(some)
+    write, read = writing(sizes, limits), reading(sizes)
     raising = [("raise",), ("exit",)]
     either = st.sampled_from(["writer", "reader"])
     return st.builds(
@@ -150,7 +149,7 @@ def files(program):
         ends = os.fdopen(write, "wb", 0), os.fdopen(read, "rb", 0)
     else:
         ends = socket.socketpair()
-        if program.narrow or is_exact(program):
+        if program.narrow:
             ends[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
     for end in ends:
         os.set_blocking(end.fileno(), False)
