@@ -75,7 +75,9 @@ class Datagrams(asyncio.DatagramProtocol):
 
 def listening(family=socket.AF_INET, kind=socket.SOCK_STREAM):
     """A socket to be found by its printed address."""
-    sock = socket.socket(family, kind)
+    names_tcp = family == socket.AF_INET and kind == socket.SOCK_STREAM
+    # or asyncio would not set TCP_NODELAY
+    sock = socket.socket(family, kind, socket.IPPROTO_TCP if names_tcp else 0)
     path = Path(tempfile.mkdtemp()) / "s"
     sock.bind(("127.0.0.1", 0) if family == socket.AF_INET else str(path))
     if kind == socket.SOCK_STREAM:

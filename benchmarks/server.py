@@ -271,7 +271,7 @@ async def serve_uvicorn():
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    await serve_asgi(application)
+    await applications.under_uvicorn(application, ready)
 
 
 async def serve_fastapi():
@@ -285,24 +285,7 @@ async def serve_fastapi():
     async def hello():
         return "Hello, world!"
 
-    await serve_asgi(application)
-
-
-async def serve_asgi(application):
-    """uvicorn with an ASGI application."""
-    import uvicorn
-
-    listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
-    config = uvicorn.Config(
-        application,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-    )
-    ready(listener.getsockname()[1])
-    await uvicorn.Server(config).serve(sockets=[listener])
+    await applications.under_uvicorn(application, ready)
 
 
 async def serve_aiohttp():
