@@ -274,7 +274,7 @@ async def serve_uvicorn():
     await applications.under_uvicorn(application, ready)
 
 
-async def serve_fastapi():
+async def serve_fastapi_hello():
     """uvicorn with a FastAPI application that says hello."""
     from fastapi import FastAPI
     from fastapi.responses import PlainTextResponse
@@ -341,7 +341,7 @@ STREAMS = {
 SERVERS = {
     "sock": serve_sockets,
     "uvicorn": serve_uvicorn,
-    "fastapi": serve_fastapi,
+    "fastapi_hello": serve_fastapi_hello,
     "aiohttp": serve_aiohttp,
     "websockets": serve_websockets,
 }

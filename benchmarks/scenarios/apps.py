@@ -49,7 +49,7 @@ def uvicorn_hello(env: Env, n: int) -> float:
 @case(n=3_000, clock="server cpu")
 def fastapi_hello(env: Env, n: int) -> float:
     """FastAPI on uvicorn (httptools), a hello; per request."""
-    return _hello(env, "fastapi", n)
+    return _hello(env, "fastapi_hello", n)
 
 
 @case(n=3_000, clock="server cpu")

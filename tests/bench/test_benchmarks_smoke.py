@@ -272,6 +272,13 @@ def test_a_run_of_everything_leaves_out_the_programs(benchmark_modules):
     assert "django" in {case.name for case in choose_cases("programs")}
 
 
+def test_a_servers_name_is_of_one_program(benchmark_modules):
+    import applications
+    import server
+
+    assert not server.SERVERS.keys() & applications.SERVERS.keys()
+
+
 def test_table_of_programs(benchmark_modules):
     from programs import table
 
