@@ -3,7 +3,7 @@
     python benchmarks/readme.py [--pictures]
 
 Replaces what lies between a page's two benchmark markers, from results/python-X.Y.json
-and results/python-X.Y-*.json, which add cases of other runs: in the README by its two
+or results/python-X.Y-*.json, of which each adds its cases: in the README by its two
 pictures, in docs/performance.md by all cases. --pictures draws the pictures anew, into
 docs/speed, and needs matplotlib.
 
@@ -99,17 +99,18 @@ def _machine(result: dict) -> str:
         for name in result["loops"]
         if name not in left_out
     )
+    version = facts["versions"].get("asyncio-fastloop", "")
     said = (
         f"Python {facts['python']}, built {build} PGO (its compiler told what runs"
         f" most) by {facts['compiler']}, on {facts['cpus']} CPUs of {facts['cpu']},"
-        f" Linux {facts['kernel']}: fastloop"
-        f" {facts['versions'].get('asyncio-fastloop', '')}, {peers};"
+        f" Linux {facts['kernel']}: fastloop {version}, {peers};"
         f" {_rounds(result)} rounds.\n"
     )
     for added in result.get("added", []):
         names = ", ".join(f"`{case['name']}`" for case in added["cases"])
-        version = added["facts"]["versions"].get("asyncio-fastloop", "")
-        said += f"{names}: fastloop {version}, {_rounds(added)} rounds.\n"
+        other = added["facts"]["versions"].get("asyncio-fastloop", "")
+        if other != version:
+            said += f"{names}: fastloop {other}, {_rounds(added)} rounds.\n"
     return said
 
 
