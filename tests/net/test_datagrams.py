@@ -694,3 +694,46 @@ def test_what_waits_together_comes_one_by_one(loop, logs, act):
         task.cancel()
     transport.close()
     run_once(loop)
+
+
+@pytest.mark.parametrize("what", ["call_later", "call_at", "another's data"])
+def test_a_crowd_holds_nothing_up(run, what):
+    """What is due, or has come, after one datagram is not after the next ones."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        order = []
+        done = loop.create_future()
+        ours, theirs = socket.socketpair()
+
+        class Other(asyncio.Protocol):
+            def data_received(self, data):
+                order.append("it")
+
+        class Crowded(Endpoint):
+            def datagram_received(self, data, address):
+                order.append(data)
+                if len(order) == 20 and what == "call_later":
+                    loop.call_later(0, order.append, "it")
+                elif len(order) == 20 and what == "call_at":
+                    loop.call_at(loop.time() - 1, order.append, "it")
+                elif len(order) == 20:
+                    theirs.send(b"x")
+                elif data == b"99":
+                    done.set_result(None)
+
+        server, _ = await endpoint(Crowded, local_addr=LOCAL)
+        transport = None
+        if what == "another's data":
+            transport, _ = await loop.create_connection(Other, sock=ours)
+        with ours, theirs, socket.socket(type=socket.SOCK_DGRAM) as client:
+            for n in range(100):
+                client.sendto(b"%d" % n, server.get_extra_info("sockname"))
+            await done
+            if transport is not None:
+                transport.abort()
+                await asyncio.sleep(0)
+        await close(server)
+        return order.index("it")
+
+    assert run(main()) in (20, 21)  # the poll's order of two that are ready

@@ -493,9 +493,10 @@ fl_loop_skips_poll(LoopObject *self, PyThreadState *thread)
 PyObject *fl_loop_process_events(PyObject *op, PyObject *events);
 PyObject *fl_loop_poll_for(PyObject *op, PyObject *timeout);
 PyObject *fl_loop_poll_timeout(PyObject *op, PyObject *ignored);
-/* Whether a turn may do its next one's work at once: nothing else waits, and the last
- * poll is as recent as in a busy streak. */
-bool fl_loop_may_stay(const LoopObject *self);
+/* Whether the turn of a watch may do its next one's work at once: a poll could find
+ * nothing else, no timer is due soon, and the last poll is as recent as in a busy
+ * streak. */
+bool fl_loop_may_stay(LoopObject *self);
 
 /* Called at any sign that the program is doing I/O: polls are then made in
  * every iteration, as asyncio makes them. */
