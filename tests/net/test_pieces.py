@@ -126,10 +126,10 @@ def kind(request):
 
 
 @contextlib.asynccontextmanager
-async def reading():
+async def reading(**keywords):
     """A reader and the socket at its other end."""
     ours, theirs = wide_sockets()
-    reader, writer = await asyncio.open_connection(sock=ours)
+    reader, writer = await asyncio.open_connection(sock=ours, **keywords)
     try:
         yield reader, theirs
     finally:
@@ -151,26 +151,60 @@ def test_a_reader_is_fed_all_that_comes_at_first(run):
 
 
 @pytest.mark.usefixtures("kind")
-def test_a_reader_is_fed_little_while_much_comes(run):
-    """asyncio takes up to 256 KiB at a time, always."""
-
+def test_a_reader_is_fed_all_that_comes_while_much_comes(run):
     async def main():
         async with reading() as (reader, other):
             other.send(bytes(10_000))
             await reader.readexactly(10_000)
-            reading_all = asyncio.ensure_future(reader.readexactly(200_000))
+            waiting = asyncio.ensure_future(reader.readexactly(200_000))
             await asyncio.sleep(0)
             other.send(bytes(200_000))
             lengths = set()
-            while not reading_all.done():
+            while not waiting.done():
                 lengths.add(len(reader._buffer))
                 await asyncio.sleep(0)
-            assert len(await reading_all) == 200_000
-            return lengths, isinstance(asyncio.get_running_loop(), fastloop.Loop)
+            assert len(await waiting) == 200_000
+            return lengths
 
-    lengths, ours = run(main())
-    little = {0, 65_536, 131_072, 196_608, 200_000}
-    assert lengths <= little if ours else lengths <= {0, 200_000}
+    assert run(main()) <= {0, 200_000}
+
+
+@pytest.mark.usefixtures("kind")
+def test_a_line_over_the_limit_is_passed_over_whole(run):
+    async def main():
+        async with reading(limit=1000) as (reader, other):
+            other.send(bytes(9_000))
+            await reader.readexactly(9_000)
+            waiting = asyncio.ensure_future(reader.readline())
+            await asyncio.sleep(0)
+            other.send(b"x" * 65_600 + b"\nnext\n")
+            with pytest.raises(ValueError, match="Separator is found, but"):
+                await waiting
+            assert await reader.readline() == b"next\n"
+
+    run(main())
+
+
+@pytest.mark.usefixtures("accelerated")
+def test_a_read_takes_what_it_waits_for(run):
+    async def main():
+        async with reading() as (reader, other):
+            other.send(bytes(10_000))
+            await reader.readexactly(10_000)
+
+            async def read():
+                return len(await reader.read(65_536)), len(reader._buffer)
+
+            waiting = asyncio.ensure_future(read())
+            await asyncio.sleep(0)
+            other.send(bytes(100_000))
+            size, left = await waiting
+            assert size == 65_536
+            assert len(await reader.readexactly(34_464)) == 34_464
+            return left, isinstance(asyncio.get_running_loop(), fastloop.Loop)
+
+    left, ours = run(main())
+    assert left == (0 if ours else 34_464)
 
 
 @pytest.mark.usefixtures("accelerated")

@@ -11,11 +11,6 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-/* Into a StreamReader while much comes. Its buffer is freed whenever it is empty, and
- * glibc 2.36 gives memory of 128 KiB back to the kernel each time: 97,000 page faults
- * for 512 MiB, and 870 ms a GB, 400 with 64 KiB. Where it keeps it: 420 and 445. */
-#define FED_READ ((size_t)64 * 1024)
-
 static const struct fl_receive_sizes sizes = {
     .is_short = (size_t)8 * 1024, .least = (size_t)16 * 1024, .most = FL_RECEIVE_MAX
 };
@@ -159,16 +154,14 @@ static int
 read_fed(StreamObject *self, const struct fl_net_state *net)
 {
     struct fl_state *state = self->base.source.loop->state;
-    size_t max = FL_RECEIVE_MAX;
     if (self->memory.expected > 0) { /* much comes */
         Py_ssize_t wanted = net->wanted(state, self->base.protocol);
         if (wanted > 0) {
             return read_wanted(self, net, Py_MIN((size_t)wanted, FL_RECEIVE_MAX));
         }
-        max = FED_READ;
     }
     void *buffer = fl_receive_buffer(self->base.source.loop);
-    ssize_t n = buffer == NULL ? -ENOMEM : receive(self, buffer, max);
+    ssize_t n = buffer == NULL ? -ENOMEM : receive(self, buffer, FL_RECEIVE_MAX);
     if (n <= 0) {
         return read_nothing(self, n);
     }
