@@ -1,8 +1,11 @@
 """Cancelling tasks of asyncio and of fastloop."""
 
 import asyncio
+import contextlib
 
 import pytest
+
+import fastloop
 
 
 async def nothing():
@@ -180,3 +183,57 @@ def test_cancel_while_running_then_waiting(kit):
     with pytest.raises(asyncio.CancelledError):
         kit.run(task)
     assert future.cancelled()
+
+
+async def in_a_group():
+    async with asyncio.TaskGroup() as group:
+        group.create_task(forever())
+
+
+WAITS = {
+    "future": lambda: asyncio.get_running_loop().create_future(),
+    "task": lambda: asyncio.create_task(forever()),
+    "sleep": lambda: asyncio.sleep(60),
+    "gather": lambda: asyncio.gather(forever(), forever()),
+    "shield": lambda: asyncio.shield(forever()),
+    "wait": lambda: asyncio.wait([asyncio.create_task(forever())]),
+    "wait_for": lambda: asyncio.wait_for(forever(), 60),
+    "queue": lambda: asyncio.Queue().get(),
+    "event": lambda: asyncio.Event().wait(),
+    "group": in_a_group,
+}
+
+
+@pytest.mark.parametrize("message", [(), ("enough",)])
+@pytest.mark.parametrize("accelerated", [False, True])
+@pytest.mark.parametrize("name", WAITS)
+def test_the_context_is_what_is_handled_while_the_loop_runs(
+    loop, name, accelerated, message
+):
+    seen = []
+
+    async def waiting():
+        try:
+            await WAITS[name]()
+        except asyncio.CancelledError as exc:
+            seen.append(exc)
+            raise
+
+    if accelerated:
+        fastloop.accelerate()
+    outer = KeyError("outer")
+    try:
+        task = loop.create_task(waiting())
+        loop.run_until_complete(asyncio.sleep(0))
+        task.cancel(*message)
+        with contextlib.suppress(asyncio.CancelledError):
+            try:
+                raise outer
+            except KeyError:
+                loop.run_until_complete(task)
+    finally:
+        fastloop.decelerate()
+    contexts = [seen[0]]
+    while contexts[-1].__context__ is not None:
+        contexts.append(contexts[-1].__context__)
+    assert contexts[-1] is outer

@@ -227,14 +227,8 @@ ask_own(FutureObject *own, PyObject **exc)
         own->log_tb = 0;
         return;
     }
-    if (own->status == FL_FUTURE_CANCELLED) {
-        *exc = fl_future_cancelled_error(own); /* to throw: need not be raised */
-    }
-    else if (fl_future_outcome(own, exc) < 0) {
-        *exc = NULL;
-    }
-    if (*exc == NULL) {
-        *exc = fl_error_take();
+    if (fl_future_outcome(own, exc) < 0) {
+        *exc = fl_error_take(); /* raised: its context is what is being handled */
     }
 }
 
