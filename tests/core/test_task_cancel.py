@@ -216,7 +216,9 @@ def test_the_context_is_what_is_handled_while_the_loop_runs(
         try:
             await WAITS[name]()
         except asyncio.CancelledError as exc:
-            seen.append(exc)
+            while exc is not None:
+                seen.append(exc)
+                exc = exc.__context__
             raise
 
     if accelerated:
@@ -233,7 +235,4 @@ def test_the_context_is_what_is_handled_while_the_loop_runs(
                 loop.run_until_complete(task)
     finally:
         fastloop.decelerate()
-    contexts = [seen[0]]
-    while contexts[-1].__context__ is not None:
-        contexts.append(contexts[-1].__context__)
-    assert contexts[-1] is outer
+    assert seen[-1] is outer
