@@ -1,5 +1,6 @@
 """loop.sock_* as coroutines, and what they are given."""
 
+import array
 import asyncio
 import collections.abc
 import errno
@@ -490,3 +491,19 @@ def test_closed_by_the_file_whose_place_it_keeps(own_loop, pair):
         file = File(content)
         operation = own_loop.sock_sendfile(pair[0], file)
         own_loop.run_until_complete(main())
+
+
+@pytest.mark.parametrize(
+    "buffer",
+    [
+        memoryview(bytearray(16)).cast("b", (4, 4)),
+        memoryview(array.array("i", [0] * 4)),
+        array.array("i", [0] * 4),
+    ],
+    ids=["two dimensions", "four bytes an item", "no memoryview"],
+)
+def test_receiving_as_many_bytes_as_a_buffer_has_items(loop, pair, buffer):
+    left, right = pair
+    right.send(b"x" * 16)
+    coroutine = loop.sock_recvfrom_into(left, buffer)
+    assert loop.run_until_complete(coroutine) == (4, None)

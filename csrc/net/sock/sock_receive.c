@@ -152,19 +152,30 @@ attempt_recv_into(SockOpObject *self, PyObject **result)
     return *result == NULL ? FL_SOCK_FAILED : FL_SOCK_DONE;
 }
 
+/* Whether len() of it, which asyncio asks for, is its number of bytes. */
+static bool
+has_length_in_bytes(PyObject *buffer)
+{
+    if (!PyMemoryView_Check(buffer)) {
+        return PyByteArray_CheckExact(buffer);
+    }
+    const Py_buffer *view = PyMemoryView_GET_BUFFER(buffer);
+    return view->ndim == 1 && view->itemsize == 1;
+}
+
 static enum fl_sock_outcome
 attempt_recvfrom_into(SockOpObject *self, PyObject **result)
 {
     Py_ssize_t size = self->args[2] == NULL ? 0 : fl_sock_size(self->args[2]);
     Py_buffer view;
     if (size < 0 || !fl_address_knows(fl_sock_family(self)) ||
-        !borrow_buffer(self, &view)) {
+        !has_length_in_bytes(self->args[1]) || !borrow_buffer(self, &view)) {
         return FL_SOCK_FOREIGN;
     }
     if (size == 0) {
         size = view.len;
     }
-    if (size > view.len || view.itemsize != 1) {
+    if (size > view.len) {
         PyBuffer_Release(&view);
         return FL_SOCK_FOREIGN;
     }
