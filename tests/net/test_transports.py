@@ -500,6 +500,40 @@ def test_debug_mode_reads_by_one_handle(run):
     assert isinstance(first, asyncio.Handle) and first._source_traceback
 
 
+@pytest.mark.parametrize("debug", [False, True])
+def test_who_is_paused_and_resumed_is_read_in_a_later_turn(run, debug):
+    order = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        joined = {}
+
+        class Protocol(Recorder):
+            def data_received(self, data):
+                order.append(self)
+                super().data_received(data)
+                if len(order) == 1:
+                    loop.call_soon(order.append, None)
+                    (other,) = joined.keys() - {self}
+                    joined[other].pause_reading()
+                    joined[other].resume_reading()
+
+        rights = []
+        for _ in range(2):
+            transport, protocol, right = await join(Protocol)
+            joined[protocol] = transport
+            rights.append(right)
+        for right in rights:
+            right.send(b"x")
+        await until(lambda: all(protocol.data for protocol in joined))
+        for right, protocol in zip(rights, joined, strict=True):
+            right.close()
+            await protocol.closed
+
+    run(main(), debug=debug)
+    assert order[1] is None
+
+
 def test_debug_mode_forgets_a_handle_that_was_cancelled(run):
     class Protocol(Recorder):
         def data_received(self, data):

@@ -40,14 +40,23 @@ debug_handle_of(struct fl_source *self, uint32_t event)
     return &self->handles[event != FL_POLL_READ];
 }
 
-/* Forgets the handles of all but these events. escapes. */
+/* Forgets the handles of all but these events; one that is queued runs no more, also if
+ * the event is wanted again. escapes. */
 static void
 drop_debug_handles(struct fl_source *self, uint32_t events)
 {
     for (uint32_t event = FL_POLL_READ; event <= FL_POLL_WRITE; event <<= 1) {
-        if (!(events & event)) {
-            Py_CLEAR(*debug_handle_of(self, event)); /* escapes */
+        PyObject **kept = debug_handle_of(self, event);
+        HandleObject *handle = (HandleObject *)*kept;
+        if (events & event || handle == NULL) {
+            continue;
         }
+        *kept = NULL;
+        if (!handle->running) {
+            handle->cancelled = 1;
+            fl_handle_drop_call(handle); /* escapes */
+        }
+        Py_DECREF(handle); /* escapes */
     }
 }
 
