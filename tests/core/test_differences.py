@@ -7,6 +7,7 @@ their room elsewhere are tested there.
 import asyncio
 import gc
 import math
+import os
 import signal
 import socket
 import sys
@@ -404,3 +405,44 @@ def test_private_methods_of_a_subclass(loop_factory, loop_kind):
     loop.run_forever()
     loop.close()
     assert called == (seen if loop_kind == "fastloop" else seen | unseen)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda loop: loop.call_soon(),
+        lambda loop: loop.create_future(1),
+        lambda loop: loop.create_future().set_result(),
+        lambda loop: loop.call_soon(int).cancel(1),
+        lambda loop: loop.add_reader(),
+    ],
+    ids=["call_soon", "create_future", "set_result", "cancel", "add_reader"],
+)
+def test_a_wrong_number_of_arguments_is_a_type_error(loop, call):
+    with pytest.raises(TypeError, match="argument"):
+        call(loop)
+
+
+def test_what_later_releases_do(fast_loop):
+    async def main():
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+            with pytest.raises(RuntimeError, match="is used by transport"):
+                await loop.create_connection(asyncio.Protocol, sock=ours)
+            transport.close()
+        read, write = os.pipe()
+        pipe, _ = await loop.connect_read_pipe(asyncio.Protocol, os.fdopen(read, "rb", 0))
+        assert pipe.is_reading()
+        pipe.close()
+        os.close(write)
+        datagrams, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
+        )
+        datagrams.pause_reading()
+        assert not datagrams.is_reading()
+        datagrams.close()
+        await asyncio.sleep(0)
+
+    fast_loop.run_until_complete(main())

@@ -203,6 +203,7 @@ def test_the_classes(run, loop_kind):
                 assert isinstance(transport.get_protocol(), Recorder)
             assert source.max_size == 256 * 1024
             assert target.can_write_eof()
+            assert hasattr(target, "abort") and not hasattr(source, "abort")
             source.close()
             target.close()
             await settle()

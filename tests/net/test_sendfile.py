@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+import fastloop
 from tests.net.helpers import Recorder, settle
 from tests.support import own_types
 
@@ -132,3 +133,24 @@ def test_the_peer_leaves_while_it_waits(run, file):
                 await task
 
     run(main())
+
+
+def test_the_peer_leaves_while_bytes_wait_before_it(run, file):
+    async def main():
+        loop = asyncio.get_running_loop()
+        reports = []
+        loop.set_exception_handler(lambda _, context: reports.append(context))
+        left, right = socket.socketpair()
+        transport, protocol = await loop.create_connection(Recorder, sock=left)
+        transport.write(bytes(2_000_000))
+        task = asyncio.ensure_future(loop.sendfile(transport, file))
+        await asyncio.sleep(0)
+        right.close()
+        with pytest.raises(ConnectionError):
+            await task
+        await protocol.closed
+        await settle()
+        return reports, isinstance(loop, fastloop.Loop)
+
+    reports, ours = run(main())
+    assert reports == [] or not ours

@@ -390,6 +390,7 @@ PyDoc_STRVAR(
 
 static PyMethodDef datagram_methods[] = {
     FL_TRANSPORT_METHODS,
+    FL_TRANSPORT_ABORT,
     FL_TRANSPORT_READING_METHODS,
     FL_TRANSPORT_WRITING_METHODS,
     {"sendto", FL_FASTCALL(fl_datagram_sendto), METH_FASTCALL | METH_KEYWORDS,

@@ -275,6 +275,7 @@ static PyMethodDef write_pipe_methods[] = {
     /* of two with one name the first counts */
     {"close", write_pipe_write_eof, METH_NOARGS, fl_transport_close_doc},
     FL_TRANSPORT_METHODS,
+    FL_TRANSPORT_ABORT,
     FL_TRANSPORT_WRITING_METHODS,
     {"_read_ready", write_pipe_read_ready, METH_NOARGS, NULL},
     {"_write_ready", write_pipe_write_ready, METH_NOARGS, NULL},

@@ -297,6 +297,7 @@ static PyGetSetDef stream_getset[] = {
 
 static PyMethodDef stream_methods[] = {
     FL_TRANSPORT_METHODS,
+    FL_TRANSPORT_ABORT,
     FL_TRANSPORT_READING_METHODS,
     FL_TRANSPORT_WRITING_METHODS,
     {"write", FL_FASTCALL(fl_stream_write), METH_FASTCALL | METH_KEYWORDS, write_doc},

@@ -322,9 +322,11 @@ extern const char fl_transport_set_limits_doc[];
 extern const char fl_transport_get_limits_doc[];
 extern const char fl_transport_get_size_doc[];
 
+/* Of those that write. */
+#define FL_TRANSPORT_ABORT \
+    {"abort", fl_transport_abort, METH_NOARGS, fl_transport_abort_doc}
 #define FL_TRANSPORT_METHODS                                                        \
     {"close", fl_transport_close, METH_NOARGS, fl_transport_close_doc},             \
-        {"abort", fl_transport_abort, METH_NOARGS, fl_transport_abort_doc},         \
         {"is_closing", fl_transport_is_closing, METH_NOARGS,                        \
          fl_transport_is_closing_doc},                                              \
         {"get_extra_info", FL_FASTCALL(fl_transport_get_extra_info),                \
