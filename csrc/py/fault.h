@@ -70,6 +70,7 @@ int fl_fault_add_methods(PyObject *module);
 #define PyFrozenSet_New(...) FL_FAULT_POINTER(PyFrozenSet_New, __VA_ARGS__)
 #define PyIter_Next(...) FL_FAULT_POINTER(PyIter_Next, __VA_ARGS__)
 #define PyFunction_New(...) FL_FAULT_POINTER(PyFunction_New, __VA_ARGS__)
+#define PyImport_GetModule(...) FL_FAULT_POINTER(PyImport_GetModule, __VA_ARGS__)
 #define PyImport_ImportModule(...) FL_FAULT_POINTER(PyImport_ImportModule, __VA_ARGS__)
 #define PyList_New(...) FL_FAULT_POINTER(PyList_New, __VA_ARGS__)
 #define PyLong_FromLong(...) FL_FAULT_POINTER(PyLong_FromLong, __VA_ARGS__)

@@ -7,6 +7,7 @@ import inspect
 import pickle
 import sys
 import weakref
+import warnings
 
 import pytest
 
@@ -139,6 +140,17 @@ def test_never_awaited(mod):
     with pytest.warns(RuntimeWarning, match="coroutine 'sleep' was never awaited"):
         mod.sleep(1)
         gc.collect()
+
+
+def test_the_warning_has_its_coroutine(mod):
+    """By which tracemalloc says where it was made."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        mod.sleep(1)
+        gc.collect()
+    (warning,) = found
+    assert asyncio.iscoroutine(warning.source)
+    warning.source.close()
 
 
 @pytest.mark.parametrize("delay", [0, 0.001])

@@ -433,7 +433,9 @@ def test_what_later_releases_do(fast_loop):
                 await loop.create_connection(asyncio.Protocol, sock=ours)
             transport.close()
         read, write = os.pipe()
-        pipe, _ = await loop.connect_read_pipe(asyncio.Protocol, os.fdopen(read, "rb", 0))
+        pipe, _ = await loop.connect_read_pipe(
+            asyncio.Protocol, os.fdopen(read, "rb", 0)
+        )
         assert pipe.is_reading()
         pipe.close()
         os.close(write)

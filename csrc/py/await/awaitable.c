@@ -414,6 +414,28 @@ PyMethodDef fl_coroutine_methods[] = {
 
 /* ---- its end without an end ---- */
 
+/* warnings.warn(message, RuntimeWarning, source=self), which shows where tracemalloc
+ * saw it made; without a source where that module is not there, at the interpreter's
+ * end. escapes. 0, or -1 with an exception. */
+static int
+warn_of(PyObject *self, PyObject *message)
+{
+    PyObject *name = PyUnicode_InternFromString("warnings");
+    PyObject *warnings = name == NULL ? NULL : PyImport_GetModule(name);
+    Py_XDECREF(name);
+    if (warnings == NULL) {
+        return PyErr_Occurred()
+                   ? -1
+                   : PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "%U", message);
+    }
+    PyObject *done = PyObject_CallMethod(
+        warnings, "warn", "OOiO", message, PyExc_RuntimeWarning, 1, self
+    ); /* escapes */
+    Py_DECREF(warnings);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
 static int
 warn_never_awaited(struct fl_coroutine *self)
 {
@@ -421,10 +443,11 @@ warn_never_awaited(struct fl_coroutine *self)
     if (name == NULL) {
         return -1;
     }
-    int status = PyErr_WarnFormat(
-        PyExc_RuntimeWarning, 1, "coroutine '%U' was never awaited", name
-    );
+    PyObject *message = PyUnicode_FromFormat("coroutine '%U' was never awaited", name);
     Py_DECREF(name);
+    int status =
+        message == NULL ? -1 : warn_of((PyObject *)self, message); /* escapes */
+    Py_XDECREF(message);
     return status;
 }
 
