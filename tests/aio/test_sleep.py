@@ -6,8 +6,8 @@ import gc
 import inspect
 import pickle
 import sys
-import weakref
 import warnings
+import weakref
 
 import pytest
 
