@@ -21,6 +21,10 @@ UNSEEN = {
             py/args/args.c fl_plain_seconds""",
         "each answer is then received into an object of its own": """
             net/transport/receive.c fl_receive_buffer""",
+        "the allocator goes on as it does by itself": """
+            net/transport/receive.c keep_freed_memory""",
+        "what it was to bring comes with the next event": """
+            net/transport/receive.c fl_room_widen""",
         "connection_lost() is then called in the context of whoever ends it": """
             tls/control.c fl_tls_connection_lost""",
         "asyncio tells of connections that came to nothing in debug mode only": """
