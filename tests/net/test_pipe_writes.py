@@ -314,6 +314,31 @@ def test_a_reader_that_leaves_while_the_rest_is_sent(run):
     assert isinstance(run(main()), BrokenPipeError)
 
 
+def test_a_reader_that_leaves_who_was_closed_as_it_was_made(run):
+    class Closing(Recorder):
+        error = None
+
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            transport.write(bytes(200_000))
+            transport.write_eof()
+
+        def connection_lost(self, exc):
+            self.error = exc
+            super().connection_lost(exc)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        with pipe() as (reader, writer):
+            _, protocol = await loop.connect_write_pipe(Closing, writer)
+            reader.close()
+            await protocol.closed
+            return protocol.error
+
+    error = run(main())
+    assert type(error) is BrokenPipeError and error.args == ()  # it was told, not tried
+
+
 def test_writing_to_nobody(run):
     """The error is connection_lost's alone."""
 

@@ -183,6 +183,7 @@ write_pipe_discard(TransportObject *base)
 static const struct fl_transport_kind write_pipe_kind = {
     .source = {write_pipe_run, NULL, "_read_ready", "_write_ready"},
     .unsent = write_pipe_unsent,
+    .hears_closing = true,
     .discard = write_pipe_discard,
     .ended = fl_pipe_ended,
 };

@@ -107,7 +107,9 @@ is_reading(const TransportObject *self)
 static int
 start_reading(TransportObject *self)
 {
-    if (!is_reading(self)) {
+    bool hears = self->life == FL_LIVES ||
+                 (self->life == FL_CLOSING && fl_transport_kind(self)->hears_closing);
+    if (!hears || self->paused) {
         return 0;
     }
     return fl_source_want(&self->source, self->source.watch.events | FL_POLL_READ);

@@ -63,6 +63,9 @@ struct fl_transport_kind {
     struct fl_source_kind source; /* first */
     /* The bytes that wait to be sent, as get_write_buffer_size() has it. */
     size_t (*unsent)(const TransportObject *self);
+    /* Closed in connection_made(), it is watched for reading while bytes wait: a
+     * writing pipe's reader may go. */
+    bool hears_closing;
     /* Drops them. */
     void (*discard)(TransportObject *self);
     /* Another protocol is to be used. escapes. 0 or -1. */
