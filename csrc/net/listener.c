@@ -289,7 +289,8 @@ listener_fill(ListenerObject *self, LoopObject *loop, PyObject *const *args, int
     if (PyErr_Occurred()) {
         return -1;
     }
-    fl_loop_drop_stale_watch(loop, fd); /* escapes */
+    fl_loop_drop_stale_watch(loop, fd);             /* escapes */
+    (void)fl_source_remove(loop, fd, FL_POLL_READ); /* escapes; a server before */
     return fl_source_want(&self->source, FL_POLL_READ);
 }
 

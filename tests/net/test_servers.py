@@ -323,3 +323,105 @@ with asyncio.Runner(loop_factory=new_event_loop) as runner:
 """
     done = run_child(loop_kind, source)
     assert (done.stdout, done.stderr) == ("True True 0\naccepted\n", "")
+
+
+class Greets(asyncio.Protocol):
+    """Says which server it is of, and goes."""
+
+    def __init__(self, words):
+        self.words = words
+
+    def connection_made(self, transport):
+        transport.write(self.words)
+        transport.close()
+
+
+async def greeting(sock):
+    reader, writer = await asyncio.open_connection(*sock.getsockname())
+    words = await reader.read()
+    writer.close()
+    return words
+
+
+def listening():
+    sock = socket.create_server(("127.0.0.1", 0))
+    sock.setblocking(False)
+    return sock
+
+
+def test_a_reader_takes_a_servers_place(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Greets(b"first"), "127.0.0.1", 0)
+        (sock,) = server.sockets
+        seen = loop.create_future()
+
+        def ready():
+            loop.remove_reader(sock.fileno())
+            seen.set_result(None)
+
+        loop.add_reader(sock.fileno(), ready)
+        with socket.create_connection(sock.getsockname()):
+            await seen
+        server.close()
+
+    run(main())
+
+
+def test_a_server_takes_a_readers_place(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        sock, seen = listening(), []
+        loop.add_reader(sock, seen.append, None)
+        server = await loop.create_server(lambda: Greets(b"first"), sock=sock)
+        assert await greeting(sock) == b"first"
+        server.close()
+        return seen
+
+    assert run(main()) == []
+
+
+def test_a_second_server_of_a_socket_takes_the_firsts_place(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        sock = listening()
+        await loop.create_server(lambda: Greets(b"first"), sock=sock)
+        server = await loop.create_server(lambda: Greets(b"second"), sock=sock)
+        assert await greeting(sock) == b"second"
+        server.close()
+
+    run(main())
+
+
+def test_sock_accept_takes_a_servers_place(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        sock = listening()
+        server = await loop.create_server(lambda: Greets(b"first"), sock=sock)
+        accepting = asyncio.ensure_future(loop.sock_accept(sock))
+        await asyncio.sleep(0)
+        with socket.create_connection(sock.getsockname()) as client:
+            connection, address = await accepting
+            assert address == client.getsockname()
+            connection.close()
+        server.close()
+
+    run(main())
+
+
+def test_a_server_on_a_number_that_was_anothers(fast_loop):
+    """asyncio's accepts nothing there: its poller knows the other's file."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        former = listening()
+        number = former.fileno()
+        await loop.create_server(lambda: Greets(b"first"), sock=former)
+        former.close()
+        sock = listening()
+        assert sock.fileno() == number
+        server = await loop.create_server(lambda: Greets(b"second"), sock=sock)
+        assert await greeting(sock) == b"second"
+        server.close()
+
+    fast_loop.run_until_complete(main())

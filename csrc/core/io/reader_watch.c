@@ -2,6 +2,7 @@
 #include "core/io/reader_watch.h"
 
 #include "core/future/future.h"
+#include "core/io/source.h"
 #include "py/error.h"
 
 #include <errno.h>
@@ -271,6 +272,10 @@ fl_reader_watch_want(
     int err = fl_loop_ensure_own(self) < 0 ? -1 : 0; /* escapes */
     fileobj = fileobj == NULL || PyLong_Check(fileobj) ? NULL : fileobj;
     struct fl_reader_watch *watch = fl_reader_watch_find(self, fd);
+    /* a server that listens there gives way, as asyncio's does */
+    if (err == 0 && watch == NULL && fl_source_remove(self, fd, event)) { /* escapes */
+        watch = fl_reader_watch_find(self, fd);
+    }
     if (err == 0 && watch != NULL) {
         err = watch_extend(watch, event, who.future != NULL);
         bool retry = who.future != NULL && !has_handle(watch);
