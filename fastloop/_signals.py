@@ -43,7 +43,7 @@ class Signals:
         try:
             signal.set_wakeup_fd(self._signal_fd())
         except (ValueError, OSError) as exc:
-            raise RuntimeError(str(exc)) from exc
+            raise RuntimeError(str(exc))  # noqa: B904, asyncio's has no cause
         self._signal_handlers[sig] = self._make_handle(callback, args)
         try:
             signal.signal(sig, _do_nothing)
@@ -54,7 +54,7 @@ class Signals:
             if not self._signal_handlers:
                 self._keep_or_release_wakeup_fd()
             if exc.errno == errno.EINVAL:
-                raise RuntimeError(f"sig {sig} cannot be caught") from exc
+                raise RuntimeError(f"sig {sig} cannot be caught")  # noqa: B904
             raise
 
     def remove_signal_handler(self: Any, sig: int) -> bool:
@@ -72,7 +72,7 @@ class Signals:
             signal.signal(sig, default)
         except OSError as exc:
             if exc.errno == errno.EINVAL:
-                raise RuntimeError(f"sig {sig} cannot be caught") from exc
+                raise RuntimeError(f"sig {sig} cannot be caught")  # noqa: B904
             raise
         if not self._signal_handlers:
             self._keep_or_release_wakeup_fd()

@@ -376,6 +376,20 @@ def test_the_iterator_by_hand(kit):
         kit.future().__await__().throw(1)
 
 
+@pytest.mark.filterwarnings("ignore:the .type, exc, tb. signature")
+@pytest.mark.parametrize("arguments", [(), (None,)])
+def test_what_is_thrown_with_its_type_loses_its_traceback(kit, arguments):
+    known = KeyError("k")
+    with pytest.raises(KeyError):
+        raise known
+    for _ in range(2):
+        steps = kit.future().__await__()
+        with pytest.raises(KeyError) as caught:
+            steps.throw(KeyError, known, *arguments)
+        assert caught.value is known
+        assert len(list(traceback.walk_tb(known.__traceback__))) == 1
+
+
 def test_blocking_can_be_set(kit):
     future = kit.future()
     future._asyncio_future_blocking = 1

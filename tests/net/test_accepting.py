@@ -119,11 +119,13 @@ def test_a_factory_that_raises_ends_that_connection_only(run, unraisable):
     unraisable.take()  # asyncio leaves the refused socket to the collector
 
 
-def test_the_refused_connection_is_closed(fast_loop):
-    async def main():
-        def factory():
-            raise ValueError("no")
+def fails():
+    raise ValueError("no")
 
+
+@pytest.mark.parametrize("factory", [fails, lambda: None, int])
+def test_the_refused_connection_is_closed(fast_loop, unraisable, factory):
+    async def main():
         server, address = await serve(factory)
         loop = asyncio.get_running_loop()
         with socket.socket() as sock:
@@ -133,6 +135,33 @@ def test_the_refused_connection_is_closed(fast_loop):
         await finish(server)
 
     fast_loop.run_until_complete(main())
+    gc.collect()
+    unraisable.take()  # who has no protocol says that he was not closed
+
+
+def test_a_server_closed_by_its_factory_accepts_no_more(fast_loop, unraisable):
+    async def main():
+        calls = []
+
+        def factory():
+            calls.append(None)
+            if len(calls) == 2:
+                server.close()
+            return asyncio.Protocol()
+
+        server, address = await serve(factory)
+        clients = [socket.create_connection(address) for _ in range(4)]
+        await until(lambda: len(calls) == 2)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert len(calls) == 2
+        for client in clients:
+            client.close()
+        await server.wait_closed()
+
+    fast_loop.run_until_complete(main())
+    gc.collect()
+    unraisable.take()  # the second one's transport, which nobody closed
 
 
 def test_keyboard_interrupt_in_a_factory_leaves_the_loop(loop, logs, unraisable):
