@@ -185,19 +185,27 @@ def test_cancel_while_running_then_waiting(kit):
     assert future.cancelled()
 
 
+KEPT = []  # what nobody else holds the collector may take
+
+
+async def kept():
+    KEPT.append(asyncio.get_running_loop().create_future())
+    await KEPT[-1]
+
+
 async def in_a_group():
     async with asyncio.TaskGroup() as group:
-        group.create_task(forever())
+        group.create_task(kept())
 
 
 WAITS = {
     "future": lambda: asyncio.get_running_loop().create_future(),
-    "task": lambda: asyncio.create_task(forever()),
+    "task": lambda: asyncio.create_task(kept()),
     "sleep": lambda: asyncio.sleep(60),
-    "gather": lambda: asyncio.gather(forever(), forever()),
-    "shield": lambda: asyncio.shield(forever()),
-    "wait": lambda: asyncio.wait([asyncio.create_task(forever())]),
-    "wait_for": lambda: asyncio.wait_for(forever(), 60),
+    "gather": lambda: asyncio.gather(kept(), kept()),
+    "shield": lambda: asyncio.shield(kept()),
+    "wait": lambda: asyncio.wait([asyncio.create_task(kept())]),
+    "wait_for": lambda: asyncio.wait_for(kept(), 60),
     "queue": lambda: asyncio.Queue().get(),
     "event": lambda: asyncio.Event().wait(),
     "group": in_a_group,
@@ -235,4 +243,9 @@ def test_the_context_is_what_is_handled_while_the_loop_runs(
                 loop.run_until_complete(task)
     finally:
         fastloop.decelerate()
+    for left in asyncio.all_tasks(loop):
+        left.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            loop.run_until_complete(left)
+    KEPT.clear()
     assert seen[-1] is outer
