@@ -263,6 +263,32 @@ watch_extend(struct fl_reader_watch *self, uint32_t event, bool for_future)
     return err;
 }
 
+/* The watch of an fd, made if there is none, with the event. A server that listens
+ * there gives way, as asyncio's does. escapes. *err: 0, or -errno. */
+static struct fl_reader_watch *
+watch_take(
+    LoopObject *self, PyObject *fileobj, int fd, uint32_t event, bool for_future,
+    int *err
+)
+{
+    struct fl_reader_watch *watch = fl_reader_watch_find(self, fd);
+    if (watch == NULL && fl_source_remove(self, fd, event)) { /* escapes */
+        watch = fl_reader_watch_find(self, fd);
+    }
+    if (watch != NULL) {
+        *err = watch_extend(watch, event, for_future);
+        if (!is_stale(*err)) {
+            return watch;
+        }
+        bool retry = for_future && !has_handle(watch);
+        watch_free_stale(watch); /* escapes */
+        if (!retry || fl_reader_watch_find(self, fd) != NULL) {
+            return NULL;
+        }
+    }
+    return watch_add(self, fileobj, fd, event, for_future, err);
+}
+
 int
 fl_reader_watch_want(
     LoopObject *self, PyObject *fileobj, int fd, uint32_t event,
@@ -271,22 +297,9 @@ fl_reader_watch_want(
 {
     int err = fl_loop_ensure_own(self) < 0 ? -1 : 0; /* escapes */
     fileobj = fileobj == NULL || PyLong_Check(fileobj) ? NULL : fileobj;
-    struct fl_reader_watch *watch = fl_reader_watch_find(self, fd);
-    /* a server that listens there gives way, as asyncio's does */
-    if (err == 0 && watch == NULL && fl_source_remove(self, fd, event)) { /* escapes */
-        watch = fl_reader_watch_find(self, fd);
-    }
-    if (err == 0 && watch != NULL) {
-        err = watch_extend(watch, event, who.future != NULL);
-        bool retry = who.future != NULL && !has_handle(watch);
-        if (is_stale(err)) {
-            watch_free_stale(watch); /* escapes */
-            watch = retry ? fl_reader_watch_find(self, fd) : watch;
-            err = retry && watch == NULL ? 0 : err;
-        }
-    }
-    if (err == 0 && watch == NULL) {
-        watch = watch_add(self, fileobj, fd, event, who.future != NULL, &err);
+    struct fl_reader_watch *watch = NULL;
+    if (err == 0) {
+        watch = watch_take(self, fileobj, fd, event, who.future != NULL, &err);
     }
     if (err < 0) {
         party_drop(who); /* escapes */
