@@ -269,6 +269,7 @@ static int
 listener_fill(ListenerObject *self, LoopObject *loop, PyObject *const *args, int fd)
 {
     fl_source_init(&self->source, &listener_kind, (PyObject *)self, fd);
+    self->source.gives_way = true;
     self->source.loop = (LoopObject *)Py_NewRef(loop);
     self->sock = Py_NewRef(args[1]);
     self->factory = Py_NewRef(args[2]);
@@ -289,8 +290,7 @@ listener_fill(ListenerObject *self, LoopObject *loop, PyObject *const *args, int
     if (PyErr_Occurred()) {
         return -1;
     }
-    fl_loop_drop_stale_watch(loop, fd);             /* escapes */
-    (void)fl_source_remove(loop, fd, FL_POLL_READ); /* escapes; a server before */
+    fl_loop_drop_stale_watch(loop, fd); /* escapes */
     return fl_source_want(&self->source, FL_POLL_READ);
 }
 

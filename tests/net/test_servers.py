@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import socket
 import sys
 
@@ -409,19 +410,52 @@ def test_sock_accept_takes_a_servers_place(run):
     run(main())
 
 
+async def closed_behind_its_server():
+    """The number of a listening socket that is free again."""
+    sock = listening()
+    number = sock.fileno()
+    loop = asyncio.get_running_loop()
+    await loop.create_server(lambda: Greets(b"first"), sock=sock)
+    sock.close()
+    return number
+
+
 def test_a_server_on_a_number_that_was_anothers(fast_loop):
     """asyncio's accepts nothing there: its poller knows the other's file."""
 
     async def main():
         loop = asyncio.get_running_loop()
-        former = listening()
-        number = former.fileno()
-        await loop.create_server(lambda: Greets(b"first"), sock=former)
-        former.close()
+        number = await closed_behind_its_server()
         sock = listening()
         assert sock.fileno() == number
         server = await loop.create_server(lambda: Greets(b"second"), sock=sock)
         assert await greeting(sock) == b"second"
         server.close()
+
+    fast_loop.run_until_complete(main())
+
+
+@pytest.mark.parametrize("kind", ["stream", "pipe"])
+def test_a_transport_on_a_number_that_was_a_servers(fast_loop, kind):
+    """asyncio's reads nothing there."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        number = await closed_behind_its_server()
+        if kind == "stream":
+            sock, other = socket.socketpair()
+            assert sock.fileno() == number
+            _, protocol = await loop.create_connection(Recorder, sock=sock)
+            other.send(b"x")
+            other.close()
+        else:
+            read, write = os.pipe()
+            assert read == number
+            file = os.fdopen(read, "rb", 0)
+            _, protocol = await loop.connect_read_pipe(Recorder, file)
+            os.write(write, b"x")
+            os.close(write)
+        await protocol.closed
+        assert protocol.data == b"x"
 
     fast_loop.run_until_complete(main())

@@ -272,7 +272,7 @@ watch_take(
 )
 {
     struct fl_reader_watch *watch = fl_reader_watch_find(self, fd);
-    if (watch == NULL && fl_source_remove(self, fd, event)) { /* escapes */
+    if (watch == NULL && fl_source_yield(self, fd, event)) { /* escapes */
         watch = fl_reader_watch_find(self, fd);
     }
     if (watch != NULL) {
@@ -359,6 +359,7 @@ fl_loop_drop_stale_watch(LoopObject *self, int fd)
     if (watch != NULL) {
         watch_free(watch); /* escapes */
     }
+    (void)fl_source_remove(self, fd, FL_POLL_READ | FL_POLL_WRITE); /* escapes */
 }
 
 void

@@ -203,20 +203,35 @@ fl_source_ignore(struct fl_source *self)
     Py_DECREF(owner);            /* escapes */
 }
 
-bool
-fl_source_remove(LoopObject *loop, int fd, uint32_t event)
+static struct fl_source *
+source_at(const LoopObject *loop, int fd)
 {
     struct fl_watch *watch = fl_poller_find(&loop->poller, fd);
-    if (watch == NULL || watch->on_ready != source_on_ready ||
-        !(watch->events & event)) {
+    return watch == NULL || watch->on_ready != source_on_ready
+               ? NULL
+               : FL_CONTAINER_OF(watch, struct fl_source, watch);
+}
+
+bool
+fl_source_remove(LoopObject *loop, int fd, uint32_t events)
+{
+    struct fl_source *self = source_at(loop, fd);
+    if (self == NULL || !(self->watch.events & events)) {
         return false;
     }
-    struct fl_source *self = FL_CONTAINER_OF(watch, struct fl_source, watch);
-    if (fl_source_want(self, watch->events & ~event) < 0) { /* escapes */
+    if (fl_source_want(self, self->watch.events & ~events) < 0) { /* escapes */
         PyErr_Clear(); /* the kernel forgot the fd: that is no interest, too */
         fl_source_ignore(self);
     }
     return true;
+}
+
+bool
+fl_source_yield(LoopObject *loop, int fd, uint32_t events)
+{
+    const struct fl_source *self = source_at(loop, fd);
+    return self != NULL && self->gives_way &&
+           fl_source_remove(loop, fd, events); /* escapes */
 }
 
 /* ---- owning ---- */

@@ -39,6 +39,7 @@ struct fl_source {
     PyObject
         *handles[2]; /* while watched, owned: debug mode's, for reading and writing */
     const struct fl_source_kind *kind;
+    bool gives_way; /* to who adds a reader: a listener does */
 };
 
 void fl_source_init(
@@ -58,9 +59,11 @@ void fl_source_ignore(struct fl_source *self);
 int fl_source_own_fd(struct fl_source *self);
 void fl_source_disown_fd(struct fl_source *self);
 
-/* What loop._remove_reader does to an fd that is a source's: true if it was watched.
- * escapes. */
-bool fl_source_remove(LoopObject *loop, int fd, uint32_t event);
+/* What loop._remove_reader does to an fd that is a source's: true if it was watched for
+ * any of the events. escapes. */
+bool fl_source_remove(LoopObject *loop, int fd, uint32_t events);
+/* The same, if it gives way. */
+bool fl_source_yield(LoopObject *loop, int fd, uint32_t events);
 
 /* A queued turn; the ring's reference is the caller's. escapes. 0, or -1 with an
  * exception that leaves the loop. */

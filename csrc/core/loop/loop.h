@@ -537,7 +537,7 @@ PyObject *fl_loop_watched_events(PyObject *op, PyObject *fd);
 /* reader_watch.c */
 int fl_loop_traverse_watches(LoopObject *self, visitproc visit, void *arg);
 void fl_loop_drop_watches(LoopObject *self);
-/* The loop has opened fd, so a watch of that number is of an fd closed since. */
+/* The fd was opened, or given, anew: a watch of its number gives way. escapes. */
 void fl_loop_drop_stale_watch(LoopObject *self, int fd);
 /* For a poller without an epoll, which has no other way to know: the watches whose
  * number is another file's are stale. By the inode, so one eventfd is like another. */

@@ -46,25 +46,6 @@ may_skip_poll(LoopObject *self, bool alone)
     return polled_lately(self);
 }
 
-/* Whether a timer may be due before polled_lately() says no. */
-static bool
-has_timer_soon(LoopObject *self)
-{
-    return self->timers.count > 0 &&
-           (!fl_loop_has_plain_clock(self) ||
-            fl_timers_next(&self->timers) - fl_clock_monotonic_s() <
-                POLL_PERIOD_NS * 1e-9);
-}
-
-bool
-fl_loop_may_stay(LoopObject *self)
-{
-    return fl_ring_count(&self->ready) == 0 && self->deferred == NULL &&
-           self->may_skip_polls && !self->stopping &&
-           self->poller.n_watches == fl_loop_count_internal(self) + 1 &&
-           !has_timer_soon(self) && polled_lately(self);
-}
-
 /* A poll takes neither less than nothing nor more than this. */
 static double
 clamp(double timeout_s)
@@ -86,6 +67,24 @@ static double
 seconds_to_timer(LoopObject *self, double now_s)
 {
     return clamp(fl_timers_next(&self->timers) - now_s);
+}
+
+/* Whether a timer may be due before polled_lately() says no. */
+static bool
+has_timer_soon(LoopObject *self)
+{
+    return self->timers.count > 0 &&
+           (!fl_loop_has_plain_clock(self) ||
+            seconds_to_timer(self, fl_clock_monotonic_s()) < POLL_PERIOD_NS * 1e-9);
+}
+
+bool
+fl_loop_may_stay(LoopObject *self)
+{
+    return fl_ring_count(&self->ready) == 0 && self->deferred == NULL &&
+           self->may_skip_polls && !self->stopping &&
+           self->poller.n_watches == fl_loop_count_internal(self) + 1 &&
+           !has_timer_soon(self) && polled_lately(self);
 }
 
 /* Nanoseconds from now_s to the next timer; -1 for ever. */
