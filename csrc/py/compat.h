@@ -89,6 +89,19 @@ fl_error_restore(PyObject *exc)
 #define FL_THROW_WARNS false
 #endif
 
+/* What an exception that is raised without a traceback does with its old one: 3.13.0's
+ * PyErr_Restore() drops it, 3.14.8's keeps it, so it is asked. */
+static inline void
+fl_forget_traceback(PyObject *exc)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_Restore(Py_NewRef(Py_TYPE(exc)), Py_NewRef(exc), NULL);
+    Py_DECREF(fl_error_take());
+#else
+    (void)PyException_SetTraceback(exc, Py_None);
+#endif
+}
+
 /* 3.13 made it public: *value new, or NULL if there is no such attribute. 0 or -1. */
 static inline int
 fl_optional_attribute(PyObject *op, PyObject *name, PyObject **value)

@@ -52,7 +52,9 @@ thrown_exception(PyObject *type, PyObject *value, PyObject *traceback)
     if (PyExceptionClass_Check(type)) {
         if (value != NULL && PyObject_TypeCheck(value, (PyTypeObject *)type)) {
             exc = Py_NewRef(value);
-            traceback = traceback == NULL ? Py_None : traceback; /* as a generator's */
+            if (traceback == NULL) {
+                fl_forget_traceback(exc); /* as a generator's */
+            }
         }
         else if (value != NULL && PyTuple_Check(value)) {
             exc = PyObject_Call(type, value, NULL); /* escapes */
