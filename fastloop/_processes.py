@@ -8,6 +8,7 @@ refuses pidfds, asyncio's thread waits.
 
 import asyncio
 import contextlib
+import fcntl
 import functools
 import os
 import subprocess
@@ -92,6 +93,24 @@ def _encoded(env: Any) -> list[bytes] | None:
     return pairs
 
 
+# Whether a child that fails before it runs its program tells if that was chdir().
+_CHDIR_IS_TOLD = "noexec:chdir" in _Popen._execute_child.__code__.co_consts
+
+
+def _spawn_error(said: bytes, program: Any, cwd: Any) -> OSError:
+    """Read what a child says that could not run its program, as Popen does.
+
+    It says `OSError:ERRNO:WHERE`, the number in hexadecimal.
+    """
+    _, number, where = said.decode().split(":", 2)
+    errno = int(number, 16)
+    if not where:
+        return OSError(errno, os.strerror(errno), program)
+    if _CHDIR_IS_TOLD and where != "noexec:chdir":
+        return OSError(errno, os.strerror(errno))
+    return OSError(errno, os.strerror(errno), cwd)
+
+
 def _allow_vfork() -> tuple[bool, ...]:
     """Return the last argument of fork_exec, where it has that one."""
     if sys.version_info >= (3, 14):
@@ -111,10 +130,9 @@ class Popen(_Popen):  # type: ignore[misc]
                 argv = [executable or "/bin/sh", "-c", *argv]
             program = argv[0] if executable is None else executable
             sys.audit("subprocess.Popen", program, argv, cwd, env)
-            if self._spawn(program, argv, close_fds, cwd, env, handles, how):
-                self._close_pipe_fds(*handles)
-                return
-        # Its own way of spawning; or what went wrong goes wrong again and is told.
+            self._spawn(program, argv, close_fds, cwd, env, handles, how)
+            self._close_pipe_fds(*handles)
+            return
         super()._execute_child(*given)
 
     def _spawn(
@@ -126,13 +144,15 @@ class Popen(_Popen):  # type: ignore[misc]
         env: Any,
         handles: tuple[int, ...],
         how: tuple[Any, ...],
-    ) -> bool:
-        """Make the child and tell whether it came to run the program."""
+    ) -> None:
+        """Make the child; OSError if it does not come to run the program."""
         restore_signals, gid, gids, uid, umask, new_session, process_group = how
         read, write = os.pipe()  # the child writes there if it can't
         try:
-            if write < 3:
-                return False
+            if write < 3:  # where the child's own standard files come to be
+                low = write
+                write = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 3)
+                os.close(low)
             pid = subprocess._fork_exec(  # type: ignore[attr-defined]
                 argv,
                 _files(program, env),
@@ -155,18 +175,17 @@ class Popen(_Popen):  # type: ignore[misc]
             )
             os.close(write)
             write = -1
-            failed = os.read(read, 1)
+            said = os.read(read, 1000)
         finally:
             os.close(read)
             if write >= 0:
                 os.close(write)
-        if failed:
+        if said:
             with contextlib.suppress(ChildProcessError):  # SIGCHLD is ignored
                 os.waitpid(pid, 0)
-            return False
+            raise _spawn_error(said, program, cwd)
         self.pid = pid
         self._child_created = True
-        return True
 
 
 _SPAWNS = _is_known(_Popen)

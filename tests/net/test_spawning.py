@@ -1,6 +1,7 @@
 """What a child process is given, and how it is spawned."""
 
 import asyncio
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -159,6 +160,8 @@ popen_leaves_pipes = pytest.mark.skipif(
         ("true", {"executable": "/no/such/program"}),
         ("true", {"no_such_argument": 1}),
         ("true", {"umask": "no number"}),
+        ("true", {"process_group": 1 << 30}),
+        ("true", {"process_group": 1 << 30, "cwd": "/"}),
         pytest.param("true", {"user": -5}, marks=popen_leaves_pipes),
         ("true", {"preexec_fn": lambda: 1 / 0}),
     ],
@@ -172,7 +175,7 @@ def test_what_cannot_be_spawned(program, options):
         try:
             await asyncio.create_subprocess_exec(program, stdin=PIPE, **options)
         except Exception as exc:
-            return type(exc), str(exc)
+            return type(exc), str(exc), getattr(exc, "filename", None), exc.args
 
     others = children()
     found = {}
@@ -236,11 +239,73 @@ async def main():
     await process.wait()
     process = await asyncio.create_subprocess_shell("exit 0", env={"A": "b"})
     await process.wait()
+    try:
+        await asyncio.create_subprocess_exec("/no/such/program")
+    except FileNotFoundError:
+        pass
 with asyncio.Runner(loop_factory=new_event_loop) as runner:
     runner.run(main())
 print(heard)
 """
     assert child_says(loop_kind, source) == (
         "[('true', ['true'], '/', None),"
-        " ('/bin/sh', ['/bin/sh', '-c', 'exit 0'], None, {'A': 'b'})]\n"
+        " ('/bin/sh', ['/bin/sh', '-c', 'exit 0'], None, {'A': 'b'}),"
+        " ('/no/such/program', ['/no/such/program'], None, None)]\n"
     )
+
+
+def test_auditors_hear_of_no_posix_spawn(loop_kind):
+    """asyncio's Popen has it run programs named with a folder, from 3.13 on."""
+    source = """
+import asyncio, sys
+heard = []
+sys.addaudithook(lambda event, args: event == "os.posix_spawn" and heard.append(args))
+async def main():
+    process = await asyncio.create_subprocess_exec("/bin/true")
+    await process.wait()
+with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    runner.run(main())
+print(len(heard))
+"""
+    heard = 1 if loop_kind == "asyncio" and sys.version_info >= (3, 13) else 0
+    assert child_says(loop_kind, source) == f"{heard}\n"
+
+
+@spawn_tells
+@pytest.mark.parametrize("program", ["true", "no-such-program"])
+def test_an_environment_is_asked_once(run, program):
+    class Environment(dict):
+        asked = 0
+
+        def items(self):
+            self.asked += 1
+            return super().items()
+
+    async def main():
+        environment = Environment(os.environ)
+        with contextlib.suppress(FileNotFoundError):
+            process = await asyncio.create_subprocess_exec(program, env=environment)
+            await process.wait()
+        return environment.asked
+
+    assert run(main()) == 1
+
+
+def test_a_child_without_standard_files_of_its_own(loop_kind):
+    source = """
+import asyncio, os
+async def main():
+    said = []
+    for program in ("true", "/no/such/program"):
+        try:
+            process = await asyncio.create_subprocess_exec(program)
+            said.append(await process.wait())
+        except FileNotFoundError as exc:
+            said.append(exc.filename)
+    return said
+with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    for fd in (0, 2):
+        os.close(fd)
+    print(runner.run(main()))
+"""
+    assert child_says(loop_kind, source) == "[0, '/no/such/program']\n"
