@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import socket
 
 import pytest
 
@@ -124,6 +125,12 @@ def test_curl_that_distrusts_us(run, server_tls, logs):
     logs.take()
 
 
+def listens_at(path):
+    """Tell whether a server does; its socket is there earlier."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(os.fspath(path)) == 0
+
+
 @contextlib.asynccontextmanager
 async def nginx_in(folder):
     """nginx, which listens at a Unix socket; its path."""
@@ -138,7 +145,7 @@ async def nginx_in(folder):
     )
     try:
         async with asyncio.timeout(20):
-            while not (folder / "socket").exists():
+            while not listens_at(folder / "socket"):
                 assert process.returncode is None, "nginx has ended"
                 await asyncio.sleep(0.01)
         yield folder / "socket"
