@@ -51,7 +51,9 @@ SOURCES = {
         "mirror_fields.c",
         "mirror_names.c",
     ],
-    "py/await": ["awaitable.c", "awaitable_iter.c", "stop.c", "suspended.c"],
+    "py/await": [
+        *("awaitable.c", "awaitable_iter.c", "origin.c", "stop.c", "suspended.c"),
+    ],
     "watch": [
         "blind.c",
         "hatch.c",

@@ -7,6 +7,7 @@ refuses pidfds, asyncio's thread waits.
 """
 
 import asyncio
+import atexit
 import contextlib
 import fcntl
 import functools
@@ -123,7 +124,9 @@ class Popen(_Popen):  # type: ignore[misc]
 
     def _execute_child(self, *given: Any) -> None:
         args, executable, preexec_fn, close_fds, pass_fds, cwd, env = given[:7]
-        if preexec_fn is None and not pass_fds and not isinstance(args, os.PathLike):
+        replaced = _Popen._execute_child is not _execute_child
+        unusual = preexec_fn is not None or pass_fds or isinstance(args, os.PathLike)
+        if not (replaced or unusual):
             shell, handles, how = given[9], given[10:16], given[16:]
             argv = [args] if isinstance(args, str | bytes) else list(args)
             if shell:
@@ -153,13 +156,14 @@ class Popen(_Popen):  # type: ignore[misc]
                 low = write
                 write = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 3)
                 os.close(low)
+            variables = _encoded(env)
             pid = subprocess._fork_exec(  # type: ignore[attr-defined]
                 argv,
                 _files(program, env),
                 close_fds,
                 (write,),
                 cwd,
-                _encoded(env),
+                variables,
                 *handles,
                 read,
                 write,
@@ -189,6 +193,7 @@ class Popen(_Popen):  # type: ignore[misc]
 
 
 _SPAWNS = _is_known(_Popen)
+_execute_child = _Popen._execute_child
 
 
 # ---- the transport ----
@@ -281,6 +286,8 @@ class _Exit:
     def watch(self) -> None:
         """Have the loop call this at the child's end."""
         self._loop._add_reader(self._fd, self)
+        if sys.version_info < (3, 12):
+            _held[id(self)] = self._loop, self._transport, self._process
 
     def __call__(self) -> None:
         try:
@@ -309,6 +316,8 @@ class _Exit:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+        if sys.version_info < (3, 12):
+            _held.pop(id(self), None)
 
     if sys.version_info >= (3, 12):
         __del__ = close
@@ -329,7 +338,18 @@ def _outlive(loop: Any, transport: Any, process: Any) -> None:
     So does the thread that asyncio has for each child up to 3.11.
     """
     process.wait()
-    logger.warning("Loop %r that handles pid %r is closed", loop, process.pid)
+    if loop.is_closed():
+        logger.warning("Loop %r that handles pid %r is closed", loop, process.pid)
+
+
+if sys.version_info < (3, 12):
+    # Children that run, of loops that nobody may hold: (loop, transport, Popen object).
+    _held: dict[int, Any] = {}
+
+    @atexit.register
+    def _outlive_all() -> None:
+        for given in list(_held.values()):
+            threading.Thread(target=_outlive, args=given, daemon=True).start()
 
 
 class Processes:

@@ -1,10 +1,14 @@
 """The socket that a connection shows whose writes may be joined."""
 
+import asyncio.selector_events
 import asyncio.trsock
+import collections
+import types
 import weakref
 from typing import Any
 
 _Asyncios = asyncio.trsock.TransportSocket
+_writelines: Any = asyncio.selector_events._SelectorSocketTransport.writelines  # type: ignore[attr-defined]
 _slot: Any = _Asyncios.__dict__["_sock"]
 
 
@@ -64,3 +68,15 @@ class TransportSocket(_Asyncios):
 
     def shutdown(self, how: int) -> None:
         self._after_writes().shutdown(how)
+
+
+def writelines_drops_false() -> bool:
+    """Tell whether asyncio's writelines() leaves out pieces that are false."""
+    transport = types.SimpleNamespace(
+        _eof=False, _empty_waiter=None, _conn_lost=0, _buffer=collections.deque()
+    )
+    try:
+        _writelines(transport, [None])
+    except TypeError:
+        return False
+    return True

@@ -42,7 +42,7 @@ INFALLIBLE = {
         PyCFunction_GET_SELF PyDict_GET_SIZE PyException_GetTraceback
         PyException_SetCause PyException_SetContext PyException_SetTraceback
         PyCode_Addr2Line PyFloat_AS_DOUBLE PyFrame_GetCode PyFrame_GetLasti
-        PyFunction_GET_CODE
+        PyFrame_GetLineNumber PyFunction_GET_CODE
         PyFunction_GET_GLOBALS PyList_GET_ITEM PyList_GET_SIZE PyList_SET_ITEM
         PyMemoryView_GET_BASE PyMemoryView_GET_BUFFER
         PyMethod_GET_FUNCTION PyMethod_GET_SELF PyModule_GetDict

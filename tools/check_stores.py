@@ -30,6 +30,7 @@ NO_LOOK = {
         task_init:base->context task_init:base->coro task_init:base->name
         wait_for_foreign:self->base.fut_waiter wait_for_own:self->base.fut_waiter
         set_handle:slot->handle fl_loop_show_patches:state->base_version
+        try_writelines:state->net.writelines_drops_false
         fl_reader_watch_want:watch->inode tls_adopt:self->base.calls
         shown:base->delegate shown:base->shown""",
     "nobody else has the object yet": """

@@ -48,6 +48,11 @@ call_new(AioFunctionObject *function, PyObject *const *args, Py_ssize_t n_args)
         self->args[i] = Py_NewRef(args[i]);
     }
     self->reached = 0;
+    if (fl_coroutine_note_origin(&self->base) < 0) {
+        fl_coroutine_end(&self->base); /* escapes */
+        Py_DECREF(self);
+        return NULL;
+    }
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }
@@ -115,8 +120,9 @@ call_dealloc(PyObject *op)
     struct fl_state *state = function->state;
     PyObject_GC_UnTrack(op);
     fl_coroutine_end(&self->base); /* escapes */
-    fl_stop_gone(state, op);       /* escapes */
-    let_true_go(state);            /* escapes */
+    Py_CLEAR(self->base.origin);
+    fl_stop_gone(state, op); /* escapes */
+    let_true_go(state);      /* escapes */
     if (state->aio.free_calls.count >= FL_FREELIST_IDLE ||
         !fl_freelist_keep_unless(
             &state->aio.free_calls, op, LINK, self->base.finalized
@@ -160,8 +166,12 @@ go_on(AioCallObject *self, PyObject *value, PyObject **result)
 static PySendResult
 resume_foreign(AioCallObject *self, PyObject *sent, PyObject **result)
 {
+    if (Py_EnterRecursiveCall("")) { /* coroutines in C within each other */
+        return go_on(self, NULL, result);
+    }
     PyObject *iterator = Py_NewRef(self->iterator);
     PySendResult status = PyIter_Send(iterator, sent, result); /* escapes */
+    Py_LeaveRecursiveCall();
     Py_DECREF(iterator);
     if (status == PYGEN_NEXT) {
         return status;

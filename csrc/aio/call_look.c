@@ -150,12 +150,6 @@ get_await(PyObject *op, void *Py_UNUSED(closure))
 }
 
 static PyObject *
-get_origin(PyObject *Py_UNUSED(op), void *Py_UNUSED(closure))
-{
-    Py_RETURN_NONE;
-}
-
-static PyObject *
 get_suspended(PyObject *op, void *Py_UNUSED(closure))
 {
     const struct fl_coroutine *self = &call_of(op)->base;
@@ -170,7 +164,6 @@ PyGetSetDef fl_aio_call_getset[] = {
     {"cr_code", get_code, NULL, "The code of asyncio's function.", NULL},
     {"cr_frame", get_frame, NULL, "A frame like that which asyncio's has, or None.",
      NULL},
-    {"cr_origin", get_origin, NULL, "None: it is not tracked.", NULL},
     {"cr_suspended", get_suspended, NULL, "Whether it waits.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -154,6 +154,7 @@ int fl_fault_add_methods(PyObject *module);
 #define PyErr_ResourceWarning(...) FL_FAULT_INT(PyErr_ResourceWarning, __VA_ARGS__)
 #define PyErr_WarnEx(...) FL_FAULT_INT(PyErr_WarnEx, __VA_ARGS__)
 #define PyErr_WarnFormat(...) FL_FAULT_INT(PyErr_WarnFormat, __VA_ARGS__)
+#define PyList_AsTuple(...) FL_FAULT_POINTER(PyList_AsTuple, __VA_ARGS__)
 #define PyList_Append(...) FL_FAULT_INT(PyList_Append, __VA_ARGS__)
 #define PyList_SetSlice(...) FL_FAULT_INT(PyList_SetSlice, __VA_ARGS__)
 #define PyList_Sort(...) FL_FAULT_INT(PyList_Sort, __VA_ARGS__)

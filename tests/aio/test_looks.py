@@ -1,8 +1,10 @@
 """What is seen of a coroutine that waits: its frame, its code, whom it awaits."""
 
 import asyncio
+import gc
 import io
 import sys
+import warnings
 
 import pytest
 
@@ -114,6 +116,62 @@ def test_looks_as_asyncios(run, mod, make):
         return await looked_at(make(mod))
 
     assert run(main(mod)) == run(main(asyncio))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 1000])
+def test_where_it_was_made(mod, depth):
+    def make():
+        return mod.sleep(0)
+
+    sys.set_coroutine_origin_tracking_depth(depth)
+    try:
+        coro = make()
+    finally:
+        sys.set_coroutine_origin_tracking_depth(0)
+    frame, expected = sys._getframe(), [(__file__, make.__code__.co_firstlineno + 1)]
+    line = make.__code__.co_firstlineno + 5
+    while frame is not None and len(expected) < depth:
+        expected.append((frame.f_code.co_filename, line))
+        frame = frame.f_back
+        line = frame and frame.f_lineno
+    assert [place[:2] for place in coro.cr_origin] == expected
+    with pytest.warns(RuntimeWarning, match="Coroutine created at") as caught:
+        del coro
+    assert f"{expected[0][1]}, in make" in str(caught[0].message)
+    assert mod.sleep(0).close() is None
+
+
+def test_an_origin_ends_with_its_coroutine(mod):
+    sys.set_coroutine_origin_tracking_depth(1)
+    try:
+        tracked = mod.sleep(0)
+    finally:
+        sys.set_coroutine_origin_tracking_depth(0)
+    tracked.close()
+    assert tracked.cr_origin is not None
+    del tracked
+    untracked = mod.sleep(0)
+    assert untracked.cr_origin is None
+    untracked.close()
+
+
+@pytest.mark.parametrize("timeout", [None, 50])
+@pytest.mark.skipif(
+    sys.version_info < (3, 12), reason="wait_for() makes a task of each"
+)
+def test_waits_within_each_other_have_an_end(run, mod, timeout):
+    """Of the stack's: as asyncio's, a RecursionError."""
+
+    async def main():
+        coro = mod.sleep(0)
+        for _ in range(40_000):
+            coro = mod.wait_for(coro, timeout)
+        with pytest.raises(RecursionError):
+            await coro
+
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+        run(main())
+        gc.collect()
 
 
 def test_looked_at_in_every_state(run, mod):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import pathlib
 import signal
 import sys
 import threading
@@ -515,6 +516,33 @@ os._exit(0)
     else:  # the asyncio of early releases stumbles over the pipes
         assert pipes
         assert "RuntimeError: Event loop is closed" in done.stderr
+
+
+@pytest.mark.skipif(
+    sys.version_info >= (3, 12), reason="its transport dies, and kills it, from 3.12 on"
+)
+@pytest.mark.parametrize("how", ["at the end", "before"])
+def test_a_child_of_a_loop_that_is_dropped_unclosed(loop_kind, how):
+    """It lives on: asyncio's thread holds its transport, and its loop."""
+    source = f"""
+import asyncio, gc
+loop = new_event_loop()
+async def main():
+    process = await asyncio.create_subprocess_exec("sleep", "60", stdout=-3, stderr=-3)
+    return process.pid
+pid = loop.run_until_complete(main())
+if {how!r} == "before":
+    del loop
+    gc.collect()
+    gc.collect()
+print(pid, flush=True)
+"""
+    done = run_child(loop_kind, source, flags=())
+    pid = int(done.stdout)
+    stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    assert stat.rpartition(")")[2].split()[0] in "RS"
+    os.kill(pid, signal.SIGKILL)
+    assert done.stderr == ""
 
 
 def test_a_spawn_that_is_cancelled(run):

@@ -34,6 +34,21 @@ def ops(loop, sock, file):
     }
 
 
+def test_one_never_awaited_says_where_it_was_made(loop, pair):
+    sys.set_coroutine_origin_tracking_depth(1)
+    try:
+        receiving = loop.sock_recv(pair[0], 1)
+    finally:
+        sys.set_coroutine_origin_tracking_depth(0)
+    ((file, line, function),) = receiving.cr_origin
+    assert (file, function) == (__file__, sys._getframe().f_code.co_name)
+    with pytest.warns(RuntimeWarning, match="sock_recv' was never awaited") as caught:
+        del receiving
+        gc.collect()
+    assert "Coroutine created at" in str(caught[0].message)
+    assert f"line {line}, in {function}" in str(caught[0].message)
+
+
 def test_nothing_is_done_before_it_is_awaited(loop, pair):
     left, right = pair
     sending = loop.sock_sendall(left, b"now")

@@ -6,11 +6,13 @@ import gc
 import os
 import socket
 import sys
+import warnings
 import weakref
 from asyncio import transports
 
 import pytest
 
+from tests.conftest import factory_of
 from tests.net.helpers import Recorder, serving
 from tests.support import until
 
@@ -162,6 +164,51 @@ def test_writelines_refuses_and_sends_nothing(run, loop_kind):
             return await pair.receive(5)
 
     assert run(main()) == b"three"
+
+
+def test_writelines_and_pieces_that_are_false(run):
+    """Late releases of 3.14 leave them out, those before refuse them."""
+
+    class Piece(bytearray):
+        def __bool__(self):
+            return False
+
+    async def sent(piece):
+        async with Pair() as pair:
+            try:
+                pair.transport.writelines([b"one", piece, b"two"])
+            except TypeError:
+                pair.transport.write(b"refused")
+            pair.transport.close()
+            return await pair.receive(1 << 20)
+
+    async def main():
+        pieces = (None, 0, "", [], (), {}, False, 0.0, b"", Piece(b"three"))
+        return [await sent(piece) for piece in pieces]
+
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        expected = runner.run(main())
+    assert run(main()) == expected
+
+
+def test_writelines_on_a_closed_loop(loop_kind):
+    """As write(), which sends what it can: nothing else would."""
+    if sys.version_info < (3, 12):
+        pytest.skip("writelines() is a write() of all there")
+    loop = factory_of(loop_kind)()
+    left, right = socket.socketpair()
+    with right:
+        transport, _ = loop.run_until_complete(
+            loop.create_connection(asyncio.Protocol, sock=left)
+        )
+        loop.close()
+        transport.writelines([b"one", b"two"])
+        transport.write(b"three")
+        assert right.recv(100) == b"onetwothree"
+        assert transport.get_write_buffer_size() == 0
+        with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+            del transport
+            gc.collect()
 
 
 def test_writing_after_write_eof(run):

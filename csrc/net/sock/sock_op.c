@@ -31,6 +31,11 @@ fl_sock_op_new(LoopObject *loop, const struct fl_sock_call *call, PyObject *cons
     self->fd = -1;
     self->retrying = false;
     state->counts.sock_ops++;
+    if (fl_coroutine_note_origin(&self->base) < 0) {
+        fl_coroutine_end(&self->base); /* escapes */
+        Py_DECREF(self);
+        return NULL;
+    }
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }
@@ -92,6 +97,7 @@ op_dealloc(PyObject *op)
     PyObject_GC_UnTrack(op);
     self->state->counts.sock_ops--;
     fl_coroutine_end(&self->base); /* escapes */
+    Py_CLEAR(self->base.origin);
     PyObject_GC_Del(op);
     Py_DECREF(type);
 }

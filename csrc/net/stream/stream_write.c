@@ -306,13 +306,56 @@ add_piece(struct fl_write_queue *queue, PyObject *piece)
     return status;
 }
 
+/* Notes what asyncio's own does. escapes. 0 or -1. */
+static int
+try_writelines(struct fl_state *state)
+{
+    PyObject *module = PyImport_ImportModule("fastloop._sockets");
+    PyObject *drops =
+        module == NULL
+            ? NULL
+            : PyObject_CallMethod(module, "writelines_drops_false", NULL); /* escapes */
+    Py_XDECREF(module);
+    if (drops == NULL) {
+        return -1;
+    }
+    state->net.writelines_drops_false = drops == Py_True;
+    state->net.writelines_tried = true;
+    Py_DECREF(drops);
+    return 0;
+}
+
+/* Whether the running asyncio takes the piece for none. escapes. 1, 0 or -1. */
+static int
+is_left_out(StreamObject *self, PyObject *piece)
+{
+    if (PyBytes_CheckExact(piece) || PyByteArray_CheckExact(piece) ||
+        PyMemoryView_Check(piece)) {
+        return 0; /* if it is empty it makes no difference */
+    }
+    struct fl_state *state = fl_state_of_type(Py_TYPE(self));
+    if (!state->net.writelines_tried && try_writelines(state) < 0) { /* escapes */
+        return -1;
+    }
+    int is_true = state->net.writelines_drops_false ? PyObject_IsTrue(piece) : 1;
+    return is_true < 0 ? -1 : !is_true; /* escapes */
+}
+
 static int
 write_list(StreamObject *self, PyObject *list)
 {
     struct fl_write_queue queue = {0};
     int status = 0;
     for (Py_ssize_t i = 0; status == 0 && i < PyList_GET_SIZE(list); i++) {
-        status = add_piece(&queue, PyList_GET_ITEM(list, i)); /* escapes */
+        PyObject *piece = Py_NewRef(PyList_GET_ITEM(list, i));
+        int left_out = is_left_out(self, piece); /* escapes */
+        if (left_out == 0) {
+            status = add_piece(&queue, piece); /* escapes */
+        }
+        else if (left_out < 0) {
+            status = -1;
+        }
+        Py_DECREF(piece);
     }
     if (status > 0) {
         status = fl_transport_fatal_error(&self->base, fl_stream_writer_kind.error);

@@ -359,11 +359,12 @@ fl_writer_write_pieces(struct fl_writer *self, struct fl_write_queue *pieces)
         return go_on < 0 ? -1 : 0;
     }
     bool more = more_is_expected(self);
+    bool waits = waits_for_room(self); /* for those before it */
     if (fl_write_queue_move(&self->queue, pieces) < 0) {
         return -1;
     }
-    if (more && !waits_for_room(self)) {
+    if (more && !waits) {
         return wait_or_send(self); /* escapes */
     }
-    return sent(self, waits_for_room(self) ? 0 : send_queue(self)); /* escapes */
+    return sent(self, waits ? 0 : send_queue(self)); /* escapes */
 }

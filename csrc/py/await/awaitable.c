@@ -134,8 +134,12 @@ fl_coroutine_end(struct fl_coroutine *self)
 static PySendResult
 send_to_delegate(struct fl_coroutine *self, PyObject *sent, PyObject **result)
 {
+    if (Py_EnterRecursiveCall("")) { /* coroutines in C within each other */
+        return PYGEN_ERROR;
+    }
     PyObject *delegate = Py_NewRef(self->delegate);
     PySendResult status = PyIter_Send(delegate, sent, result); /* escapes */
+    Py_LeaveRecursiveCall();
     Py_DECREF(delegate);
     return status;
 }
@@ -417,40 +421,31 @@ PyMethodDef fl_coroutine_methods[] = {
 
 /* ---- its end without an end ---- */
 
-/* warnings.warn(message, RuntimeWarning, source=self), which shows where tracemalloc
- * saw it made; without a source where that module is not there, at the interpreter's
- * end. escapes. 0, or -1 with an exception. */
+/* As Python's coroutines warn, by a function of the module warnings that tells of the
+ * origin too; in a word where that is not there, at the interpreter's end. escapes. 0,
+ * or -1 with an exception. */
 static int
-warn_of(PyObject *self, PyObject *message)
+warn_never_awaited(PyObject *op)
 {
-    PyObject *name = PyUnicode_InternFromString("warnings");
-    PyObject *warnings = name == NULL ? NULL : PyImport_GetModule(name);
-    Py_XDECREF(name);
-    if (warnings == NULL) {
-        return PyErr_Occurred()
-                   ? -1
-                   : PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "%U", message);
+    PyObject *module_name = PyUnicode_InternFromString("warnings");
+    PyObject *warnings = module_name == NULL ? NULL : PyImport_GetModule(module_name);
+    Py_XDECREF(module_name);
+    if (warnings != NULL) {
+        PyObject *done = PyObject_CallMethod(
+            warnings, "_warn_unawaited_coroutine", "O", op
+        ); /* escapes */
+        Py_DECREF(warnings);
+        Py_XDECREF(done);
+        return done == NULL ? -1 : 0;
     }
-    PyObject *done = PyObject_CallMethod(
-        warnings, "warn", "OOiO", message, PyExc_RuntimeWarning, 1, self
-    ); /* escapes */
-    Py_DECREF(warnings);
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
-}
-
-static int
-warn_never_awaited(struct fl_coroutine *self)
-{
-    PyObject *name = self->kind->name((PyObject *)self, true);
+    PyObject *name = PyErr_Occurred() ? NULL : fl_coroutine_get_qualname(op, NULL);
     if (name == NULL) {
         return -1;
     }
-    PyObject *message = PyUnicode_FromFormat("coroutine '%U' was never awaited", name);
+    int status = PyErr_WarnFormat(
+        PyExc_RuntimeWarning, 1, "coroutine '%U' was never awaited", name
+    ); /* escapes */
     Py_DECREF(name);
-    int status =
-        message == NULL ? -1 : warn_of((PyObject *)self, message); /* escapes */
-    Py_XDECREF(message);
     return status;
 }
 
@@ -462,7 +457,7 @@ fl_coroutine_finalize(PyObject *op)
     self->finalized = true;
     PyObject *exc = fl_error_take();
     if (self->phase == FL_COROUTINE_NEW) {
-        status = warn_never_awaited(self); /* escapes */
+        status = warn_never_awaited(op); /* escapes */
     }
     else if (self->phase == FL_COROUTINE_WAITING && self->kind->caught != NULL) {
         self->running = true;

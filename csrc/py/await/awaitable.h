@@ -5,8 +5,8 @@
  * what a coroutine yields that it has put in its place, its delegate.
  *
  * A type of ours begins with struct fl_coroutine, fills its slots with the functions
- * below, calls fl_coroutine_begin in its constructor and fl_coroutine_may_die first
- * in its tp_dealloc.
+ * below, calls fl_coroutine_begin and fl_coroutine_note_origin in its constructor,
+ * fl_coroutine_may_die first in its tp_dealloc, and drops the origin there.
  */
 #ifndef FASTLOOP_PY_AWAITABLE_H
 #define FASTLOOP_PY_AWAITABLE_H
@@ -52,6 +52,7 @@ struct fl_coroutine {
     const struct fl_coroutine_kind *kind;
     PyObject *delegate; /* owned; the coroutine awaited in its place, or NULL; while it
                            is not DELEGATED one that is shown in its place, or NULL */
+    PyObject *origin;   /* owned: where it was made, or NULL: that is not tracked */
     char phase;         /* enum fl_coroutine_phase */
     bool running;
     bool finalized; /* its finalizer has run */
@@ -63,6 +64,7 @@ fl_coroutine_begin(struct fl_coroutine *self, const struct fl_coroutine_kind *ki
 {
     self->kind = kind;
     self->delegate = NULL;
+    self->origin = NULL;
     self->phase = FL_COROUTINE_NEW;
     self->running = false;
     self->finalized = false;
@@ -74,6 +76,16 @@ static inline void
 fl_coroutine_begin_again(struct fl_coroutine *self)
 {
     self->phase = FL_COROUTINE_NEW;
+}
+
+int fl_coroutine_find_origin(struct fl_coroutine *self, int depth);
+
+/* Notes where it is being made, where that is tracked. 0, or -1 with an exception. */
+static inline int
+fl_coroutine_note_origin(struct fl_coroutine *self)
+{
+    int depth = PyThreadState_Get()->coroutine_origin_tracking_depth;
+    return depth == 0 ? 0 : fl_coroutine_find_origin(self, depth);
 }
 
 /* Has coro, stolen, NULL with an exception, awaited in its place from now on. The
@@ -105,7 +117,8 @@ fl_is_coroutine(PyObject *op)
 
 void fl_coroutine_look(PyObject *op, struct fl_coroutine_look *look);
 
-/* Methods and getters: send, throw, close; __name__, __qualname__, cr_running. */
+/* Methods and getters: send, throw, close; __name__, __qualname__, cr_origin,
+ * cr_running. */
 extern PyMethodDef fl_coroutine_methods[];
 extern PyGetSetDef fl_coroutine_getset[];
 
@@ -114,6 +127,8 @@ extern PyGetSetDef fl_coroutine_getset[];
     {"__name__", fl_coroutine_get_name, NULL, "The name of its function.", NULL},      \
         {"__qualname__", fl_coroutine_get_qualname, NULL,                              \
          "The same, behind its class.", NULL},                                         \
+        {"cr_origin", fl_coroutine_get_origin, NULL,                                   \
+         "Where it was made, as far as that is tracked, or None.", NULL},              \
     {                                                                                  \
         "cr_running", fl_coroutine_get_running, NULL, "Whether it is being run.", NULL \
     }
@@ -121,12 +136,14 @@ extern PyGetSetDef fl_coroutine_getset[];
 PyObject *fl_coroutine_get_name(PyObject *op, void *closure);
 PyObject *fl_coroutine_get_qualname(PyObject *op, void *closure);
 PyObject *fl_coroutine_get_running(PyObject *op, void *closure);
+PyObject *fl_coroutine_get_origin(PyObject *op, void *closure);
 
 static inline int
 fl_coroutine_traverse(struct fl_coroutine *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE((PyObject *)self));
     Py_VISIT(self->delegate);
+    Py_VISIT(self->origin);
     return 0;
 }
 

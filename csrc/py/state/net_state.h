@@ -124,6 +124,8 @@ struct fl_net_state {
     struct fl_audit *audit;        /* NULL: not asked to hear of events */
     struct fl_receive sock_memory; /* of sock_recv() and its kin, on any socket */
     bool sendfile_always_seeks;    /* also when it has sent nothing */
+    bool writelines_tried;         /* whether asyncio's leaves out pieces that are */
+    bool writelines_drops_false;   /* false, as late releases of 3.14 do */
 };
 
 #endif
