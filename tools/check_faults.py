@@ -38,7 +38,7 @@ INFALLIBLE = {
         Py_IsFinalizing Py_TYPE _Py_IsFinalizing""",
     "reads or fills a field": """
         PyByteArray_AS_STRING PyBytes_AS_STRING PyBytes_GET_SIZE
-        PyCFunction_GET_FLAGS PyCFunction_GET_FUNCTION Py_SET_SIZE
+        PyCFunction_Check PyCFunction_GET_FLAGS PyCFunction_GET_FUNCTION Py_SET_SIZE
         PyCFunction_GET_SELF PyDict_GET_SIZE PyException_GetTraceback
         PyException_SetCause PyException_SetContext PyException_SetTraceback
         PyCode_Addr2Line PyFloat_AS_DOUBLE PyFrame_GetCode PyFrame_GetLasti

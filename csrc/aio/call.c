@@ -271,10 +271,7 @@ iterator_of(PyObject *future)
     }
     const PyAsyncMethods *methods = Py_TYPE(future)->tp_as_async;
     if (methods == NULL || methods->am_await == NULL) {
-        PyErr_Format(
-            PyExc_TypeError, "object %.100s can't be used in 'await' expression",
-            Py_TYPE(future)->tp_name
-        );
+        PyErr_Format(PyExc_TypeError, FL_NOT_AWAITABLE, Py_TYPE(future)->tp_name);
         return NULL;
     }
     return FL_SLOT_POINTER(methods->am_await(future)); /* escapes */

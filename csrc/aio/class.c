@@ -3,6 +3,7 @@
 #include "aio/class.h"
 
 #include "aio/call.h"
+#include "py/error.h"
 
 #include <string.h>
 
@@ -98,6 +99,55 @@ hide_members(PyTypeObject *type, const PyType_Spec *spec)
     return 0;
 }
 
+/* What a queue's items go by stands in its own dictionary, as in asyncio's: patches of
+ * Queue are not to reach those of its subclasses. 0 or -1. */
+static int
+copy_item_methods(const struct fl_state *state, PyTypeObject *type, PyObject *stock)
+{
+    PyObject *const names[] = {state->str__init, state->str__put, state->str__get};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        PyObject *own = ((PyTypeObject *)(void *)stock)->tp_dict;
+        PyObject *method = PyDict_GetItemWithError(own, names[i]);
+        if (method == NULL ? PyErr_Occurred() != NULL
+                           : PyObject_SetAttr((PyObject *)type, names[i], method) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static const getter generic_get_dict = PyObject_GenericGetDict;
+static const setter generic_set_dict = PyObject_GenericSetDict;
+
+/* Who has the dictionary may put there what is then to be called. */
+static PyObject *
+get_dict(PyObject *op, void *Py_UNUSED(closure))
+{
+    ((AioObject *)op)->replaced = true;
+    return FL_SLOT_POINTER(generic_get_dict(op, NULL));
+}
+
+static int
+set_dict(PyObject *op, PyObject *dict, void *Py_UNUSED(closure))
+{
+    ((AioObject *)op)->replaced = true;
+    return generic_set_dict(op, dict, NULL);
+}
+
+/* Not by an attribute of the type, which `__dict__` is itself. 0 or -1. */
+static int
+add_dict(PyTypeObject *type)
+{
+    static PyGetSetDef dict_getset = {"__dict__", get_dict, set_dict, NULL, NULL};
+    PyObject *descriptor = PyDescr_NewGetSet(type, &dict_getset);
+    int status = descriptor == NULL
+                     ? -1
+                     : PyDict_SetItemString(type->tp_dict, "__dict__", descriptor);
+    Py_XDECREF(descriptor);
+    PyType_Modified(type);
+    return status;
+}
+
 int
 fl_aio_add_class(
     PyObject *module, struct fl_state *state, const struct fl_aio_class *description
@@ -105,7 +155,8 @@ fl_aio_add_class(
 {
     PyTypeObject **type = description->type;
     if (fl_make_type(type, module, description->spec, description->bases) < 0 ||
-        add_coroutines(state, description) < 0) {
+        add_coroutines(state, description) < 0 || add_dict(*type) < 0 ||
+        copy_item_methods(state, *type, description->stock) < 0) {
         return -1;
     }
     /* for messages: as a class in Python, without its module */
@@ -122,7 +173,7 @@ PyObject *
 fl_aio_new(PyTypeObject *type, enum fl_aio_kind kind)
 {
     struct fl_state *state = fl_state_of_type(type);
-    if (state == NULL) {
+    if (state == NULL || fl_refuse_abstract(type) < 0) {
         return NULL;
     }
     PyObject *op = FL_SLOT_POINTER(type->tp_alloc(type, 0));
@@ -297,6 +348,25 @@ const char fl_aio_getstate_doc[] =
     "__getstate__($self, /)\n--\n\n"
     "Return what copy and pickle are to take along: what asyncio's object has.";
 
+/* A method of a lock of ours, stolen, as one in Python would be: copy.deepcopy() takes
+ * a built-in one for no part of its object. */
+static PyObject *
+as_python_method(const struct fl_state *state, PyObject *value)
+{
+    if (!PyCFunction_Check(value) || PyCFunction_GET_SELF(value) == NULL ||
+        !PyObject_TypeCheck(PyCFunction_GET_SELF(value), state->lock_type)) {
+        return value;
+    }
+    const PyMethodDef *method = ((PyCFunctionObject *)(void *)value)->m_ml;
+    PyObject *function =
+        PyObject_GetAttrString((PyObject *)state->lock_type, method->ml_name);
+    PyObject *bound =
+        function == NULL ? NULL : PyMethod_New(function, PyCFunction_GET_SELF(value));
+    Py_XDECREF(function);
+    Py_DECREF(value);
+    return bound;
+}
+
 /* Puts the attribute into the dictionary, unless it has none. 0 or -1. */
 static int
 note_attribute(PyObject *op, PyObject *name, PyObject *values)
@@ -305,10 +375,11 @@ note_attribute(PyObject *op, PyObject *name, PyObject *values)
     if (fl_optional_attribute(op, name, &value) < 0) { /* escapes */
         return -1;
     }
-    const AioObject *self = (AioObject *)op;
+    const struct fl_state *state = ((AioObject *)op)->state;
     int status = 0;
-    if (value != NULL && !(value == Py_None && name == self->state->str__loop)) {
-        status = PyDict_SetItem(values, name, value);
+    if (value != NULL && !(value == Py_None && name == state->str__loop)) {
+        value = as_python_method(state, value);
+        status = value == NULL ? -1 : PyDict_SetItem(values, name, value);
     }
     Py_XDECREF(value);
     return status;
@@ -327,8 +398,7 @@ fl_aio_getstate(PyObject *op, PyObject *Py_UNUSED(ignored))
             status = note_attribute(op, PyList_GET_ITEM(pairs, i), values);
         }
     }
-    PyObject *dict =
-        status < 0 ? NULL : PyObject_GetAttr(op, self->state->str___dict__);
+    PyObject *dict = status < 0 ? NULL : FL_SLOT_POINTER(generic_get_dict(op, NULL));
     PyObject *state = NULL;
     if (dict != NULL) {
         bool empty = PyDict_CheckExact(dict) && PyDict_GET_SIZE(dict) == 0;

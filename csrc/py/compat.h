@@ -82,6 +82,13 @@ fl_error_restore(PyObject *exc)
 #define FL_ASKS_WHAT_IS_AWAITED 0
 #endif
 
+/* 3.14 says it anew, with the type's name. */
+#if PY_VERSION_HEX >= 0x030E0000
+#define FL_NOT_AWAITABLE "'%.100s' object can't be awaited"
+#else
+#define FL_NOT_AWAITABLE "object %.100s can't be used in 'await' expression"
+#endif
+
 /* 3.12: throw(type, value, traceback) is deprecated. */
 #if PY_VERSION_HEX >= 0x030C0000
 #define FL_THROW_WARNS true

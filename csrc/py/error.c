@@ -49,3 +49,17 @@ fl_error_first(PyObject *exc)
     Py_XDECREF(newer);
     return exc;
 }
+
+int
+fl_refuse_abstract(PyTypeObject *type)
+{
+    if (!PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)) {
+        return 0;
+    }
+    PyObject *nothing = PyTuple_New(0);
+    if (nothing != NULL) {
+        Py_XDECREF(FL_SLOT_POINTER(PyBaseObject_Type.tp_new(type, nothing, NULL)));
+        Py_DECREF(nothing);
+    }
+    return -1;
+}

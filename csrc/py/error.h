@@ -33,4 +33,7 @@ void fl_handling_begin(struct fl_handling *self, PyObject *exc);
 /* What is raised, if anything, stays raised. escapes. */
 void fl_handling_end(struct fl_handling *self);
 
+/* 0; of a type with abstract methods -1, with the TypeError that object.__new__ has. */
+int fl_refuse_abstract(PyTypeObject *type);
+
 #endif

@@ -73,6 +73,8 @@ int fl_fault_add_methods(PyObject *module);
 #define PyImport_GetModule(...) FL_FAULT_POINTER(PyImport_GetModule, __VA_ARGS__)
 #define PyImport_ImportModule(...) FL_FAULT_POINTER(PyImport_ImportModule, __VA_ARGS__)
 #define PyList_New(...) FL_FAULT_POINTER(PyList_New, __VA_ARGS__)
+#define PyMapping_GetItemString(...) \
+    FL_FAULT_POINTER(PyMapping_GetItemString, __VA_ARGS__)
 #define PyLong_FromLong(...) FL_FAULT_POINTER(PyLong_FromLong, __VA_ARGS__)
 #define PyLong_FromSize_t(...) FL_FAULT_POINTER(PyLong_FromSize_t, __VA_ARGS__)
 #define PyLong_FromSsize_t(...) FL_FAULT_POINTER(PyLong_FromSsize_t, __VA_ARGS__)

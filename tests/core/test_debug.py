@@ -3,13 +3,16 @@
 import asyncio
 import functools
 import gc
+import logging
 import re
 import sys
 import threading
 import time
+from unittest import mock
 
 import pytest
 
+from tests.conftest import factory_of
 from tests.support import at_speed, child_says, plain, run_child, run_once, run_until
 
 
@@ -76,6 +79,12 @@ class TestOnAndOff:
         assert sys.get_coroutine_origin_tracking_depth() == 0
 
 
+def test_a_new_loop_names_its_selector(loop_kind, caplog):
+    with caplog.at_level(logging.DEBUG, "asyncio"):
+        factory_of(loop_kind)().close()
+    assert caplog.messages == ["Using selector: EpollSelector"]
+
+
 class TestSlowCallbacks:
     def test_the_limit_is_100_ms(self, loop):
         assert loop.slow_callback_duration == 0.1
@@ -93,6 +102,13 @@ class TestSlowCallbacks:
             r"created at .*test_debug\.py:\d+> took 0\.\d{3} seconds"
         )
         assert re.fullmatch(pattern, text)
+
+    def test_told_to_the_logger_that_is_there(self, loop):
+        loop.slow_callback_duration = 0.01
+        with mock.patch("asyncio.base_events.logger") as logger:
+            loop.call_soon(slow)
+            run_once(loop)
+        assert logger.warning.call_count == 1
 
     def test_a_timer(self, loop, logs):
         loop.slow_callback_duration = 0.01

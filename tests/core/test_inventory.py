@@ -1,5 +1,6 @@
 """Where each name of Loop comes from, and that asyncio's code misses none."""
 
+import abc
 import asyncio
 import inspect
 import pathlib
@@ -159,6 +160,16 @@ def test_what_is_inherited_is_listed(kind):
     }
     assert stale == set(), "listed, but not inherited"
     assert all(isinstance(reason, str) and reason for reason in INHERITED.values())
+
+
+def test_an_abstract_subclass_makes_no_loop(kind):
+    class Abstract(kind, abc.ABC):
+        @abc.abstractmethod
+        def missing(self):
+            pass
+
+    with pytest.raises(TypeError, match=r"abstract class Abstract .*missing"):
+        Abstract()
 
 
 def test_every_method_of_the_abstract_loop_is_there(kind):

@@ -8,6 +8,7 @@ import gc
 import os
 import random
 import re
+import socket
 import stat
 
 import pytest
@@ -279,6 +280,20 @@ def test_what_is_refused_stays_open(run, unraisable, tmp_path):
         "Pipe transport is for pipes/sockets only.",
         "Pipe transport is only for pipes, sockets and character devices",
     ]
+
+
+@pytest.mark.parametrize("connect", [reading, writing])
+def test_a_closed_sockets_descriptor_is_a_bad_one(run, unraisable, connect):
+    async def main():
+        left, right = socket.socketpair()
+        left.close()
+        with right, pytest.raises(OSError) as caught:
+            await connect(left)
+        return caught.value.errno
+
+    assert run(main()) == errno.EBADF
+    gc.collect()
+    unraisable.take()  # asyncio's finalizers of what was not finished
 
 
 def test_a_null_device_is_written_to(run):

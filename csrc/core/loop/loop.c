@@ -65,7 +65,7 @@ loop_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwar
         PyErr_SetString(PyExc_TypeError, "a base class: make a fastloop.Loop instead");
         return NULL;
     }
-    if (fl_loop_show_patches(state) < 0) { /* escapes */
+    if (fl_loop_show_patches(state) < 0 || fl_refuse_abstract(type) < 0) { /* escapes */
         return NULL;
     }
     LoopObject *self = (LoopObject *)FL_SLOT_POINTER(type->tp_alloc(type, 0));
@@ -95,14 +95,20 @@ loop_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwar
     return (PyObject *)self;
 }
 
-/* What subclasses of asyncio's loop hand on is taken, and ignored. */
+/* What subclasses of asyncio's loop hand on is taken, and named in the log alone. */
 static int
-loop_init(PyObject *Py_UNUSED(op), PyObject *args, PyObject *kwargs)
+loop_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"selector", NULL};
-    PyObject *selector;
-    return PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Loop", names, &selector) ? 0
-                                                                                  : -1;
+    PyObject *selector = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Loop", names, &selector)) {
+        return -1;
+    }
+    const char *name =
+        selector == Py_None ? "EpollSelector" : fl_type_short_name(Py_TYPE(selector));
+    return fl_call_status(PyObject_CallMethod(
+        ((LoopObject *)op)->state->logger, "debug", "ss", "Using selector: %s", name
+    )); /* escapes */
 }
 
 static int

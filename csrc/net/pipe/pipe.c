@@ -19,8 +19,16 @@ static int
 file_number(const struct fl_state *state, PyObject *file)
 {
     PyObject *number = PyObject_CallMethodNoArgs(file, state->str_fileno);
-    int fd = number == NULL ? -1 : PyObject_AsFileDescriptor(number);
-    Py_XDECREF(number);
+    if (number == NULL) {
+        return -1;
+    }
+    if (PyLong_Check(number) && PyLong_AsLong(number) == -1 && !PyErr_Occurred()) {
+        Py_DECREF(number); /* a closed socket's */
+        fl_raise_errno(EBADF);
+        return -1;
+    }
+    int fd = PyErr_Occurred() ? -1 : PyObject_AsFileDescriptor(number);
+    Py_DECREF(number);
     return fd;
 }
 

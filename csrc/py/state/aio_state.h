@@ -80,7 +80,6 @@ enum fl_aio_kind {
 #define FL_AIO_STATE_NAMES(X)               \
     X(str___init__, "__init__")             \
     X(str___repr__, "__repr__")             \
-    X(str___dict__, "__dict__")             \
     X(str___qualname__, "__qualname__")     \
     X(str___name__, "__name__")             \
     X(str___doc__, "__doc__")               \

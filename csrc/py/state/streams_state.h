@@ -5,7 +5,7 @@
 #define FL_STREAM_READER_NAMES                                                  \
     "_buffer _limit _transport _eof _waiter _exception _paused _loop "          \
     "_wakeup_waiter _maybe_resume_transport _wait_for_data readline readuntil " \
-    "read feed_data"
+    "read feed_data set_transport"
 
 #define FL_STREAM_WRITER_NAMES "_transport _protocol _reader _loop"
 
