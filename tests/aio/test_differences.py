@@ -7,6 +7,8 @@ import sys
 import traceback
 import weakref
 
+import pytest
+
 from fastloop import aio
 from tests.support import own_types
 
@@ -88,3 +90,17 @@ def test_timeouts_of_early_releases_of_3_11(run):
 
     assert run(main(aio)) is True
     assert run(main(asyncio)) is (sys.version_info >= (3, 11, 7))
+
+
+def test_classes_and_functions_of_c():
+    with pytest.raises(TypeError, match="lay-out conflict"):
+        type("Both", (aio.Queue, aio.Event), {})
+    with pytest.raises(TypeError, match="not safe"):
+        object.__new__(aio.Lock)
+    with pytest.raises(TypeError):
+        inspect.getsource(aio.sleep)
+    with pytest.raises(AttributeError):
+        aio.sleep.mark = 1
+    assert asyncio.PriorityQueue in aio.PriorityQueue.__mro__ or (
+        aio.PriorityQueue is asyncio.PriorityQueue
+    )

@@ -448,3 +448,106 @@ def test_what_later_releases_do(fast_loop):
         await asyncio.sleep(0)
 
     fast_loop.run_until_complete(main())
+
+
+def test_methods_are_builtin_ones(loop, loop_kind):
+    if loop_kind == "fastloop":
+        with pytest.raises(TypeError):
+            weakref.WeakMethod(loop.stop)
+    else:
+        assert weakref.WeakMethod(loop.stop)() == loop.stop
+
+
+def test_what_classes_can_be_made(loop_kind):
+    kind = fastloop.Loop if loop_kind == "fastloop" else asyncio.SelectorEventLoop
+
+    if loop_kind == "fastloop":
+        with pytest.raises(TypeError, match="not safe"):
+            object.__new__(kind)
+        with pytest.raises(TypeError, match="lay-out conflict"):
+            type("Both", (kind, dict), {})
+    else:
+        assert issubclass(type("Both", (kind, dict), {}), kind)
+
+
+@own_types
+def test_classes_in_the_place_of_asyncios(loop, loop_kind, monkeypatch):
+    class Future(asyncio.Future):
+        pass
+
+    monkeypatch.setattr("asyncio.futures.Future", Future)
+    ours = loop_kind == "fastloop"
+    assert isinstance(loop.create_future(), Future) is not ours
+
+
+def test_a_handles_parts_cannot_be_set(loop, loop_kind):
+    handle, said = loop.call_soon(int), []
+    if loop_kind == "fastloop":
+        for name in ("_callback", "_args", "_context", "_loop"):
+            with pytest.raises(AttributeError):
+                setattr(handle, name, None)
+    else:
+        handle._callback = lambda: said.append("other")
+    run_once(loop)
+    assert said == ([] if loop_kind == "fastloop" else ["other"])
+
+
+def test_what_a_loop_does_itself_asks_no_subclass(loop_kind):
+    asked = []
+
+    class Loop(fastloop.Loop if loop_kind == "fastloop" else asyncio.SelectorEventLoop):
+        def set_debug(self, enabled):
+            asked.append("set_debug")
+            super().set_debug(enabled)
+
+        def get_debug(self):
+            asked.append("get_debug")
+            return super().get_debug()
+
+        def is_closed(self):
+            asked.append("is_closed")
+            return super().is_closed()
+
+        def remove_reader(self, fd):
+            asked.append("remove_reader")
+            return super().remove_reader(fd)
+
+    async def main(loop, left, right):
+        receiving = asyncio.ensure_future(loop.sock_recv(left, 1))
+        await asyncio.sleep(0)
+        right.send(b"x")
+        return await receiving
+
+    loop = Loop()
+    left, right = socket.socketpair()
+    with left, right:
+        left.setblocking(False)
+        assert loop.run_until_complete(main(loop, left, right)) == b"x"
+    loop.close()
+    if loop_kind == "fastloop":
+        assert "set_debug" not in asked
+        assert "remove_reader" not in asked
+    else:
+        names = {"set_debug", "get_debug", "is_closed", "remove_reader"}
+        assert set(asked) == names
+
+
+def test_methods_put_into_a_loops_dictionary(loop, loop_kind):
+    vars(loop)["time"] = lambda: 5.0
+    handle = loop.call_later(1, int)
+    assert (handle.when() == 6.0) is (loop_kind == "asyncio")
+    handle.cancel()
+    del vars(loop)["time"]
+
+
+@own_types
+def test_what_woke_a_task_may_die_in_its_step(loop, loop_kind):
+    async def main():
+        future = loop.create_future()
+        loop.call_soon(future.set_result, 1)
+        dead = weakref.ref(future)
+        await future
+        del future
+        return dead() is None
+
+    assert loop.run_until_complete(main()) is (loop_kind == "fastloop")

@@ -139,6 +139,13 @@ def test_deadlines_that_are_no_numbers(fast_loop, when):
     run_once(fast_loop)
 
 
+@pytest.mark.parametrize("when", [10**400, -(10**400)])
+def test_deadlines_that_no_float_holds(fast_loop, when):
+    with pytest.raises(OverflowError):
+        fast_loop.call_at(when, print)
+    run_once(fast_loop)
+
+
 def test_whole_number_and_fraction_delays(loop):
     from fractions import Fraction
 

@@ -634,6 +634,25 @@ def test_a_watch_of_ones_own(loop_kind, run):
     assert run(main()) == {"asyncio": "taken", "fastloop": "refused"}[loop_kind]
 
 
+def test_a_pipe_that_cannot_be_watched_is_lost(run, loop_kind):
+    """Standard input may be the null device, which epoll refuses."""
+    reports = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: reports.append(context))
+        with open(os.devnull, "rb", 0) as file:
+            transport, protocol = await reading(file)
+            await settle()
+            closing = transport.is_closing()
+            transport.close()
+            await protocol.closed
+        return closing
+
+    assert run(main()) is (loop_kind == "fastloop")
+    assert [type(report["exception"]) for report in reports] == [PermissionError]
+
+
 def test_no_descriptor_is_left(run, tmp_path):
     async def main():
         counts = []

@@ -154,3 +154,29 @@ def test_the_peer_leaves_while_bytes_wait_before_it(run, file):
 
     reports, ours = run(main())
     assert reports == [] or not ours
+
+
+@pytest.mark.parametrize("count", [None, 48_000])
+def test_all_is_sent_when_the_peer_does_not_read(loop_kind, run, tmp_path, count):
+    """asyncio's waits for room once more."""
+    (tmp_path / "file").write_bytes(bytes(48_000))
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        left, right = socket.socketpair()
+        with left, right, open(tmp_path / "file", "rb") as file:
+            left.setblocking(False)
+            left.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 5_000)
+            task = asyncio.ensure_future(loop.sock_sendfile(left, file, 0, count))
+            while file.tell() < 48_000 and not task.done():
+                await asyncio.sleep(0.001)
+                if loop_kind == "asyncio" and len(right.recv(1, socket.MSG_PEEK)):
+                    break
+            await asyncio.sleep(0.01)
+            done = task.done()
+            right.recv(48_000)
+            return done, await task
+
+    done, sent = run(main())
+    assert sent == 48_000
+    assert done is (loop_kind == "fastloop")

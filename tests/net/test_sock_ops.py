@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import tempfile
+import weakref
 
 import pytest
 
@@ -32,6 +33,19 @@ def ops(loop, sock, file):
         "sock_accept": loop.sock_accept(sock),
         "sock_sendfile": loop.sock_sendfile(sock, file),
     }
+
+
+def test_no_weak_references_and_a_name_that_stays(loop, loop_kind, pair):
+    receiving = loop.sock_recv(pair[0], 1)
+    if loop_kind == "fastloop":
+        with pytest.raises(TypeError):
+            weakref.ref(receiving)
+        with pytest.raises(AttributeError):
+            receiving.__name__ = "other"
+    else:
+        assert weakref.ref(receiving)() is receiving
+        receiving.__name__ = "other"
+    receiving.close()
 
 
 def test_one_never_awaited_says_where_it_was_made(loop, pair):

@@ -191,6 +191,20 @@ def test_writelines_and_pieces_that_are_false(run):
     assert run(main()) == expected
 
 
+def test_a_view_with_gaps_ends_the_connection_at_once(fast_loop):
+    async def main():
+        reports = []
+        fast_loop.set_exception_handler(lambda _, context: reports.append(context))
+        async with Pair() as pair:
+            pair.transport.write(bytes(1 << 20))
+            pair.transport.write(memoryview(b"abcdef")[::2])
+            assert pair.transport.is_closing()
+        return reports
+
+    [report] = fast_loop.run_until_complete(main())
+    assert type(report["exception"]) is BufferError
+
+
 def test_writelines_on_a_closed_loop(loop_kind):
     """As write(), which sends what it can: nothing else would."""
     if sys.version_info < (3, 12):
