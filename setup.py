@@ -188,6 +188,8 @@ SOURCES = {
 # 623 less on 3.13, and a switch of tasks takes as many instructions as before.
 FOR_SIZE = {
     "os": ["thread_look.c"],
+    "py/await": ["origin.c", "suspended.c"],
+    "py/state": ["state.c"],
     "py/mirror": [
         "layout.c",
         "mirror.c",
@@ -207,12 +209,13 @@ FOR_SIZE = {
         "loop_metrics.c",
     ],
     "core/task": ["task_observe.c"],
-    "core/run": ["loop_debug.c"],
+    "core/run": ["loop_debug.c", "loop_nested.c", "loop_virtual.c"],
+    "net/pipe": ["pipe.c"],
     "net/sock": ["sock_connect.c", "sock_sendfile.c"],
     "net/transport": ["transport_limits.c"],
     "net/stream": ["stream_extra.c"],
     "tls": ["control.c", "openssl.c", "protocol.c"],
-    "aio": ["aio.c"],
+    "aio": ["aio.c", "call_look.c"],
     "aio/timeout": ["timeout_error.c"],
     "aio/stream": ["stream_connect.c"],
     "": ["module.c"],

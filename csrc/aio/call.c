@@ -48,12 +48,10 @@ call_new(AioFunctionObject *function, PyObject *const *args, Py_ssize_t n_args)
         self->args[i] = Py_NewRef(args[i]);
     }
     self->reached = 0;
-    if (fl_coroutine_note_origin(&self->base) < 0) {
-        fl_coroutine_end(&self->base); /* escapes */
-        Py_DECREF(self);
-        return NULL;
-    }
     PyObject_GC_Track(self);
+    if (FL_UNLIKELY(fl_coroutine_origin_depth() != 0)) {
+        return fl_coroutine_with_origin((PyObject *)self);
+    }
     return (PyObject *)self;
 }
 
@@ -120,7 +118,9 @@ call_dealloc(PyObject *op)
     struct fl_state *state = function->state;
     PyObject_GC_UnTrack(op);
     fl_coroutine_end(&self->base); /* escapes */
-    Py_CLEAR(self->base.origin);
+    if (FL_UNLIKELY(self->base.origin != NULL)) {
+        Py_CLEAR(self->base.origin);
+    }
     fl_stop_gone(state, op); /* escapes */
     let_true_go(state);      /* escapes */
     if (state->aio.free_calls.count >= FL_FREELIST_IDLE ||

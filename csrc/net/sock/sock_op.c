@@ -31,12 +31,10 @@ fl_sock_op_new(LoopObject *loop, const struct fl_sock_call *call, PyObject *cons
     self->fd = -1;
     self->retrying = false;
     state->counts.sock_ops++;
-    if (fl_coroutine_note_origin(&self->base) < 0) {
-        fl_coroutine_end(&self->base); /* escapes */
-        Py_DECREF(self);
-        return NULL;
-    }
     PyObject_GC_Track(self);
+    if (FL_UNLIKELY(fl_coroutine_origin_depth() != 0)) {
+        return fl_coroutine_with_origin((PyObject *)self);
+    }
     return (PyObject *)self;
 }
 

@@ -5,8 +5,9 @@
  * what a coroutine yields that it has put in its place, its delegate.
  *
  * A type of ours begins with struct fl_coroutine, fills its slots with the functions
- * below, calls fl_coroutine_begin and fl_coroutine_note_origin in its constructor,
- * fl_coroutine_may_die first in its tp_dealloc, and drops the origin there.
+ * below, calls fl_coroutine_begin and, where that is tracked, fl_coroutine_with_origin
+ * in its constructor, fl_coroutine_may_die first in its tp_dealloc, and drops the
+ * origin there.
  */
 #ifndef FASTLOOP_PY_AWAITABLE_H
 #define FASTLOOP_PY_AWAITABLE_H
@@ -78,15 +79,15 @@ fl_coroutine_begin_again(struct fl_coroutine *self)
     self->phase = FL_COROUTINE_NEW;
 }
 
-int fl_coroutine_find_origin(struct fl_coroutine *self, int depth);
-
-/* Notes where it is being made, where that is tracked. 0, or -1 with an exception. */
+/* How many frames are to be noted of where one is made: mostly none. */
 static inline int
-fl_coroutine_note_origin(struct fl_coroutine *self)
+fl_coroutine_origin_depth(void)
 {
-    int depth = PyThreadState_Get()->coroutine_origin_tracking_depth;
-    return depth == 0 ? 0 : fl_coroutine_find_origin(self, depth);
+    return PyThreadState_Get()->coroutine_origin_tracking_depth;
 }
+
+/* Notes where it is being made: itself, or NULL in its place. */
+PyObject *fl_coroutine_with_origin(PyObject *op);
 
 /* Has coro, stolen, NULL with an exception, awaited in its place from now on. The
  * answer is that of the coroutine's first step. escapes. */

@@ -14,13 +14,13 @@ place_of(PyFrameObject *frame)
     return place;
 }
 
-int
-fl_coroutine_find_origin(struct fl_coroutine *self, int depth)
+/* The innermost frames, not more than depth: new, or NULL. */
+static PyObject *
+places_of(PyFrameObject *frame, int depth)
 {
     PyObject *places = PyList_New(0);
-    PyFrameObject *frame = PyEval_GetFrame();
-    Py_XINCREF(frame);
     int status = places == NULL ? -1 : 0;
+    Py_XINCREF(frame);
     for (; frame != NULL && status == 0 && depth > 0; depth--) {
         PyObject *place = place_of(frame);
         status = place == NULL ? -1 : PyList_Append(places, place);
@@ -28,12 +28,21 @@ fl_coroutine_find_origin(struct fl_coroutine *self, int depth)
         Py_SETREF(frame, PyFrame_GetBack(frame));
     }
     Py_XDECREF(frame);
-    if (status == 0) {
-        self->origin = PyList_AsTuple(places);
-        status = self->origin == NULL ? -1 : 0;
-    }
+    PyObject *origin = status < 0 ? NULL : PyList_AsTuple(places);
     Py_XDECREF(places);
-    return status;
+    return origin;
+}
+
+PyObject *
+fl_coroutine_with_origin(PyObject *op)
+{
+    struct fl_coroutine *self = (struct fl_coroutine *)op;
+    self->origin = places_of(PyEval_GetFrame(), fl_coroutine_origin_depth());
+    if (self->origin == NULL) {
+        fl_coroutine_end(self); /* escapes */
+        Py_CLEAR(op);
+    }
+    return op;
 }
 
 PyObject *
