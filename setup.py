@@ -52,7 +52,11 @@ SOURCES = {
         "mirror_names.c",
     ],
     "py/await": [
-        *("awaitable.c", "awaitable_iter.c", "origin.c", "stop.c", "suspended.c"),
+        "awaitable.c",
+        "awaitable_iter.c",
+        "origin.c",
+        "stop.c",
+        "suspended.c",
     ],
     "watch": [
         "blind.c",

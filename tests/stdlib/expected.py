@@ -114,10 +114,6 @@ FAILS = [
         "expects a BaseEventLoop, which has no transports",
     ),
     Fails(
-        "test_base_events.BaseEventLoopWithSelectorTests.test_log_slow_callbacks",
-        "puts a mock in asyncio.base_events for the logger",
-    ),
-    Fails(
         "test_events.SelectEventLoopTests.test_internal_fds",
         "reads _internal_fds, the count of asyncio's self-pipes",
     ),
