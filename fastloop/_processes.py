@@ -179,7 +179,9 @@ class Popen(_Popen):  # type: ignore[misc]
             )
             os.close(write)
             write = -1
-            said = os.read(read, 1000)
+            said = b""
+            while part := os.read(read, 1000):  # it writes piece by piece
+                said += part
         finally:
             os.close(read)
             if write >= 0:

@@ -187,6 +187,19 @@ def test_what_cannot_be_spawned(program, options):
     assert children() <= others
 
 
+@spawn_tells
+def test_what_cannot_be_spawned_is_told_piece_by_piece(run, monkeypatch):
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda fd, n: read(fd, 1))
+
+    async def main():
+        with pytest.raises(FileNotFoundError) as caught:
+            await asyncio.create_subprocess_exec("true", cwd="/no/such/folder")
+        return caught.value.filename
+
+    assert run(main()) == "/no/such/folder"
+
+
 def test_popen_replaced(run, monkeypatch):
     """Who replaces subprocess.Popen sees it used."""
     seen = []
