@@ -492,6 +492,7 @@ def test_a_handles_parts_cannot_be_set(loop, loop_kind):
     assert said == ([] if loop_kind == "fastloop" else ["other"])
 
 
+@own_types
 def test_what_a_loop_does_itself_asks_no_subclass(loop_kind):
     asked = []
 
