@@ -9,6 +9,7 @@ import warnings
 import pytest
 
 from tests.aio.helpers import turns
+from tests.support import not_sanitized
 
 
 def lines_of(task):
@@ -155,6 +156,7 @@ def test_an_origin_ends_with_its_coroutine(mod):
     untracked.close()
 
 
+@not_sanitized
 @pytest.mark.parametrize("timeout", [None, 50])
 @pytest.mark.skipif(
     sys.version_info < (3, 12), reason="wait_for() makes a task of each"
