@@ -1,4 +1,7 @@
-"""The socket that a connection shows whose writes may be joined."""
+"""The socket that a connection shows whose writes may be joined.
+
+And what asyncio's own connection takes for something to write.
+"""
 
 import asyncio.selector_events
 import asyncio.trsock

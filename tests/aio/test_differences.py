@@ -101,6 +101,5 @@ def test_classes_and_functions_of_c():
         inspect.getsource(aio.sleep)
     with pytest.raises(AttributeError):
         aio.sleep.mark = 1
-    assert asyncio.PriorityQueue in aio.PriorityQueue.__mro__ or (
-        aio.PriorityQueue is asyncio.PriorityQueue
-    )
+    for name in ("PriorityQueue", "LifoQueue", "BoundedSemaphore"):
+        assert getattr(asyncio, name) in getattr(aio, name).__mro__[1:]
